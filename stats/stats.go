@@ -1,0 +1,104 @@
+// Package stats counts what a cache does and logs it as one table per interval.
+package stats
+
+// Handler receives one call per countable action of a cache. Implementations
+// must be safe for concurrent use and quick: they are called on the path of
+// every read.
+//
+// A handler may also implement RemoteErrorCounter.
+type Handler interface {
+	IncrHit()                // a read was answered from the cache, a placeholder included
+	IncrMiss()               // no level had an answer
+	IncrLocalHit()           // the local level answered
+	IncrLocalMiss()          // the local level was asked and did not
+	IncrRemoteHit()          // the remote level answered
+	IncrRemoteMiss()         // the remote level was asked and did not, or failed
+	IncrQuery()              // a loader was called
+	IncrQueryFail(err error) // a loader failed with err (a not-found is no failure)
+}
+
+// RemoteErrorCounter is an optional ability of a Handler: it hears of every
+// remote call that failed. op is the kind of call ("get", "set", "del" …).
+type RemoteErrorCounter interface {
+	IncrRemoteError(op string, err error)
+}
+
+// NewHandles returns a Handler that passes each call to all of handlers, in
+// their order. With disable it drops every call and the handlers are not used.
+// It panics if one of the handlers is nil.
+func NewHandles(disable bool, handlers ...Handler) Handler {
+	for _, h := range handlers {
+		if h == nil {
+			panic("stats: NewHandles: a handler is nil; leave it out, or pass disable to count nothing")
+		}
+	}
+	if disable {
+		return fanOut(nil)
+	}
+	return append(fanOut(nil), handlers...)
+}
+
+// fanOut passes each call on to several handlers; empty, it drops them.
+type fanOut []Handler
+
+var (
+	_ Handler            = fanOut(nil)
+	_ RemoteErrorCounter = fanOut(nil)
+)
+
+func (f fanOut) IncrHit() {
+	for _, h := range f {
+		h.IncrHit()
+	}
+}
+
+func (f fanOut) IncrMiss() {
+	for _, h := range f {
+		h.IncrMiss()
+	}
+}
+
+func (f fanOut) IncrLocalHit() {
+	for _, h := range f {
+		h.IncrLocalHit()
+	}
+}
+
+func (f fanOut) IncrLocalMiss() {
+	for _, h := range f {
+		h.IncrLocalMiss()
+	}
+}
+
+func (f fanOut) IncrRemoteHit() {
+	for _, h := range f {
+		h.IncrRemoteHit()
+	}
+}
+
+func (f fanOut) IncrRemoteMiss() {
+	for _, h := range f {
+		h.IncrRemoteMiss()
+	}
+}
+
+func (f fanOut) IncrQuery() {
+	for _, h := range f {
+		h.IncrQuery()
+	}
+}
+
+func (f fanOut) IncrQueryFail(err error) {
+	for _, h := range f {
+		h.IncrQueryFail(err)
+	}
+}
+
+// IncrRemoteError reaches the handlers that count remote errors.
+func (f fanOut) IncrRemoteError(op string, err error) {
+	for _, h := range f {
+		if c, ok := h.(RemoteErrorCounter); ok {
+			c.IncrRemoteError(op, err)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recHandler records the names of the calls it gets.
+type recHandler struct {
+	mu    sync.Mutex
+	calls []string // guarded by mu
+}
+
+func (r *recHandler) add(call string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call)
+}
+
+func (r *recHandler) IncrHit()                { r.add("hit") }
+func (r *recHandler) IncrMiss()               { r.add("miss") }
+func (r *recHandler) IncrLocalHit()           { r.add("localHit") }
+func (r *recHandler) IncrLocalMiss()          { r.add("localMiss") }
+func (r *recHandler) IncrRemoteHit()          { r.add("remoteHit") }
+func (r *recHandler) IncrRemoteMiss()         { r.add("remoteMiss") }
+func (r *recHandler) IncrQuery()              { r.add("query") }
+func (r *recHandler) IncrQueryFail(err error) { r.add("queryFail " + err.Error()) }
+
+// recErrorHandler also hears of remote errors.
+type recErrorHandler struct{ recHandler }
+
+func (r *recErrorHandler) IncrRemoteError(op string, err error) {
+	r.add("remoteError " + op + " " + err.Error())
+}
+
+func callAll(h Handler) {
+	h.IncrHit()
+	h.IncrMiss()
+	h.IncrLocalHit()
+	h.IncrLocalMiss()
+	h.IncrRemoteHit()
+	h.IncrRemoteMiss()
+	h.IncrQuery()
+	h.IncrQueryFail(errors.New("boom"))
+	if c, ok := h.(RemoteErrorCounter); ok {
+		c.IncrRemoteError("get", errors.New("refused"))
+	}
+}
+
+const eight = "hit miss localHit localMiss remoteHit remoteMiss query queryFail boom"
+
+func TestNewHandlesPassesEachCallToAll(t *testing.T) {
+	a, b := &recHandler{}, &recErrorHandler{}
+	callAll(NewHandles(false, a, b))
+	if got := strings.Join(a.calls, " "); got != eight {
+		t.Errorf("the first handler got %q, want %q", got, eight)
+	}
+	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused"; got != want {
+		t.Errorf("the second handler got %q, want %q", got, want)
+	}
+}
+
+func TestNewHandlesDisabled(t *testing.T) {
+	a := &recHandler{}
+	callAll(NewHandles(true, a))
+	if len(a.calls) != 0 {
+		t.Errorf("a disabled handler got %v", a.calls)
+	}
+}
+
+func TestNewHandlesNilPanics(t *testing.T) {
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "handler is nil") {
+			t.Errorf("NewHandles with a nil handler panicked with %v, want a sentence", r)
+		}
+	}()
+	NewHandles(false, &recHandler{}, nil)
+}
+
+func TestStatsCounts(t *testing.T) {
+	h := NewStatsLogger("counts")
+	s := h.(*Stats)
+	t.Cleanup(s.Close)
+	callAll(h)
+	h.IncrHit()
+	want := counts{2, 1, 1, 1, 1, 1, 1, 1, 1}
+	if got := s.load(); got != want {
+		t.Errorf("counts are %+v, want %+v", got, want)
+	}
+	if s.Name != "counts" {
+		t.Errorf("Name is %q", s.Name)
+	}
+}
