@@ -1,0 +1,133 @@
+package encodingtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeCodec is a codec that works; the broken ones change one thing in it.
+type fakeCodec struct{}
+
+func (fakeCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
+func (fakeCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (fakeCodec) Name() string                       { return "fake" }
+
+func TestAWorkingCodecPasses(t *testing.T) { Run(t, fakeCodec{}) }
+
+type brokenName struct{ fakeCodec }
+
+func (brokenName) Name() string { return "" }
+
+type brokenChangingName struct {
+	fakeCodec
+	n *int
+}
+
+func (b brokenChangingName) Name() string { *b.n++; return fmt.Sprint(*b.n) }
+
+type brokenRoundTrip struct{ fakeCodec }
+
+func (brokenRoundTrip) Marshal(v any) ([]byte, error) {
+	if s, ok := v.(string); ok {
+		v = s + "!"
+	}
+	return json.Marshal(v)
+}
+
+type brokenEmpty struct{ fakeCodec }
+
+func (brokenEmpty) Marshal(v any) ([]byte, error) {
+	if v == "" {
+		return nil, nil
+	}
+	return json.Marshal(v)
+}
+
+type brokenInput struct{ fakeCodec }
+
+func (brokenInput) Unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	clear(data)
+	return err
+}
+
+type brokenOutput struct {
+	fakeCodec
+	buf *[]byte
+}
+
+func (b brokenOutput) Marshal(v any) ([]byte, error) {
+	out, err := json.Marshal(v)
+	*b.buf = append((*b.buf)[:0], out...)
+	return *b.buf, err
+}
+
+type brokenUnencodable struct{ fakeCodec }
+
+func (brokenUnencodable) Marshal(v any) ([]byte, error) {
+	if b, err := json.Marshal(v); err == nil {
+		return b, nil
+	}
+	return []byte("null"), nil
+}
+
+type brokenLenient struct{ fakeCodec }
+
+func (brokenLenient) Unmarshal(data []byte, v any) error {
+	_ = json.Unmarshal(data, v)
+	return nil
+}
+
+type brokenPanic struct{ fakeCodec }
+
+func (brokenPanic) Unmarshal(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		panic(err)
+	}
+	return nil
+}
+
+type brokenTrusting struct{ fakeCodec }
+
+var sink []byte
+
+func (brokenTrusting) Unmarshal(data []byte, v any) error {
+	if len(data) == 6 && data[0] == 0xdd { // believes the announced length
+		sink = make([]byte, 1<<30)
+	}
+	return json.Unmarshal(data, v)
+}
+
+func TestTheSuiteCatchesBrokenCodecs(t *testing.T) {
+	tests := []struct {
+		broken encoding.Codec
+		check  string
+	}{
+		{brokenName{}, "the name is there and constant"},
+		{brokenChangingName{n: new(int)}, "the name is there and constant"},
+		{brokenRoundTrip{}, "values come back equal"},
+		{brokenEmpty{}, "values come back equal"},
+		{brokenInput{}, "input is neither kept nor changed"},
+		{brokenOutput{buf: new([]byte)}, "output belongs to the caller"},
+		{brokenUnencodable{}, "what cannot be encoded is an error"},
+		{brokenLenient{}, "a destination that does not suit is an error"},
+		{brokenPanic{}, "damaged input is an error or a value, never a panic"},
+		{brokenPanic{}, "hostile input costs memory in proportion to what is there"},
+		{brokenTrusting{}, "hostile input costs memory in proportion to what is there"},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%T", tt.broken), func(t *testing.T) {
+			if suitetest.Verify(checks, tt.check, tt.broken) == nil {
+				t.Errorf("it passes %q", tt.check)
+			}
+		})
+	}
+}

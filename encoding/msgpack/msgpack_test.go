@@ -1,0 +1,194 @@
+package msgpack
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/encodingtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestCodec(t *testing.T) { encodingtest.Run(t, codec{}) }
+
+func FuzzUnmarshal(f *testing.F) { encodingtest.Fuzz(f, codec{}) }
+
+func TestRegistered(t *testing.T) {
+	if _, ok := encoding.GetCodec(Name).(codec); !ok {
+		t.Errorf("%q is not registered", Name)
+	}
+}
+
+// golden values and the files that hold their wire form as hexadecimal text.
+func golden() map[string]any {
+	return map[string]any{
+		"int_plain":    42,
+		"string_plain": "hello",
+		"struct_plain": struct {
+			ID   int64
+			Name string
+		}{7, "Ada"},
+		"long_s2": strings.Repeat("a compressible value ", 10),
+	}
+}
+
+func TestGoldenWireFiles(t *testing.T) {
+	for name, v := range golden() {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := codec{}.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// S2 has many encodings of a block: the content and the trailer count.
+			gotPlain, gotErr := unpack(got)
+			wantPlain, wantErr := unpack(want)
+			if gotErr != nil || wantErr != nil || !bytes.Equal(gotPlain, wantPlain) || got[len(got)-1] != want[len(want)-1] {
+				t.Errorf("wrote % x, want % x (%v, %v)", got, want, gotErr, wantErr)
+			}
+			if want[len(want)-1] == trailerPlain && !bytes.Equal(got, want) {
+				t.Errorf("wrote % x, want % x", got, want)
+			}
+		})
+	}
+}
+
+func TestBothTrailersAreReadAtAnyLength(t *testing.T) {
+	for _, n := range []int{0, 1, 63, 64, 65, 10_000} {
+		v := strings.Repeat("x", n)
+		plain, err := msgpack.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, wire := range map[string][]byte{
+			"plain": append(bytes.Clone(plain), 0x00),
+			"s2":    append(s2.Encode(nil, plain), 0x01),
+		} {
+			var got string
+			if err := (codec{}).Unmarshal(wire, &got); err != nil || got != v {
+				t.Errorf("%s of %d bytes: read %d bytes, %v", name, n, len(got), err)
+			}
+		}
+	}
+}
+
+func TestS2OnlyWhereSmaller(t *testing.T) {
+	noise := make([]byte, 300)
+	for i := range noise {
+		noise[i] = byte(i*i>>3 ^ i*37)
+	}
+	for name, tt := range map[string]struct {
+		v       any
+		trailer byte
+	}{
+		"compressible and short":  {strings.Repeat("a", 40), trailerPlain},
+		"compressible and long":   {strings.Repeat("a", 100), trailerS2},
+		"incompressible and long": {noise, trailerPlain},
+	} {
+		b, err := codec{}.Marshal(tt.v)
+		if err != nil || b[len(b)-1] != tt.trailer {
+			t.Errorf("%s: trailer %#02x, %v, want %#02x", name, b[len(b)-1], err, tt.trailer)
+		}
+	}
+}
+
+func TestUnknownTrailer(t *testing.T) {
+	if err := (codec{}).Unmarshal([]byte(`{"a":1}`), new(any)); err == nil || !strings.Contains(err.Error(), "another codec") {
+		t.Errorf("JSON was answered with %v, want a hint at the codec", err)
+	}
+}
+
+// sequence encodes itself as two values in a row, as custom encoders may.
+type sequence struct{ a, b int }
+
+func (s sequence) EncodeMsgpack(e *msgpack.Encoder) error { return e.EncodeMulti(s.a, s.b) }
+
+func (s *sequence) DecodeMsgpack(d *msgpack.Decoder) error { return d.DecodeMulti(&s.a, &s.b) }
+
+func TestCustomEncodersMayWriteSequences(t *testing.T) {
+	want := []sequence{{1, 2}, {3, 4}}
+	b, err := codec{}.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []sequence
+	if err := (codec{}).Unmarshal(b, &got); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestCheckAcceptsEveryFormat(t *testing.T) {
+	values := []any{
+		nil, true, false, 0, -1, -33, 127, 128, 255, 256, math.MaxInt16, math.MaxInt32, math.MaxInt64, math.MinInt64,
+		uint8(200), uint16(60000), uint32(1 << 31), uint64(1 << 63), float32(1), 1.0,
+		"", strings.Repeat("s", 31), strings.Repeat("s", 200), strings.Repeat("s", 300), strings.Repeat("s", 70_000),
+		[]byte{1}, make([]byte, 300), make([]byte, 70_000),
+		make([]int, 15), make([]int, 16), make([]int, 70_000),
+		map[string]int{"a": 1}, manyKeys(20), manyKeys(70_000),
+		encodingtest.Sample(1), // has a time, which is an extension
+	}
+	for _, v := range values {
+		b, err := msgpack.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := check(b); err != nil {
+			t.Errorf("%T of %d bytes: %v", v, len(b), err)
+		}
+		if err := check(b[:len(b)-1]); !errors.Is(err, errTruncated) {
+			t.Errorf("%T without its last byte: %v, want %v", v, err, errTruncated)
+		}
+	}
+	for _, ext := range [][]byte{
+		append([]byte{0xc7, 3, 5}, 1, 2, 3),
+		append([]byte{0xc8, 0, 3, 5}, 1, 2, 3),
+		append([]byte{0xc9, 0, 0, 0, 3, 5}, 1, 2, 3),
+		append([]byte{0xd8, 5}, make([]byte, 16)...),
+	} {
+		if err := check(ext); err != nil {
+			t.Errorf("extension % x: %v", ext[:2], err)
+		}
+	}
+}
+
+func manyKeys(n int) map[int]int {
+	m := make(map[int]int, n)
+	for i := range n {
+		m[i] = i
+	}
+	return m
+}
+
+func TestCheckBoundsDepth(t *testing.T) {
+	nest := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
+	if err := check(nest(MaxDepth)); err != nil {
+		t.Errorf("%d levels: %v", MaxDepth, err)
+	}
+	if err := check(nest(MaxDepth + 1)); !errors.Is(err, errDepth) {
+		t.Errorf("%d levels: %v, want %v", MaxDepth+1, err, errDepth)
+	}
+	// Values after a nested one must not count as nested.
+	wide := append([]byte{0xdd, 0, 1, 0, 0}, bytes.Repeat([]byte{0x90}, 1<<16)...)
+	if err := check(wide); err != nil {
+		t.Errorf("a wide, flat list: %v", err)
+	}
+}
