@@ -1,0 +1,89 @@
+// Package local holds the in-process level of a cache: what it asks of a store,
+// and two stores, TinyLFU and FreeCache.
+package local
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+)
+
+// Local is an in-process store of bytes. Implementations must be safe for
+// concurrent use, and must not call back into the cache that uses them. The suite
+// in local/localtest says what else is expected.
+//
+// A store may forget any entry at any time. It must never return an entry after
+// Del or a later Set of its key.
+type Local interface {
+	// Set stores data under key, for as long as the store keeps its entries. The
+	// store may keep data itself: the caller must not change it afterwards.
+	Set(key string, data []byte)
+	// Get returns what is stored under key. The caller must not change the result.
+	Get(key string) ([]byte, bool)
+	// Del removes key, if it is there.
+	Del(key string)
+}
+
+// TTLSetter is an optional ability of a Local: entries with a lifetime of their
+// own. Both stores of this package have it. A cache over a store without it cannot
+// keep its promise that a local entry lives no longer than its item's TTL.
+type TTLSetter interface {
+	// SetWithTTL is Set for an entry that lives for ttl at most, exact to the
+	// millisecond, or for less if the store's own lifetime is shorter. A ttl of
+	// zero or less removes the key.
+	SetWithTTL(key string, data []byte, ttl time.Duration)
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// Units of Size.
+const (
+	Byte Size = 1
+	KB        = 1024 * Byte
+	MB        = 1024 * KB
+	GB        = 1024 * MB
+	TB        = 1024 * GB
+)
+
+// lifetime is how long a store keeps an entry: a TTL and a random spread.
+type lifetime struct {
+	ttl    time.Duration // 0: entries do not expire
+	spread atomic.Int64  // in nanoseconds
+}
+
+// set sets the TTL and its default spread; it panics for a negative one.
+func (l *lifetime) set(constructor string, ttl time.Duration) {
+	if ttl < 0 {
+		panic(fmt.Sprintf("local: %s: the ttl is %s; give 0 for entries that do not expire", constructor, ttl))
+	}
+	l.ttl = ttl
+	l.spread.Store(int64(jitter.Default(ttl)))
+}
+
+// UseRandomizedTTL sets the jitter: each entry lives for the store's TTL plus a
+// random duration in [0, offset), so that what was stored together does not expire
+// together. Default: a tenth of the TTL, 10s at most; zero or less turns the jitter
+// off. It has no effect on a store whose entries do not expire, and never makes an
+// entry outlive a TTL of its own. It may be called at any time.
+func (l *lifetime) UseRandomizedTTL(offset time.Duration) {
+	l.spread.Store(int64(offset))
+}
+
+// next returns how long an entry stored now lives; 0 means without end.
+func (l *lifetime) next() time.Duration {
+	if l.ttl == 0 {
+		return 0
+	}
+	return jitter.Add(l.ttl, time.Duration(l.spread.Load()))
+}
+
+// atMost is next for an entry that lives for ttl (above zero) at most.
+func (l *lifetime) atMost(ttl time.Duration) time.Duration {
+	if own := l.next(); own > 0 {
+		return min(own, ttl)
+	}
+	return ttl
+}

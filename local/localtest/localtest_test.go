@@ -1,0 +1,159 @@
+package localtest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/local"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeLocal is a store that works; the broken ones change one thing in it.
+type fakeLocal struct {
+	mu sync.Mutex
+	m  map[string]entry // guarded by mu
+}
+
+type entry struct {
+	data []byte
+	end  time.Time // zero: never
+}
+
+func newFake() *fakeLocal { return &fakeLocal{m: map[string]entry{}} }
+
+func (f *fakeLocal) put(key string, data []byte, end time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.m[key] = entry{data, end}
+}
+
+func (f *fakeLocal) Set(key string, data []byte) { f.put(key, data, time.Time{}) }
+
+func (f *fakeLocal) SetWithTTL(key string, data []byte, ttl time.Duration) {
+	f.put(key, data, time.Now().Add(ttl))
+}
+
+func (f *fakeLocal) Get(key string) ([]byte, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.m[key]
+	if !ok || !e.end.IsZero() && !time.Now().Before(e.end) {
+		return nil, false
+	}
+	return e.data, true
+}
+
+func (f *fakeLocal) Del(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.m, key)
+}
+
+func TestAWorkingStorePasses(t *testing.T) {
+	Run(t, func(*testing.T) local.Local { return newFake() })
+}
+
+type brokenForgets struct{ *fakeLocal }
+
+func (brokenForgets) Set(string, []byte) {}
+
+type brokenInvents struct{ *fakeLocal }
+
+func (b brokenInvents) Get(key string) ([]byte, bool) {
+	d, _ := b.fakeLocal.Get(key)
+	return d, true
+}
+
+type brokenFirstWins struct{ *fakeLocal }
+
+func (b brokenFirstWins) Set(key string, data []byte) {
+	if _, ok := b.fakeLocal.Get(key); !ok {
+		b.fakeLocal.Set(key, data)
+	}
+}
+
+type brokenKeeps struct{ *fakeLocal }
+
+func (brokenKeeps) Del(string) {}
+
+type brokenText struct{ *fakeLocal }
+
+func (b brokenText) Set(key string, data []byte) {
+	b.fakeLocal.Set(key, []byte(strings.ToValidUTF8(string(data), "?")))
+}
+
+type brokenKeys struct{ *fakeLocal }
+
+func (b brokenKeys) Set(key string, data []byte)   { b.fakeLocal.Set(strings.ToLower(key), data) }
+func (b brokenKeys) Get(key string) ([]byte, bool) { return b.fakeLocal.Get(strings.ToLower(key)) }
+
+type brokenSmall struct{ *fakeLocal }
+
+func (b brokenSmall) Set(key string, data []byte) {
+	if len(b.m) < 500 {
+		b.fakeLocal.Set(key, data)
+	}
+}
+
+// brokenLate deletes only when the key is next read, one read late.
+type brokenLate struct{ *fakeLocal }
+
+func (b brokenLate) Del(key string) {
+	go func() {
+		time.Sleep(time.Nanosecond)
+		b.fakeLocal.Del(key)
+	}()
+}
+
+type brokenEternal struct{ *fakeLocal }
+
+func (b brokenEternal) SetWithTTL(key string, data []byte, _ time.Duration) { b.Set(key, data) }
+
+type brokenSeconds struct{ *fakeLocal }
+
+func (b brokenSeconds) SetWithTTL(key string, data []byte, ttl time.Duration) {
+	b.fakeLocal.SetWithTTL(key, data, ttl.Truncate(time.Second))
+}
+
+type brokenSticky struct{ *fakeLocal }
+
+func (b brokenSticky) Set(key string, data []byte) { b.put(key, data, b.m[key].end) }
+
+func TestTheSuiteCatchesBrokenStores(t *testing.T) {
+	tests := []struct {
+		broken func() local.Local
+		check  string
+	}{
+		{func() local.Local { return brokenForgets{newFake()} }, "what was set is there at once"},
+		{func() local.Local { return brokenInvents{newFake()} }, "a key that was never set is a miss"},
+		{func() local.Local { return brokenFirstWins{newFake()} }, "a later value replaces an earlier one"},
+		{func() local.Local { return brokenKeeps{newFake()} }, "a deleted key is a miss"},
+		{func() local.Local { return brokenText{newFake()} }, "any bytes, none included, come back as they were"},
+		{func() local.Local { return brokenKeys{newFake()} }, "any key is a key of its own"},
+		{func() local.Local { return brokenSmall{newFake()} }, "the room is used"},
+		{func() local.Local { return brokenFirstWins{newFake()} }, "the last of concurrent writes stays"},
+		{func() local.Local { return brokenLate{newFake()} }, "a deleted key stays away among concurrent readers"},
+		{func() local.Local { return brokenEternal{newFake()} }, "an entry with a TTL of its own ends on time"},
+		{func() local.Local { return brokenSeconds{newFake()} }, "an entry with a TTL of its own ends on time"},
+		{func() local.Local { return brokenSticky{newFake()} }, "a TTL of its own does not reach the next value"},
+		{func() local.Local { return brokenEternal{newFake()} }, "a TTL of zero or less removes"},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%T %s", tt.broken(), tt.check), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if suitetest.Verify(checks, tt.check, tt.broken()) == nil {
+					t.Error("it passes")
+				}
+				time.Sleep(time.Millisecond) // let brokenLate end
+			})
+		})
+	}
+}

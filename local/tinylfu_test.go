@@ -1,0 +1,130 @@
+package local_test
+
+import (
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/local/localtest"
+)
+
+func newTinyLFU(t *testing.T, size int, ttl time.Duration) *local.TinyLFU {
+	t.Helper()
+	s := local.NewTinyLFU(size, ttl)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestTinyLFU(t *testing.T) {
+	for name, ttl := range map[string]time.Duration{"ttl": time.Hour, "no expiry": 0} {
+		t.Run(name, func(t *testing.T) {
+			localtest.Run(t, func(t *testing.T) local.Local { return newTinyLFU(t, 1500, ttl) })
+		})
+	}
+}
+
+func TestTinyLFUHoldsAsManyAsItSays(t *testing.T) {
+	const size = 1000
+	s := newTinyLFU(t, size, time.Hour)
+	for i := range 5 * size {
+		s.Set(strconv.Itoa(i), []byte("v"))
+	}
+	held := 0
+	for i := range 5 * size {
+		if _, ok := s.Get(strconv.Itoa(i)); ok {
+			held++
+		}
+	}
+	if held < size*95/100 || held > size {
+		t.Errorf("a store for %d entries holds %d", size, held)
+	}
+}
+
+func TestTinyLFUMemoryFollowsItsSize(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	s := newTinyLFU(t, 1000, time.Hour)
+	if got := int64(heap() - before); got >= 1<<20 {
+		t.Errorf("an empty store for 1,000 entries takes %d bytes, want below 1 MiB", got)
+	}
+	runtime.KeepAlive(s)
+}
+
+func TestTinyLFUExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTinyLFU(t, 10, time.Minute)
+		s.Set("k", []byte("v"))
+		time.Sleep(time.Minute - time.Millisecond)
+		if _, ok := s.Get("k"); !ok {
+			t.Error("the entry is gone before its TTL")
+		}
+		time.Sleep(7 * time.Second) // the jitter is 6s at most
+		if _, ok := s.Get("k"); ok {
+			t.Error("the entry is there after its TTL and jitter")
+		}
+	})
+}
+
+func TestTinyLFUAfterClose(t *testing.T) {
+	s := local.NewTinyLFU(10, time.Minute)
+	s.Set("k", []byte("v"))
+	s.Close()
+	s.Close()
+	s.Set("k", []byte("v"))
+	s.SetWithTTL("k", []byte("v"), time.Minute)
+	s.Del("k")
+	if _, ok := s.Get("k"); ok {
+		t.Error("a closed store holds an entry")
+	}
+}
+
+func TestTinyLFUCloseWhileInUse(t *testing.T) {
+	for range 20 {
+		s := local.NewTinyLFU(100, time.Minute)
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := range 200 {
+					key := strconv.Itoa(i % 10)
+					s.Set(key, []byte("v"))
+					s.Get(key)
+					if g == 0 {
+						s.Del(key)
+					}
+				}
+			})
+		}
+		wg.Go(s.Close)
+		wg.Wait()
+	}
+}
+
+func TestTinyLFUDroppedWithoutCloseEndsItsGoroutines(t *testing.T) {
+	func() {
+		s := local.NewTinyLFU(10, time.Minute)
+		s.Set("k", []byte("v"))
+	}()
+	stacks := make([]byte, 1<<20)
+	for i := 0; ; i++ {
+		runtime.GC()
+		text := string(stacks[:runtime.Stack(stacks, true)])
+		if !strings.Contains(text, "processItems") {
+			return
+		}
+		if i == 1000 {
+			t.Fatalf("goroutines are left:\n%s", text)
+		}
+		runtime.Gosched()
+	}
+}
