@@ -1,0 +1,191 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/remote"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var ctx = context.Background()
+
+func TestGoRedisV9Adapter(t *testing.T) {
+	servers := map[string]func(testing.TB) redistest.Server{"miniredis": redistest.Embedded, "redis": redistest.Real}
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			if name == "redis" {
+				redistest.Real(t) // skips here rather than in each check
+			}
+			remotetest.Run(t, func(t *testing.T) remotetest.Target {
+				s := server(t)
+				return remotetest.Target{Remote: remote.NewGoRedisV9Adapter(s.Client), Advance: s.Advance}
+			})
+		})
+	}
+}
+
+func TestGoRedisV9AdapterOnARing(t *testing.T) {
+	remotetest.Run(t, func(t *testing.T) remotetest.Target {
+		one, two := miniredis.RunT(t), miniredis.RunT(t)
+		ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": one.Addr(), "two": two.Addr()}})
+		t.Cleanup(func() { _ = ring.Close() })
+		return remotetest.Target{Remote: remote.NewGoRedisV9Adapter(ring), Advance: func(d time.Duration) {
+			one.FastForward(d)
+			two.FastForward(d)
+		}}
+	})
+}
+
+func TestGoRedisV9AdapterOnACluster(t *testing.T) {
+	remotetest.Run(t, func(t *testing.T) remotetest.Target {
+		m := miniredis.RunT(t) // it answers as a cluster of one node
+		cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{m.Addr()}})
+		t.Cleanup(func() { _ = cluster.Close() })
+		return remotetest.Target{Remote: remote.NewGoRedisV9Adapter(cluster), Advance: m.FastForward}
+	})
+}
+
+func TestNilIsRedisNil(t *testing.T) {
+	if got := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).Nil(); got != redis.Nil {
+		t.Errorf("Nil() is %v", got)
+	}
+}
+
+func TestNilClientPanics(t *testing.T) {
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, "the client is nil; give") {
+			t.Errorf("panicked with %q, want a sentence", r)
+		}
+	}()
+	remote.NewGoRedisV9Adapter(nil)
+}
+
+// PTTL shows what was really stored.
+func TestLifetimesOnTheServer(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s redistest.Server) {
+		r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
+		for _, tt := range []struct{ give, low, high time.Duration }{
+			{time.Nanosecond, 0, time.Millisecond},
+			{300 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond},
+			{1999500 * time.Microsecond, 1900 * time.Millisecond, 2000 * time.Millisecond},
+			{time.Hour, time.Hour - time.Second, time.Hour},
+		} {
+			set := map[string]func(key string) error{
+				"SetEX": func(key string) error { return r.SetEX(ctx, key, "v", tt.give) },
+				"SetNX": func(key string) error { _, err := r.SetNX(ctx, key, "v", tt.give); return err },
+				"SetXX": func(key string) error {
+					if err := s.Client.Set(ctx, key, "v", time.Hour).Err(); err != nil {
+						return err
+					}
+					_, err := r.SetXX(ctx, key, "v", tt.give)
+					return err
+				},
+				"MSet":      func(key string) error { return r.MSet(ctx, map[string]any{key: "v"}, tt.give) },
+				"MSetItems": func(key string) error { return r.MSetItems(ctx, remote.Item{Key: key, Expire: tt.give}) },
+			}
+			for name, call := range set {
+				key := fmt.Sprint(name, tt.give)
+				if err := call(key); err != nil {
+					t.Fatalf("%s(%s): %v", name, tt.give, err)
+				}
+				got, err := s.Client.PTTL(ctx, key).Result()
+				gone := got == -2 && tt.give < time.Millisecond
+				if err != nil || !gone && (got < tt.low || got > tt.high) {
+					t.Errorf("%s(%s): the server holds it for %s, %v", name, tt.give, got, err)
+				}
+			}
+		}
+	})
+}
+
+func TestOneBadKeyDoesNotSpoilABatch(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s redistest.Server) {
+		r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
+		if err := s.Client.LPush(ctx, "list", "x").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.MSet(ctx, map[string]any{"a": "1", "b": "2"}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.MGet(ctx, "a", "list", "absent", "b")
+		if len(got) != 2 || got["a"] != "1" || got["b"] != "2" {
+			t.Errorf("MGet returned %v", got)
+		}
+		if err == nil || !strings.Contains(err.Error(), `"list"`) || !strings.Contains(err.Error(), "WRONGTYPE") {
+			t.Errorf("MGet's error is %v, want it to name the key and the reason", err)
+		}
+		withTTL, err := r.MGetWithTTL(ctx, "a", "list", "absent", "b")
+		if len(withTTL) != 2 || err == nil {
+			t.Errorf("MGetWithTTL returned %v, %v", withTTL, err)
+		}
+	})
+}
+
+func TestABrokenConnectionIsReportedOnce(t *testing.T) {
+	m := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1, DialerRetries: 1})
+	t.Cleanup(func() { _ = client.Close() })
+	r := remote.NewGoRedisV9Adapter(client).(*remote.GoRedisV9Adapter)
+	m.Close()
+	keys := make([]string, 50)
+	values := make(map[string]any)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+		values[keys[i]] = "v"
+	}
+	_, err := r.MGet(ctx, keys...)
+	_, ttlErr := r.MGetWithTTL(ctx, keys...)
+	for _, err := range []error{err, ttlErr, r.MSet(ctx, values, time.Minute)} {
+		if err == nil || errors.Is(err, redis.Nil) || strings.Count(err.Error(), "refused") != 1 || !strings.Contains(err.Error(), "50 keys") {
+			t.Errorf("the error is %v, want one reason for all 50 keys", err)
+		}
+	}
+	if got, err := r.MGet(ctx, keys...); len(got) != 0 {
+		t.Errorf("MGet without a connection returned %v, %v", got, err)
+	}
+	if _, err := r.GetWithTTL(ctx, "k"); err == nil || errors.Is(err, redis.Nil) {
+		t.Errorf("GetWithTTL: %v", err)
+	}
+}
+
+// A node of a ring that is down must not look like keys with empty values.
+func TestARingWithANodeDown(t *testing.T) {
+	one, two := miniredis.RunT(t), miniredis.RunT(t)
+	ring := redis.NewRing(&redis.RingOptions{
+		Addrs:              map[string]string{"one": one.Addr(), "two": two.Addr()},
+		HeartbeatFrequency: time.Hour, // it must not notice by itself
+		MaxRetries:         -1,
+	})
+	t.Cleanup(func() { _ = ring.Close() })
+	r := remote.NewGoRedisV9Adapter(ring).(*remote.GoRedisV9Adapter)
+	keys := make([]string, 40)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+		if err := r.SetEX(ctx, keys[i], "v", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two.Close()
+	got, err := r.MGet(ctx, keys...)
+	withTTL, ttlErr := r.MGetWithTTL(ctx, keys...)
+	if err == nil || ttlErr == nil || len(got) != len(withTTL) || len(got) == 0 || len(got) == len(keys) {
+		t.Errorf("read %d and %d of %d keys, %v, %v", len(got), len(withTTL), len(keys), err, ttlErr)
+	}
+	for k, v := range got {
+		if v != "v" || withTTL[k].Data != "v" {
+			t.Errorf("%q is %q and %q", k, v, withTTL[k].Data)
+		}
+	}
+}
