@@ -1,0 +1,140 @@
+package flight
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+)
+
+// Batch is a set of keys, each either claimed by the batch, which then has to load it,
+// or joined to a flight that was there already.
+//
+// The one who claimed must resolve what it owns before it waits for what others own:
+// two batches that overlap would otherwise wait for each other. Start and Wait see to
+// that, with WaitJoined after them.
+type Batch[V any] struct {
+	// Owned and Joined are the indices of the keys that were claimed and of those that
+	// were joined.
+	Owned, Joined []int
+
+	t       *Table[V]
+	load    *load
+	calls   []call[V]   // by index; those of Owned are in use
+	tickets []ticket[V] // of Joined, in its order
+	waited  int         // how many of tickets have been waited for
+	done    chan struct{}
+}
+
+// errUnresolved is the result of a key that a batch's load forgot.
+var errUnresolved = errors.New("cache: internal error: the batch left a key without a result")
+
+// Claim claims each of keys, or joins its flight. A key that is there twice is claimed
+// once and joined once. If Owned is not empty, the caller calls Start; in any case it
+// calls Leave in the end.
+func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
+	b := &Batch[V]{t: t, load: newLoad(ctx), calls: make([]call[V], len(keys)), done: make(chan struct{})}
+	for i, key := range keys {
+		b.claim(i, key)
+	}
+	return b
+}
+
+func (b *Batch[V]) claim(i int, key string) {
+	s := b.t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.holdLocked(key)
+	if w, ok := b.t.joinLocked(e); ok {
+		s.releaseLocked(e) // the call holds it
+		b.Joined = append(b.Joined, i)
+		b.tickets = append(b.tickets, w)
+		return
+	}
+	b.t.endFlightLocked(e) // an abandoned one
+	b.calls[i] = call[V]{note: Note[V]{b.t, e, e.epoch.Load()}, load: b.load}
+	e.flight = &b.calls[i]
+	b.Owned = append(b.Owned, i)
+}
+
+// Start calls run in a goroutine of its own. run resolves the owned keys; its ctx has
+// the values of the claimer's ctx but ends only when no caller of any of them is left.
+// The keys that run has not resolved when it ends, by a panic or otherwise, get an error.
+func (b *Batch[V]) Start(run func(ctx context.Context)) {
+	go func() {
+		returned := false
+		defer func() {
+			defer close(b.done)
+			err := errUnresolved
+			if !returned {
+				if r := recover(); r != nil {
+					err = &PanicError{r, debug.Stack()}
+				} else {
+					err = ErrGoexit
+				}
+			}
+			var zero V
+			for _, i := range b.Owned {
+				b.Resolve(i, zero, err)
+			}
+			b.load.cancel(nil) // releases the context
+		}()
+		run(b.load.ctx)
+		returned = true
+	}()
+}
+
+// Note returns the note of an owned key, which lasts until the key is resolved.
+func (b *Batch[V]) Note(i int) Note[V] { return b.calls[i].note }
+
+// Resolve gives an owned key its result and tells those who have joined. Only the first
+// call for a key counts.
+func (b *Batch[V]) Resolve(i int, v V, err error) {
+	c := &b.calls[i]
+	e := c.note.e
+	s := b.t.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.settled {
+		return
+	}
+	c.value, c.err, c.settled = v, err, true
+	if e.flight == c {
+		e.flight = nil
+	}
+	if c.done != nil {
+		close(c.done)
+	}
+	s.releaseLocked(e)
+}
+
+// Wait returns nil when the load that Start began has ended, or ctx's error when ctx
+// ends first: what run writes to must then not be read.
+func (b *Batch[V]) Wait(ctx context.Context) error {
+	stop, err := b.load.awaitedBy(loaderOf(ctx))
+	if err != nil {
+		return err
+	}
+	defer stop()
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// WaitJoined returns the result of the n-th joined key, or ctx's error when ctx ends
+// first. It is called once for each n, in ascending order.
+func (b *Batch[V]) WaitJoined(ctx context.Context, n int) (V, error) {
+	b.waited = n + 1
+	return b.tickets[n].wait(ctx)
+}
+
+// Leave ends the caller's interest in the keys that have no result yet.
+func (b *Batch[V]) Leave() {
+	b.load.leave()
+	for _, w := range b.tickets[b.waited:] {
+		w.call.load.leave()
+	}
+	b.waited = len(b.tickets)
+}

@@ -1,0 +1,167 @@
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// Errors that a load may end with, beside those of its loader.
+var (
+	// ErrCycle is the error of a loader that asks for what waits for it.
+	ErrCycle = errors.New("cache: a loader waits for its own result")
+
+	// ErrGoexit is the error of a loader that ended its goroutine.
+	ErrGoexit = errors.New("cache: the loader called runtime.Goexit (as t.FailNow does)")
+
+	// errAbandoned is why the context of a load that nobody waits for is cancelled.
+	errAbandoned = errors.New("cache: every caller of the load has left")
+)
+
+// PanicError is the error of a load whose loader panicked.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // the stack of the goroutine that panicked
+}
+
+// Error returns the panic's text and stack.
+func (p *PanicError) Error() string {
+	return fmt.Sprintf("cache: the loader panicked: %v\n\n%s", p.Value, p.Stack)
+}
+
+// Unwrap returns what was given to panic, if that is an error.
+func (p *PanicError) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// load is one run of a loader, for one key or for a batch. It is detached from its
+// callers: it has their values but not their cancellation, and ends early only when all
+// of them have left.
+type load struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex
+	waiters   int  // guarded by mu
+	abandoned bool // guarded by mu: waiters has been zero; nobody may join any more
+
+	// waitsFor are the loads whose results this load's loader is waiting for.
+	waitsFor map[*load]int // guarded by cycles
+}
+
+type loadKey struct{}
+
+// newLoad returns a load with one waiter, which takes over the values of ctx.
+func newLoad(ctx context.Context) *load {
+	l := &load{waiters: 1}
+	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.ctx = context.WithValue(ctx, loadKey{}, l)
+	return l
+}
+
+// join adds a waiter; it reports false if the load has been abandoned.
+func (l *load) join() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.abandoned {
+		return false
+	}
+	l.waiters++
+	return true
+}
+
+// leave takes off a waiter; with the last one the load is cancelled.
+func (l *load) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiters--; l.waiters == 0 {
+		l.abandoned = true
+		l.cancel(errAbandoned)
+	}
+}
+
+// call is a load as seen from one of its keys. Its result is set once, before whoever
+// waits for it is told.
+type call[V any] struct {
+	note   Note[V] // the key, and when the load began
+	load   *load
+	single bool // run by Table.single, not by a batch
+
+	value V
+	err   error
+
+	// done is closed when the result is there: by a batch; of a single call only if
+	// its goroutine ended without returning, for which singleflight has no answer. A
+	// batch's call has it only when somebody has joined (guarded by the shard's mutex).
+	done chan struct{}
+	// settled says that a batch's call has its result; guarded by the shard's mutex.
+	settled bool
+}
+
+// ticket is a waiter's claim to a call's result.
+type ticket[V any] struct {
+	call   *call[V]
+	result <-chan singleflight.Result // of a single call
+	done   <-chan struct{}
+}
+
+// joinLocked returns a ticket for e's flight, if there is one that takes waiters.
+func (t *Table[V]) joinLocked(e *entry[V]) (ticket[V], bool) {
+	c := e.flight
+	if c == nil || !c.load.join() {
+		return ticket[V]{}, false
+	}
+	w := ticket[V]{call: c}
+	if c.single {
+		w.result = t.single.DoChan(e.key, noLoad)
+	} else if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	w.done = c.done
+	return w, true
+}
+
+// noLoad stands in for the load where one is known to be running: singleflight does not
+// call it.
+func noLoad() (any, error) { return nil, errors.New("cache: internal error: no load is running") }
+
+// patience is how long a caller waits before it makes sure that it is not its own
+// loader it waits for. The look at the goroutine costs microseconds.
+const patience = 100 * time.Millisecond
+
+// wait returns the call's result, or ctx's error when ctx ends first. Either way the
+// waiter leaves.
+func (w ticket[V]) wait(ctx context.Context) (V, error) {
+	var zero V
+	c := w.call
+	defer c.load.leave()
+	stop, err := c.load.awaitedBy(loaderOf(ctx))
+	if err != nil {
+		return zero, fmt.Errorf("%w: key %q", err, c.note.e.key)
+	}
+	defer func() { stop() }()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.result:
+			return c.value, c.err
+		case <-w.done:
+			return c.value, c.err
+		case <-ctx.Done():
+			return zero, ctx.Err()
+		case <-timer.C:
+			also, err := c.load.awaitedBy(loaderOfGoroutine())
+			if err != nil {
+				return zero, fmt.Errorf("%w: key %q", err, c.note.e.key)
+			}
+			first := stop
+			stop = func() { first(); also() }
+		}
+	}
+}

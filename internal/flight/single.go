@@ -1,0 +1,73 @@
+package flight
+
+import (
+	"context"
+	"runtime/debug"
+)
+
+// Do returns the result of key's flight. If there is none, it starts one, which calls
+// run in a goroutine of its own; led tells that this caller did.
+//
+// run's ctx has the values of this caller's ctx but ends only when no caller is left.
+// Its note was taken when the flight began, and is released when run returns. If run
+// panics, or ends its goroutine, every caller gets an error that says so.
+//
+// Do returns with ctx's error as soon as ctx ends, whatever run does.
+func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, false, err
+	}
+	w, led := t.board(ctx, key, run)
+	v, err = w.wait(ctx)
+	return v, led, err
+}
+
+// board joins or starts key's flight.
+func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (w ticket[V], led bool) {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.holdLocked(key)
+	if w, ok := t.joinLocked(e); ok {
+		s.releaseLocked(e) // the call holds it
+		return w, false
+	}
+	t.endFlightLocked(e) // an abandoned one
+	c := &call[V]{
+		note:   Note[V]{t, e, e.epoch.Load()},
+		load:   newLoad(ctx),
+		single: true,
+		done:   make(chan struct{}),
+	}
+	e.flight = c
+	result := t.single.DoChan(key, func() (any, error) {
+		t.fly(c, run)
+		return nil, nil
+	})
+	return ticket[V]{c, result, c.done}, true
+}
+
+// fly runs the load of c and ends its flight.
+func (t *Table[V]) fly(c *call[V], run func(ctx context.Context, n Note[V]) (V, error)) {
+	returned := false
+	defer func() {
+		if !returned {
+			if r := recover(); r != nil {
+				c.err = &PanicError{r, debug.Stack()}
+			} else {
+				c.err = ErrGoexit
+				defer close(c.done)
+			}
+		}
+		s := t.shard(c.note.e.key)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c.note.e.flight == c {
+			t.endFlightLocked(c.note.e)
+		}
+		s.releaseLocked(c.note.e)
+		c.load.cancel(nil) // releases the context
+	}()
+	c.value, c.err = run(c.load.ctx, c.note)
+	returned = true
+}

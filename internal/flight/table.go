@@ -1,0 +1,165 @@
+// Package flight coordinates what happens to one key at a time within a process: loads
+// that concurrent callers share, and writes that make older reads void.
+//
+// A Table has an entry for each key that is being read, loaded or written, and for no
+// other. The entry holds the key's flight (the load that callers may join), its epoch
+// (how often it has been written while the entry existed) and its lane (which write may
+// reach the stores). The files: table.go keeps the entries, note.go is the fill rule,
+// call.go the loads and who waits for them, single.go loads of one key, batch.go loads
+// of many, cycle.go finds loaders that wait for themselves.
+package flight
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// shardCount is how many mutexes the keys are spread over.
+const shardCount = 64
+
+// Table coordinates keys; V is what a load results in. Make one with NewTable.
+type Table[V any] struct {
+	seed   maphash.Seed
+	shards [shardCount]shard[V]
+
+	// single runs the loads of single keys and hands their results round. It has a
+	// call for a key exactly while the key's entry has a single flight: both change
+	// under the shard's mutex.
+	single singleflight.Group
+}
+
+type shard[V any] struct {
+	mu      sync.Mutex
+	entries map[string]*entry[V] // guarded by mu
+}
+
+// entry is what is known of one key while somebody holds it.
+type entry[V any] struct {
+	key string
+
+	// Guarded by the shard's mutex.
+	holders int
+	flight  *call[V] // the load that callers may join; nil: none
+
+	// epoch is advanced by every write. A read that began in an earlier epoch must
+	// not fill a store.
+	epoch atomic.Uint64
+
+	// lane has one place; who puts a token there may write to the remote store. It is
+	// a channel, and not a mutex, because waiting for it ends with a context.
+	lane chan struct{}
+
+	// local is held while the local store is written, together with the look at the
+	// epoch that allows it.
+	local sync.Mutex
+}
+
+// NewTable returns an empty Table.
+func NewTable[V any]() *Table[V] {
+	t := &Table[V]{seed: maphash.MakeSeed()}
+	for i := range t.shards {
+		t.shards[i].entries = make(map[string]*entry[V])
+	}
+	return t
+}
+
+func (t *Table[V]) shard(key string) *shard[V] {
+	return &t.shards[maphash.String(t.seed, key)%shardCount]
+}
+
+// holdLocked returns the entry of key, which stays until releaseLocked.
+func (s *shard[V]) holdLocked(key string) *entry[V] {
+	e := s.entries[key]
+	if e == nil {
+		e = &entry[V]{key: key, lane: make(chan struct{}, 1)}
+		s.entries[key] = e
+	}
+	e.holders++
+	return e
+}
+
+func (s *shard[V]) releaseLocked(e *entry[V]) {
+	if e.holders--; e.holders == 0 {
+		delete(s.entries, e.key)
+	}
+}
+
+// hold is holdLocked for callers without the mutex.
+func (t *Table[V]) hold(key string) *entry[V] {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holdLocked(key)
+}
+
+func (t *Table[V]) release(e *entry[V]) {
+	s := t.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.releaseLocked(e)
+}
+
+// endFlightLocked makes sure that nobody joins e's flight any more. Those who have
+// joined get its result.
+func (t *Table[V]) endFlightLocked(e *entry[V]) {
+	if e.flight == nil {
+		return
+	}
+	if e.flight.single {
+		t.single.Forget(e.key)
+	}
+	e.flight = nil
+}
+
+// advance begins a new epoch of e and returns it: reads that began before are void, and
+// nobody joins them any more.
+func (t *Table[V]) advance(e *entry[V]) uint64 {
+	s := t.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.endFlightLocked(e)
+	return e.epoch.Add(1)
+}
+
+// Len returns how many keys are being read, loaded or written.
+func (t *Table[V]) Len() int {
+	n := 0
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		n += len(s.entries)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// enterLane waits for e's lane until ctx ends.
+func (e *entry[V]) enterLane(ctx context.Context) error {
+	select {
+	case e.lane <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case e.lane <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tryLane takes e's lane if it is free.
+func (e *entry[V]) tryLane() bool {
+	select {
+	case e.lane <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e *entry[V]) leaveLane() { <-e.lane }
