@@ -1,6 +1,7 @@
 package flight
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime/debug"
@@ -23,6 +24,7 @@ type Batch[V any] struct {
 	tickets []ticket[V] // of Joined, in its order
 	waited  int         // how many of tickets have been waited for
 	done    chan struct{}
+	err     error // why the load ended before its time; set before done is closed
 }
 
 // errUnresolved is the result of a key that a batch's load forgot.
@@ -64,17 +66,18 @@ func (b *Batch[V]) Start(run func(ctx context.Context)) {
 		returned := false
 		defer func() {
 			defer close(b.done)
-			err := errUnresolved
 			if !returned {
 				if r := recover(); r != nil {
-					err = &PanicError{r, debug.Stack()}
+					b.err = &PanicError{r, debug.Stack()}
 				} else {
-					err = ErrGoexit
+					b.err = ErrGoexit
 				}
 			}
 			var zero V
 			for _, i := range b.Owned {
-				b.Resolve(i, zero, err)
+				if err := cmp.Or(b.err, errUnresolved); b.Resolve(i, zero, err) {
+					b.err = err
+				}
 			}
 			b.load.cancel(nil) // releases the context
 		}()
@@ -87,15 +90,15 @@ func (b *Batch[V]) Start(run func(ctx context.Context)) {
 func (b *Batch[V]) Note(i int) Note[V] { return b.calls[i].note }
 
 // Resolve gives an owned key its result and tells those who have joined. Only the first
-// call for a key counts.
-func (b *Batch[V]) Resolve(i int, v V, err error) {
+// call for a key counts; it reports whether this was that.
+func (b *Batch[V]) Resolve(i int, v V, err error) bool {
 	c := &b.calls[i]
 	e := c.note.e
 	s := b.t.shard(e.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.settled {
-		return
+		return false
 	}
 	c.value, c.err, c.settled = v, err, true
 	if e.flight == c {
@@ -105,10 +108,12 @@ func (b *Batch[V]) Resolve(i int, v V, err error) {
 		close(c.done)
 	}
 	s.releaseLocked(e)
+	return true
 }
 
-// Wait returns nil when the load that Start began has ended, or ctx's error when ctx
-// ends first: what run writes to must then not be read.
+// Wait returns nil when the load that Start began has ended and all owned keys have their
+// results. It returns why the load ended before its time, or ctx's error when ctx ends
+// first: what run writes to must then not be read.
 func (b *Batch[V]) Wait(ctx context.Context) error {
 	stop, err := b.load.awaitedBy(loaderOf(ctx))
 	if err != nil {
@@ -117,7 +122,7 @@ func (b *Batch[V]) Wait(ctx context.Context) error {
 	defer stop()
 	select {
 	case <-b.done:
-		return nil
+		return b.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -574,8 +574,8 @@ func TestABatchThatFailsToResolve(t *testing.T) {
 					b.Resolve(0, "v", nil)
 					tt.run()
 				})
-				if err := b.Wait(bg); err != nil {
-					t.Error(err)
+				if err := b.Wait(bg); !tt.want(err) {
+					t.Errorf("the claimer got %v", err)
 				}
 				b.Leave()
 				wg.Wait()

@@ -1,0 +1,255 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// batchLoad loads the keys that a batch owns. It is detached from the batch's caller and
+// may go on when that has left. It shares with it only the slots of these keys, and hands
+// over everything else in report, when it has ended.
+type batchLoad struct {
+	c      *jetCache
+	claims *flight.Batch[outcome]
+	slots  slots
+	keys   []loadKey
+	errs   []error // of the batch as a whole
+}
+
+// loadKey is one key of a batchLoad.
+type loadKey struct {
+	key    string
+	slot   int  // its index in the batch
+	claim  int  // its index in the claims
+	reload bool // what is stored could not be decoded: do not look at it again
+
+	// What is known, for the batch's caller.
+	state slotState
+	err   error
+}
+
+func newBatchLoad(b *batch, claims *flight.Batch[outcome], open []int) *batchLoad {
+	l := &batchLoad{c: b.c, claims: claims, slots: b.slots, keys: make([]loadKey, len(claims.Owned))}
+	for n, claim := range claims.Owned {
+		slot := open[claim]
+		damaged, reload := b.damaged[slot]
+		l.keys[n] = loadKey{key: b.keys[slot], slot: slot, claim: claim, reload: reload, err: damaged}
+	}
+	return l
+}
+
+// report hands the results to the batch. The load has ended.
+func (l *batchLoad) report(b *batch) {
+	b.errs = append(b.errs, l.errs...)
+	for n := range l.keys {
+		k := &l.keys[n]
+		b.state[k.slot] = k.state
+		if k.err != nil {
+			b.errs = append(b.errs, k.err)
+		}
+	}
+}
+
+// settle ends a key: state and err are for the batch's caller, out and joinErr for those
+// who have joined.
+func (l *batchLoad) settle(k *loadKey, state slotState, err error, out outcome, joinErr error) {
+	k.state, k.err = state, err
+	l.claims.Resolve(k.claim, out, joinErr)
+}
+
+// settleStored ends a key with what a level has.
+func (l *batchLoad) settleStored(k *loadKey, out outcome) {
+	state := slotSet
+	if out.kind == outcomeNotFound {
+		state = slotAbsent
+	}
+	l.settle(k, state, nil, out, nil)
+}
+
+// usable sets the key's slot from what a level has; it reports false if that cannot be
+// decoded.
+func (l *batchLoad) usable(k *loadKey, out outcome) bool {
+	if out.kind == outcomeNotFound {
+		return true
+	}
+	k.err = l.slots.decode(k.slot, out.data)
+	return k.err == nil
+}
+
+// run is the work of the flight: local, remote, loader, write-back.
+func (l *batchLoad) run(ctx context.Context) {
+	open := make([]*loadKey, len(l.keys))
+	for n := range l.keys {
+		open[n] = &l.keys[n]
+	}
+	if l.c.local.exists() {
+		open = l.lookLocally(open)
+	}
+	if l.c.remote.exists() && len(open) > 0 {
+		open = l.lookRemotely(ctx, open)
+	}
+	for range open {
+		l.c.stats.IncrMiss()
+	}
+	switch {
+	case len(open) == 0:
+	case l.slots.loads():
+		l.load(ctx, open)
+	default:
+		for _, k := range open {
+			l.settle(k, slotFailed, missing(k.key, k.err), outcome{}, nil)
+		}
+	}
+}
+
+// lookLocally settles what an earlier flight has put into the local level since the batch
+// looked, and returns the rest.
+func (l *batchLoad) lookLocally(open []*loadKey) (rest []*loadKey) {
+	rest = open[:0]
+	for _, k := range open {
+		if !k.reload {
+			if data, ok := l.c.local.get(k.key); ok {
+				if out := stored(data, fromLocal); l.usable(k, out) {
+					l.c.countLocalHit()
+					l.settleStored(k, out)
+					continue
+				}
+			}
+		}
+		l.c.stats.IncrLocalMiss()
+		rest = append(rest, k)
+	}
+	return rest
+}
+
+// lookRemotely settles what the remote has, after filling the local level with it, and
+// returns the rest.
+func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*loadKey) {
+	ask := make([]string, 0, len(open))
+	for _, k := range open {
+		if !k.reload {
+			ask = append(ask, k.key)
+		}
+	}
+	var found map[string]remoteValue
+	if len(ask) > 0 {
+		var err error
+		if found, err = l.c.remote.mget(ctx, ask, l.c.local.exists()); err != nil {
+			l.errs = append(l.errs, fmt.Errorf("cache: reading %d keys: %w", len(ask), err))
+		}
+	}
+	rest = open[:0]
+	for _, k := range open {
+		if v, ok := found[k.key]; ok {
+			if out := stored(v.data, fromRemote); l.usable(k, out) {
+				l.c.countRemoteHit()
+				l.claims.Note(k.claim).FillLocal(func() { l.c.local.set(k.key, v.data, v.left) })
+				l.settleStored(k, out)
+				continue
+			}
+		}
+		l.c.stats.IncrRemoteMiss()
+		rest = append(rest, k)
+	}
+	return rest
+}
+
+// loaded is a key that the loader has answered for, with what is to be kept of it.
+type loaded struct {
+	*loadKey
+	data []byte
+	life lifetimes
+	lane bool // its lane to the remote is held
+}
+
+// load calls the loader for the open keys and keeps what it returns.
+func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
+	indices := make([]int, len(open))
+	for n, k := range open {
+		indices[n] = k.slot
+	}
+	l.c.stats.IncrQuery()
+	found, err := flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return l.slots.load(ctx, indices) })
+	if err != nil {
+		l.c.stats.IncrQueryFail(err)
+		l.loadFailed(open, found, err)
+		return
+	}
+	keep := make([]loaded, 0, len(open))
+	for n, k := range open {
+		k.err = nil // what was stored and damaged is overwritten
+		if !found[n] {
+			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes()})
+			continue
+		}
+		data, err := l.c.encode(k.key, l.slots.value(k.slot))
+		switch {
+		case err != nil: // the caller gets the value and the error
+			l.settle(k, slotSet, err, outcome{}, err)
+		case isPlaceholder(data): // it cannot be kept, but it can be returned
+			l.settle(k, slotSet, nil, outcome{data: data, kind: outcomeValue, from: fromLoader}, nil)
+		default:
+			keep = append(keep, loaded{loadKey: k, data: data, life: l.c.lifetimes(0)})
+		}
+	}
+	l.keep(ctx, keep)
+}
+
+// loadFailed ends the open keys with the loader's error. The caller gets the values that
+// the loader returned beside it; they are not kept.
+func (l *batchLoad) loadFailed(open []*loadKey, found []bool, err error) {
+	l.errs = append(l.errs, fmt.Errorf("cache: loading %d keys: %w", len(open), err))
+	for n, k := range open {
+		state := slotFailed
+		if n < len(found) && found[n] {
+			state = slotSet
+		}
+		l.settle(k, state, nil, outcome{}, err)
+	}
+}
+
+// keep stores what was loaded, in one call to the remote and then locally, tells of it,
+// and settles the keys. A key that was written meanwhile is left out.
+func (l *batchLoad) keep(ctx context.Context, keep []loaded) {
+	defer func() {
+		for n := range keep {
+			if keep[n].lane {
+				l.claims.Note(keep[n].claim).EndFill()
+			}
+		}
+		for n := range keep { // lanes first: a key's note ends when it is settled
+			k := &keep[n]
+			if isPlaceholder(k.data) {
+				l.settle(k.loadKey, slotAbsent, nil, outcome{kind: outcomeNotFound, from: fromLoader}, nil)
+			} else {
+				l.settle(k.loadKey, slotSet, nil, outcome{data: k.data, kind: outcomeValue, from: fromLoader}, nil)
+			}
+		}
+	}()
+	if l.c.remote.exists() {
+		items := make([]remote.Item, 0, len(keep))
+		for n := range keep {
+			if k := &keep[n]; l.claims.Note(k.claim).BeginFill() {
+				k.lane = true
+				items = append(items, remote.Item{Key: k.key, Data: k.data, Expire: k.life.remote})
+			}
+		}
+		if err := l.c.remote.mset(ctx, items); err != nil {
+			l.errs = append(l.errs, fmt.Errorf("cache: writing %d keys: %w", len(items), err))
+		}
+	}
+	var changed []string
+	for n := range keep {
+		k := &keep[n]
+		if l.c.remote.exists() && !k.lane {
+			continue
+		}
+		if l.claims.Note(k.claim).FillLocal(func() { l.c.local.set(k.key, k.data, k.life.local) }) {
+			changed = append(changed, k.key)
+		}
+	}
+	l.c.emit(EventTypeSetByMGet, changed...)
+}

@@ -1,0 +1,409 @@
+// Package cache is a two-level cache: a local store in the process in front of a remote
+// store that the fleet shares.
+//
+// New makes a Cache from a local store (package local), a remote one (package remote), or
+// both. Once reads through it: local, then remote, then one load for all concurrent
+// callers, then write-back. T is a typed view for entities with ids, with MGet for
+// batches.
+//
+// Every method of a Cache may be called from any goroutine, also after Close. A nil ctx
+// means context.Background().
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/mgtv-tech/jetcache-go/encoding"
+	_ "github.com/mgtv-tech/jetcache-go/encoding/json"    // the codec "json"
+	_ "github.com/mgtv-tech/jetcache-go/encoding/msgpack" // the codec "msgpack"
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/stats"
+)
+
+// What CacheType returns.
+const (
+	TypeLocal  = "local"
+	TypeRemote = "remote"
+	TypeBoth   = "both"
+)
+
+// Errors of a cache; match them with errors.Is.
+var (
+	// ErrCacheMiss is returned by Get, GetSkippingLocal, and by Once and T without a
+	// loader, for a key that no level has.
+	ErrCacheMiss = errors.New("cache: key is missing")
+
+	// ErrRemoteLocalBothNil is returned by every call of a cache that was made without
+	// WithRemote and without WithLocal.
+	ErrRemoteLocalBothNil = errors.New("cache: both remote and local are nil")
+
+	// ErrNotFound is what loaders return, and what reads return for a placeholder, where
+	// WithErrNotFound is not given.
+	ErrNotFound = errors.New("cache: record not found")
+
+	// ErrInvalidKey is returned by every call for an empty key and for one that is not
+	// valid UTF-8, which events could not carry to other nodes.
+	ErrInvalidKey = errors.New("cache: the key is not valid")
+
+	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the value to
+	// decode into is neither nil nor a pointer. Nothing has been read or loaded then.
+	ErrInvalidDestination = errors.New("cache: the destination must be a non-nil pointer")
+
+	// ErrReservedValue is returned by Set for a value whose stored form is the single byte
+	// "*", which stands for a record that does not exist. Store it in another form, such
+	// as in a struct.
+	ErrReservedValue = errors.New(`cache: the value is stored as "*", which is the placeholder of a record that does not exist`)
+
+	// ErrLoaderCycle is returned by Once and by T to a loader that asks for what waits for
+	// it: its own key, or one whose loader waits for it.
+	ErrLoaderCycle = flight.ErrCycle
+)
+
+// PanicError is the error that every waiting caller gets when a loader panics. It unwraps
+// to what was given to panic if that is an error.
+type PanicError = flight.PanicError
+
+// Cache is a two-level cache. New makes one.
+type Cache interface {
+	// Set stores the Value, or what Do returns, in the remote and then in the local
+	// level. If Do returns the not-found error, a placeholder is stored and Set returns
+	// nil. If the remote cannot be written, Set returns its error and the local entry is
+	// dropped. A write that SetNX or SetXX refuses changes nothing and returns nil, as
+	// does one of a Do that a later Set or Delete has overtaken.
+	Set(ctx context.Context, key string, opts ...ItemOption) error
+
+	// Once decodes the key's value into the pointer given by Value. It reads local, then
+	// remote, then calls Do, once for all concurrent callers, and stores the result in
+	// both levels. Each caller decodes a copy of its own, and leaves when its ctx ends;
+	// the load goes on as long as any caller is left.
+	//
+	// The error of Do is returned to all callers and not cached, but for the not-found
+	// error, which is remembered by a placeholder. A panic of Do is returned as a
+	// *PanicError. A remote that cannot be read counts as a miss. Without Do, a miss is
+	// ErrCacheMiss.
+	Once(ctx context.Context, key string, opts ...ItemOption) error
+
+	// Get decodes the key's value into val, a pointer, or nil to decode nothing. It
+	// returns ErrCacheMiss if no level has the key, the not-found error for a
+	// placeholder, and the remote's error if that cannot be read.
+	Get(ctx context.Context, key string, val any) error
+
+	// GetSkippingLocal is Get that neither reads nor fills the local level.
+	GetSkippingLocal(ctx context.Context, key string, val any) error
+
+	// Delete removes the key from both levels and ends its refreshing. Loads and reads
+	// that began before never put their value back. It returns the remote's error; the
+	// local entry is gone all the same.
+	Delete(ctx context.Context, key string) error
+
+	// DeleteFromLocalCache removes the key from the local level of this node: what to do
+	// when another node's event says that it has changed.
+	DeleteFromLocalCache(key string)
+
+	// Exists reports whether Get would return no error.
+	Exists(ctx context.Context, key string) bool
+
+	// TaskSize returns how many keys are being refreshed in the background.
+	TaskSize() int
+
+	// CacheType returns TypeLocal, TypeRemote or TypeBoth, and "" for a cache without a
+	// level.
+	CacheType() string
+
+	// Close ends what the cache runs in the background, delivers the events that wait,
+	// and waits for both. It does not close the local store nor the Redis client. Later
+	// calls work, but refresh no keys.
+	Close()
+}
+
+// jetCache is the Cache that New makes.
+type jetCache struct {
+	options
+	codec   encoding.Codec
+	stats   stats.Handler
+	flights *flight.Table[outcome]
+	local   localLevel
+	remote  remoteLevel
+	events  *eventQueue // nil: nobody listens
+	refresh *refresher  // nil: refreshing is off
+
+	ownStats *stats.Stats // the default statistics; nil: none
+}
+
+var _ Cache = (*jetCache)(nil)
+
+// sonicStandIn is the codec "sonic" until the package encoding/sonic is imported.
+type sonicStandIn struct{ encoding.Codec }
+
+func (sonicStandIn) Name() string { return "sonic" }
+
+func init() {
+	// encoding/sonic may have been initialised before or will be after: it wins.
+	if encoding.GetCodec("sonic") == nil {
+		encoding.RegisterCodec(sonicStandIn{encoding.GetCodec("json")})
+	}
+}
+
+// New returns a cache. It panics if an option cannot be right, with a sentence that names
+// it. A cache without WithRemote and without WithLocal is accepted; its calls return
+// ErrRemoteLocalBothNil.
+func New(opts ...Option) Cache {
+	o := resolveOptions(opts)
+	c := &jetCache{
+		options: o,
+		codec:   encoding.GetCodec(o.codec),
+		stats:   o.statsHandler,
+		flights: flight.NewTable[outcome](),
+		local:   newLocalLevel(o.local),
+	}
+	if c.codec == nil {
+		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))
+	}
+	if !o.statsGiven {
+		c.stats = stats.NewHandles(true)
+		if !o.statsDisabled {
+			c.stats = stats.NewStatsLogger(o.name)
+			c.ownStats, _ = c.stats.(*stats.Stats)
+		}
+	}
+	c.remote.init(&o, c.stats)
+	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
+		c.events = newEventQueue(&o)
+	}
+	if o.refreshDuration > 0 {
+		c.refresh = newRefresher(c)
+	}
+	return c
+}
+
+func (c *jetCache) CacheType() string {
+	switch {
+	case c.local.exists() && c.remote.exists():
+		return TypeBoth
+	case c.local.exists():
+		return TypeLocal
+	case c.remote.exists():
+		return TypeRemote
+	}
+	return ""
+}
+
+// begin is what every call starts with: it checks the cache and the key, and replaces a
+// nil ctx.
+func (c *jetCache) begin(ctx context.Context, key string) (context.Context, error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if !c.local.exists() && !c.remote.exists() {
+		return ctx, ErrRemoteLocalBothNil
+	}
+	return ctx, checkKey(key)
+}
+
+func checkKey(key string) error {
+	if key == "" {
+		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: %q is not UTF-8 text; encode binary keys, for example in hexadecimal", ErrInvalidKey, key)
+	}
+	return nil
+}
+
+func (c *jetCache) Get(ctx context.Context, key string, val any) error {
+	return c.get(ctx, key, val, false)
+}
+
+func (c *jetCache) GetSkippingLocal(ctx context.Context, key string, val any) error {
+	return c.get(ctx, key, val, true)
+}
+
+func (c *jetCache) Exists(ctx context.Context, key string) bool {
+	return c.get(ctx, key, nil, false) == nil
+}
+
+func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := checkDestination(val); err != nil {
+		return err
+	}
+	useLocal := c.local.exists() && !skipLocal
+	if useLocal {
+		if data, ok := c.local.get(key); ok {
+			c.countLocalHit()
+			return c.deliver(key, data, val)
+		}
+		c.stats.IncrLocalMiss()
+	}
+	if !c.remote.exists() {
+		c.stats.IncrMiss()
+		return ErrCacheMiss
+	}
+	var note flight.Note[outcome]
+	if useLocal {
+		note = c.flights.Note(key)
+		defer note.Release()
+	}
+	v, found, err := c.remote.get(ctx, key, useLocal)
+	if !found {
+		c.stats.IncrMiss()
+		c.stats.IncrRemoteMiss()
+		if err != nil {
+			return fmt.Errorf("cache: reading %q: %w", key, err)
+		}
+		return ErrCacheMiss
+	}
+	c.countRemoteHit()
+	if useLocal {
+		note.FillLocal(func() { c.local.set(key, v.data, v.left) })
+	}
+	return c.deliver(key, v.data, val)
+}
+
+// deliver hands stored bytes to a caller.
+func (c *jetCache) deliver(key string, data []byte, dst any) error {
+	if isPlaceholder(data) {
+		return c.errNotFound
+	}
+	return c.decode(key, data, dst)
+}
+
+func (c *jetCache) countLocalHit() {
+	c.stats.IncrHit()
+	c.stats.IncrLocalHit()
+}
+
+func (c *jetCache) countRemoteHit() {
+	c.stats.IncrHit()
+	c.stats.IncrRemoteHit()
+}
+
+func (c *jetCache) Set(ctx context.Context, key string, opts ...ItemOption) error {
+	return c.set(ctx, key, newItem(opts))
+}
+
+func (c *jetCache) set(ctx context.Context, key string, it item) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	if it.do == nil {
+		data, err := c.encodeForSet(key, it.value)
+		if err != nil {
+			return err
+		}
+		w, err := c.flights.BeginWrite(ctx, key)
+		return c.write(ctx, key, data, c.lifetimes(it.ttl), it, w, err)
+	}
+
+	note := c.flights.Note(key)
+	defer note.Release()
+	v, err := c.callLoader(ctx, it.do)
+	data, life := placeholder, c.placeholderLifetimes()
+	switch {
+	case err == nil:
+		life = c.lifetimes(it.ttl)
+		if data, err = c.encodeForSet(key, v); err != nil {
+			return err
+		}
+	case !errors.Is(err, c.errNotFound):
+		return err
+	}
+	w, ok, err := note.BeginWrite(ctx)
+	if !ok {
+		return nil // as if this Set had come just before the change that overtook it
+	}
+	return c.write(ctx, key, data, life, it, w, err)
+}
+
+func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
+	data, err := c.encode(key, v)
+	if err == nil && isPlaceholder(data) {
+		err = fmt.Errorf("%w: key %q", ErrReservedValue, key)
+	}
+	return data, err
+}
+
+// write carries out a Set whose write has begun, or failed to begin with err.
+func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, w flight.Write[outcome], err error) error {
+	if err != nil {
+		c.flights.Invalidate(key, func() { c.local.del(key) })
+		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
+	}
+	stored := true
+	if c.remote.exists() && life.remote > 0 {
+		stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
+	}
+	w.End(func(overtaken bool) {
+		switch {
+		case err != nil:
+			c.local.del(key)
+		case !stored:
+		case overtaken || it.skipLocal:
+			c.local.del(key)
+		case c.remote.exists() || c.allowedLocally(key, it.condition):
+			c.local.set(key, data, life.local)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cache: writing %q: %w", key, err)
+	}
+	if stored {
+		c.emit(EventTypeSet, key)
+	}
+	return nil
+}
+
+// allowedLocally says whether the condition of a write holds in a cache without a remote.
+func (c *jetCache) allowedLocally(key string, cond condition) bool {
+	if cond == always {
+		return true
+	}
+	_, there := c.local.get(key)
+	return there == (cond == ifPresent)
+}
+
+func (c *jetCache) Delete(ctx context.Context, key string) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	c.refresh.forget(key)
+	drop := func() { c.local.del(key) }
+	w, err := c.flights.BeginWrite(ctx, key)
+	if err != nil {
+		c.flights.Invalidate(key, drop)
+		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
+	}
+	if c.remote.exists() {
+		err = c.remote.del(ctx, key)
+	}
+	w.End(func(bool) { drop() })
+	if err != nil {
+		return fmt.Errorf("cache: deleting %q: %w", key, err)
+	}
+	c.emit(EventTypeDelete, key)
+	return nil
+}
+
+func (c *jetCache) DeleteFromLocalCache(key string) {
+	if c.local.exists() && checkKey(key) == nil {
+		c.flights.Invalidate(key, func() { c.local.del(key) })
+	}
+}
+
+func (c *jetCache) TaskSize() int { return c.refresh.size() }
+
+func (c *jetCache) Close() {
+	c.refresh.close()
+	c.events.close()
+	if c.ownStats != nil {
+		c.ownStats.Close()
+	}
+}

@@ -1,0 +1,137 @@
+package cache
+
+import (
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/logger"
+)
+
+// EventType says what changed keys.
+type EventType int
+
+// The changes that events tell of.
+const (
+	EventTypeSet          EventType = 1 // Set stored a value
+	EventTypeSetByOnce    EventType = 2 // Once loaded a value, or that there is none
+	EventTypeSetByRefresh EventType = 3 // a refresh loaded a value, or that there is none
+	EventTypeSetByMGet    EventType = 4 // MGet loaded values, or that there are none
+	EventTypeDelete       EventType = 5 // Delete removed a key
+)
+
+// Event tells that keys have changed, so that the local levels of other nodes can follow.
+// Its JSON, with these field names, is a wire format.
+type Event struct {
+	CacheName string    // the name of the cache
+	SourceID  string    // the node that made the change
+	EventType EventType // what it did
+	Keys      []string  // the keys, as they are in the stores
+}
+
+// eventQueue hands events to the handler, one at a time, from a goroutine that runs only
+// while there are any. Who adds one never waits for the handler.
+type eventQueue struct {
+	cacheName string
+	sourceID  string
+	handler   func(*Event)
+	size      int
+
+	mu      sync.Mutex
+	waiting []*Event      // guarded by mu
+	running bool          // guarded by mu: there is a goroutine
+	idle    chan struct{} // guarded by mu: closed when the goroutine has ended
+}
+
+// drainTime bounds how long Close waits for the handler.
+const drainTime = 5 * time.Second
+
+func newEventQueue(o *options) *eventQueue {
+	return &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer}
+}
+
+// emit tells the event handler, if there is one, of a change of keys.
+func (c *jetCache) emit(t EventType, keys ...string) {
+	if c.events != nil && len(keys) > 0 {
+		c.events.add(t, keys)
+	}
+}
+
+func (q *eventQueue) add(t EventType, keys []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) < q.size || !q.mergeLocked(t, keys) {
+		q.waiting = append(q.waiting, &Event{q.cacheName, q.sourceID, t, keys})
+	}
+	if !q.running {
+		q.running, q.idle = true, make(chan struct{})
+		go q.run()
+	}
+}
+
+// mergeLocked puts keys into the newest waiting event of their type: a key that is there
+// already waits once. It reports false if no such event waits; there are few types, so
+// the queue outgrows its size by less than their number.
+func (q *eventQueue) mergeLocked(t EventType, keys []string) bool {
+	for i := len(q.waiting) - 1; i >= 0; i-- {
+		e := q.waiting[i]
+		if e.EventType != t {
+			continue
+		}
+		for _, key := range keys {
+			if !slices.Contains(e.Keys, key) {
+				e.Keys = append(e.Keys, key)
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func (q *eventQueue) run() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.running = false
+			close(q.idle)
+			q.mu.Unlock()
+			return
+		}
+		e := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		q.deliver(e)
+	}
+}
+
+func (q *eventQueue) deliver(e *Event) {
+	defer func() {
+		if r := recover(); r != nil {
+			logger.Error("cache %s: the event handler panicked: %v\n%s", q.cacheName, r, debug.Stack())
+		}
+	}()
+	q.handler(e)
+}
+
+// close waits until the events that wait have been delivered, for drainTime at most.
+func (q *eventQueue) close() {
+	if q == nil {
+		return
+	}
+	q.mu.Lock()
+	running, idle := q.running, q.idle
+	q.mu.Unlock()
+	if !running {
+		return
+	}
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		logger.Warn("cache %s: closed, but after %s the event handler has not taken %d events", q.cacheName, drainTime, len(q.waiting))
+	}
+}

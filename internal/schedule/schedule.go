@@ -1,0 +1,262 @@
+// Package schedule runs tasks again and again, each one interval after the last time,
+// for as long as somebody asks for what it keeps fresh.
+package schedule
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+)
+
+// Config says what a Scheduler does.
+type Config[J any] struct {
+	// Interval is how often a task runs. The first run is one interval after the task's
+	// registration and up to a tenth of it later, so that tasks that were registered
+	// together do not run together.
+	Interval time.Duration
+	// Idle is how long a task goes on after it was last touched.
+	Idle time.Duration
+	// Workers is how many tasks run at a time.
+	Workers int
+	// Run runs a task with its newest job. ctx ends with Close. If it returns later above
+	// zero, the task runs once more after that time, with again set, before its next
+	// interval. It must not panic.
+	Run func(ctx context.Context, key string, job J, again bool) (later time.Duration)
+}
+
+// Scheduler runs tasks. It has a goroutine only while it has tasks, and one more for each
+// task that is running. Make one with New; its methods may be called from any goroutine.
+type Scheduler[J any] struct {
+	Config[J]
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	tasks sync.Map // of key to *task[J]; written with mu held
+	size  atomic.Int64
+	wake  chan struct{} // has one place: the loop shall look again
+
+	mu      sync.Mutex
+	queue   queue[J]        // guarded by mu: the tasks that are not running
+	active  map[string]bool // guarded by mu: the keys that are running
+	looping bool            // guarded by mu: there is a loop
+	closed  bool            // guarded by mu
+	running sync.WaitGroup  // the loop and the runs; added to with mu held
+}
+
+// task is one key that is run.
+type task[J any] struct {
+	key    string
+	offset time.Duration // what it is due later than by the interval alone
+	latest atomic.Pointer[touch[J]]
+
+	// Guarded by the scheduler's mu.
+	nominal time.Time // when it is due by the interval alone; idleness is judged by it
+	due     time.Time // when it is to run
+	again   bool      // the run is a second one in its interval
+	index   int       // in the queue; below zero: it is not there
+	gone    bool      // it has been forgotten
+}
+
+// touch is the newest sign of interest in a task.
+type touch[J any] struct {
+	at  time.Time
+	job J
+}
+
+// New returns a Scheduler without tasks.
+func New[J any](cfg Config[J]) *Scheduler[J] {
+	s := &Scheduler[J]{Config: cfg, wake: make(chan struct{}, 1), active: make(map[string]bool)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Touch registers a task, or renews the interest in it and its job.
+func (s *Scheduler[J]) Touch(key string, job J) {
+	now := &touch[J]{time.Now(), job}
+	if t, ok := s.tasks.Load(key); ok {
+		t.(*task[J]).latest.Store(now)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if t, ok := s.tasks.Load(key); ok {
+		t.(*task[J]).latest.Store(now)
+		return
+	}
+	t := &task[J]{key: key, offset: jitter.Add(0, s.Interval/10), nominal: now.at.Add(s.Interval)}
+	t.due = t.nominal.Add(t.offset)
+	t.latest.Store(now)
+	s.tasks.Store(key, t)
+	s.size.Add(1)
+	heap.Push(&s.queue, t)
+	if !s.looping {
+		s.looping = true
+		s.running.Add(1)
+		go s.loop()
+	}
+	s.signal()
+}
+
+// Forget ends a task; a run that is under way goes on, as the last one.
+func (s *Scheduler[J]) Forget(key string) {
+	if _, ok := s.tasks.Load(key); !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.tasks.Load(key); ok {
+		s.removeLocked(t.(*task[J]))
+		s.signal()
+	}
+}
+
+// Size returns how many tasks there are.
+func (s *Scheduler[J]) Size() int { return int(s.size.Load()) }
+
+// Close ends all tasks, cancels the runs that are under way and waits for them, for bound
+// at most. It reports whether all have ended. Later calls of Touch do nothing.
+func (s *Scheduler[J]) Close(bound time.Duration) bool {
+	s.mu.Lock()
+	s.closed = true
+	s.tasks.Range(func(_, t any) bool {
+		s.removeLocked(t.(*task[J]))
+		return true
+	})
+	s.mu.Unlock()
+	s.cancel()
+	s.signal()
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// signal makes the loop look again.
+func (s *Scheduler[J]) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Scheduler[J]) removeLocked(t *task[J]) {
+	t.gone = true
+	s.tasks.Delete(t.key)
+	s.size.Add(-1)
+	if t.index >= 0 {
+		heap.Remove(&s.queue, t.index)
+	}
+}
+
+// loop starts the runs that are due, until there are no tasks.
+func (s *Scheduler[J]) loop() {
+	defer s.running.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		next, ok := s.startDue()
+		if !ok {
+			return
+		}
+		timer.Reset(next)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// startDue starts what is due and returns how long there is nothing to do; ok is false
+// when there are no tasks left and the loop has to end.
+func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for len(s.queue) > 0 && len(s.active) < s.Workers && !s.queue[0].due.After(now) {
+		t := s.queue[0]
+		switch {
+		case t.nominal.Sub(t.latest.Load().at) > s.Idle:
+			s.removeLocked(t)
+		case s.active[t.key]: // a run of an earlier task of this key goes on
+			t.due = now.Add(s.Interval / 10)
+			heap.Fix(&s.queue, 0)
+		default:
+			heap.Pop(&s.queue)
+			s.active[t.key] = true
+			s.running.Add(1)
+			go s.run(t)
+		}
+	}
+	if s.Size() == 0 {
+		s.looping = false
+		return 0, false
+	}
+	if len(s.queue) == 0 || len(s.active) >= s.Workers {
+		return s.Interval, true // the end of a run signals
+	}
+	return s.queue[0].due.Sub(now), true
+}
+
+// run runs t once and puts it back into the queue.
+func (s *Scheduler[J]) run(t *task[J]) {
+	defer s.running.Done()
+	later := s.Run(s.ctx, t.key, t.latest.Load().job, t.again)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.active, t.key)
+	s.signal()
+	if t.gone {
+		return
+	}
+	if t.again = later > 0; t.again {
+		t.due = time.Now().Add(later)
+	} else {
+		// Skip the intervals that a long run has missed.
+		missed := max(0, time.Since(t.nominal)/s.Interval)
+		t.nominal = t.nominal.Add((missed + 1) * s.Interval)
+		t.due = t.nominal.Add(t.offset)
+	}
+	heap.Push(&s.queue, t)
+}
+
+// queue is a heap of tasks by the time they are due.
+type queue[J any] []*task[J]
+
+func (q queue[J]) Len() int           { return len(q) }
+func (q queue[J]) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+
+func (q queue[J]) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+func (q *queue[J]) Push(x any) {
+	t := x.(*task[J])
+	t.index = len(*q)
+	*q = append(*q, t)
+}
+
+func (q *queue[J]) Pop() any {
+	last := len(*q) - 1
+	t := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	t.index = -1
+	return t
+}

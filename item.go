@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// DoFunc loads a value: for Once when no level has it, for Set in place of Value. To say
+// that the record does not exist it returns the error of WithErrNotFound. It should end
+// when ctx does; a nil DoFunc is none.
+type DoFunc func(ctx context.Context) (any, error)
+
+// ItemOption configures one call of Once or Set.
+type ItemOption struct {
+	kind  itemKind
+	on    bool
+	ttl   time.Duration
+	value any
+	do    DoFunc
+}
+
+type itemKind uint8
+
+const (
+	itemNothing itemKind = iota
+	itemValue
+	itemDo
+	itemTTL
+	itemSetNX
+	itemSetXX
+	itemSkipLocal
+	itemRefresh
+)
+
+// Value gives Set the value to store, and Once the pointer to what it decodes into; nil
+// makes Once decode nothing.
+func Value(v any) ItemOption { return ItemOption{kind: itemValue, value: v} }
+
+// Do gives the function that loads the value. With Set it wins over Value. Default: none:
+// Once then answers a miss with ErrCacheMiss.
+func Do(do DoFunc) ItemOption { return ItemOption{kind: itemDo, do: do} }
+
+// TTL sets how long the remote keeps the value; the local level keeps it no longer.
+// Default, and for zero: the remote expiry of the cache. Less than zero: the remote is not
+// written, the local level still is.
+func TTL(d time.Duration) ItemOption { return ItemOption{kind: itemTTL, ttl: d} }
+
+// SetNX makes the value be stored only if the key is absent. Default: false. SetXX wins.
+func SetNX(on bool) ItemOption { return ItemOption{kind: itemSetNX, on: on} }
+
+// SetXX makes the value be stored only if the key is present. Default: false.
+func SetXX(on bool) ItemOption { return ItemOption{kind: itemSetXX, on: on} }
+
+// SkipLocal makes the call neither read nor fill the local level. What the local level
+// holds of the key is removed when the call writes a value. Default: false.
+func SkipLocal(on bool) ItemOption { return ItemOption{kind: itemSkipLocal, on: on} }
+
+// Refresh makes Once have the key refreshed in the background, as WithRefreshDuration
+// says. Default: false. It has no effect on Set.
+func Refresh(on bool) ItemOption { return ItemOption{kind: itemRefresh, on: on} }
+
+// item is what the ItemOptions of one call have set.
+type item struct {
+	value     any
+	do        DoFunc
+	ttl       time.Duration
+	condition condition
+	skipLocal bool
+	refresh   bool
+}
+
+// condition says when a value may be stored.
+type condition uint8
+
+const (
+	always    condition = iota
+	ifAbsent            // SETNX
+	ifPresent           // SETXX
+)
+
+func newItem(opts []ItemOption) item {
+	var it item
+	var nx, xx bool
+	for i := range opts {
+		switch o := &opts[i]; o.kind {
+		case itemValue:
+			it.value = o.value
+		case itemDo:
+			it.do = o.do
+		case itemTTL:
+			it.ttl = o.ttl
+		case itemSetNX:
+			nx = o.on
+		case itemSetXX:
+			xx = o.on
+		case itemSkipLocal:
+			it.skipLocal = o.on
+		case itemRefresh:
+			it.refresh = o.on
+		}
+	}
+	switch {
+	case xx:
+		it.condition = ifPresent
+	case nx:
+		it.condition = ifAbsent
+	}
+	return it
+}

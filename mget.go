@@ -1,0 +1,159 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// slots are the values of a batch, by index; they know the type that the engine does not.
+// A slot is used by one goroutine at a time.
+type slots interface {
+	// decode sets value i from stored bytes; with an error it leaves the value alone.
+	decode(i int, data []byte) error
+	// load calls the batch's loader for the values at indices and sets those it returns.
+	load(ctx context.Context, indices []int) (found []bool, err error)
+	// loads reports whether there is a loader.
+	loads() bool
+	// value returns value i.
+	value(i int) any
+}
+
+// slotState is what is known of a slot.
+type slotState uint8
+
+const (
+	slotOpen   slotState = iota // nothing yet
+	slotSet                     // its value is there
+	slotAbsent                  // the record does not exist
+	slotFailed                  // nothing will come; there is an error
+)
+
+// batch is one call of MGetWithErr: the caller's side.
+type batch struct {
+	c     *jetCache
+	keys  []string
+	slots slots
+	state []slotState
+	errs  []error
+	// damaged holds, by index, why what another's flight found could not be decoded. Such
+	// a key is loaded, once, without a look at the levels.
+	damaged map[int]error
+}
+
+// mget fills slots for keys, and says for each what became of it. What could be had is
+// there also when there is an error.
+func (c *jetCache) mget(ctx context.Context, keys []string, s slots) ([]slotState, error) {
+	b := &batch{c: c, keys: keys, slots: s, state: make([]slotState, len(keys)), damaged: make(map[int]error)}
+	open := b.lookLocally()
+	for len(open) > 0 {
+		if err := ctx.Err(); err != nil {
+			b.errs = append(b.errs, err)
+			break
+		}
+		var err error
+		if open, err = b.round(ctx, open); err != nil {
+			b.errs = append(b.errs, err)
+			break
+		}
+	}
+	return b.state, errors.Join(b.errs...)
+}
+
+// lookLocally takes what the local level has and returns the indices of the rest.
+func (b *batch) lookLocally() (open []int) {
+	for i, key := range b.keys {
+		if err := checkKey(key); err != nil {
+			b.fail(i, err)
+		} else if data, ok := b.c.local.get(key); ok && b.take(i, stored(data, fromLocal)) == nil {
+			b.c.countLocalHit()
+		} else {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+func (b *batch) fail(i int, err error) {
+	b.state[i] = slotFailed
+	b.errs = append(b.errs, err)
+}
+
+// take sets slot i from stored bytes. With an error, they cannot be decoded.
+func (b *batch) take(i int, out outcome) error {
+	if out.kind == outcomeNotFound {
+		b.state[i] = slotAbsent
+		return nil
+	}
+	err := b.slots.decode(i, out.data)
+	if err == nil {
+		b.state[i] = slotSet
+	}
+	return err
+}
+
+// round claims the open keys, has those loaded that nobody else is loading, and waits
+// for the others. It returns the indices of keys that have to be claimed again. An error
+// ends the batch: ctx's, or that of a load that went wrong as a whole.
+func (b *batch) round(ctx context.Context, open []int) (again []int, err error) {
+	keys := make([]string, len(open))
+	for n, i := range open {
+		keys[n] = b.keys[i]
+	}
+	claims := b.c.flights.Claim(ctx, keys)
+	defer claims.Leave()
+	if len(claims.Owned) > 0 {
+		l := newBatchLoad(b, claims, open)
+		claims.Start(l.run)
+		if err := claims.Wait(ctx); err != nil {
+			return nil, err // l may go on for others: it is not to be read
+		}
+		l.report(b)
+	}
+	for n, owner := range claims.Joined {
+		i := open[owner]
+		out, err := claims.WaitJoined(ctx, n)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		if !b.takeOutcome(i, out, err) {
+			again = append(again, i)
+		}
+	}
+	return again, nil
+}
+
+// takeOutcome takes the result of another's flight; it reports false if this batch has to
+// load the key itself.
+func (b *batch) takeOutcome(i int, out outcome, err error) bool {
+	switch {
+	case err != nil:
+		b.fail(i, fmt.Errorf("cache: %q: %w", b.keys[i], err))
+		return true
+	case out.kind == outcomeMiss: // that flight had no loader
+		if b.slots.loads() {
+			return false
+		}
+		b.fail(i, missing(b.keys[i], b.damaged[i]))
+		return true
+	}
+	err = b.take(i, out)
+	if err == nil {
+		return true
+	}
+	if b.slots.loads() && b.damaged[i] == nil {
+		b.damaged[i] = err
+		return false
+	}
+	b.fail(i, err)
+	return true
+}
+
+// missing returns the error of a key that nobody loads; damaged, if not nil, is why what
+// is stored could not be decoded.
+func missing(key string, damaged error) error {
+	if damaged != nil {
+		return damaged
+	}
+	return fmt.Errorf("%w: %q, and there is no loader", ErrCacheMiss, key)
+}

@@ -1,0 +1,206 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+)
+
+// outcome is what a flight found or loaded; its callers share data and do not change it.
+type outcome struct {
+	data []byte
+	kind outcomeKind
+	from source
+}
+
+type outcomeKind uint8
+
+const (
+	outcomeMiss     outcomeKind = iota // no level has the key, and the flight had no loader
+	outcomeValue                       // data
+	outcomeNotFound                    // the record does not exist
+)
+
+type source uint8
+
+const (
+	fromNowhere source = iota
+	fromLocal
+	fromRemote
+	fromLoader
+)
+
+// stored returns the outcome of reading data from a level.
+func stored(data []byte, from source) outcome {
+	if isPlaceholder(data) {
+		return outcome{kind: outcomeNotFound, from: from}
+	}
+	return outcome{data: data, kind: outcomeValue, from: from}
+}
+
+func (c *jetCache) Once(ctx context.Context, key string, opts ...ItemOption) error {
+	return c.once(ctx, key, newItem(opts))
+}
+
+func (c *jetCache) once(ctx context.Context, key string, it item) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := checkDestination(it.value); err != nil {
+		return err
+	}
+	if it.refresh {
+		c.refresh.touch(key, it)
+	}
+	if !it.skipLocal {
+		if data, ok := c.local.get(key); ok {
+			c.countLocalHit()
+			return c.deliver(key, data, it.value)
+		}
+	}
+	return c.fly(ctx, key, it)
+}
+
+// fly joins or leads the key's flight and delivers its outcome.
+func (c *jetCache) fly(ctx context.Context, key string, it item) error {
+	for {
+		out, led, err := c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+			return c.find(ctx, key, note, it)
+		})
+		if err != nil {
+			return err
+		}
+		if !led && unfit(out, it) {
+			continue
+		}
+		switch out.kind {
+		case outcomeValue:
+			return c.decode(key, out.data, it.value)
+		case outcomeNotFound:
+			return c.errNotFound
+		default:
+			return ErrCacheMiss
+		}
+	}
+}
+
+// unfit says whether the outcome of a flight that another caller led is not what this
+// one would have got: that caller had no loader, or used the local level.
+func unfit(out outcome, it item) bool {
+	return out.kind == outcomeMiss && it.do != nil || out.from == fromLocal && it.skipLocal
+}
+
+// find is the work of a flight: local, remote, loader.
+func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcome], it item) (outcome, error) {
+	useLocal := c.local.exists() && !it.skipLocal
+	if useLocal { // an earlier flight may have filled it since the caller looked
+		if data, ok := c.local.get(key); ok {
+			c.countLocalHit()
+			return stored(data, fromLocal), nil
+		}
+		c.stats.IncrLocalMiss()
+	}
+	if c.remote.exists() {
+		if v, found, _ := c.remote.get(ctx, key, useLocal); found { // its failure counts as a miss
+			c.countRemoteHit()
+			if useLocal {
+				note.FillLocal(func() { c.local.set(key, v.data, v.left) })
+			}
+			return stored(v.data, fromRemote), nil
+		}
+		c.stats.IncrRemoteMiss()
+	}
+	c.stats.IncrMiss()
+	if it.do == nil {
+		return outcome{}, nil
+	}
+	return c.query(ctx, key, note, it, EventTypeSetByOnce)
+}
+
+// query loads the key's value and keeps it in both levels.
+func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (outcome, error) {
+	v, err := c.callLoader(ctx, it.do)
+	if errors.Is(err, c.errNotFound) {
+		if c.keep(ctx, key, placeholder, c.placeholderLifetimes(), note, it) {
+			c.emit(event, key)
+		}
+		return outcome{kind: outcomeNotFound, from: fromLoader}, nil
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	data, err := c.encode(key, v)
+	if err != nil {
+		return outcome{}, err
+	}
+	// A value that looks like the placeholder cannot be kept, but it can be returned.
+	if !isPlaceholder(data) && c.keep(ctx, key, data, c.lifetimes(it.ttl), note, it) {
+		c.emit(event, key)
+	}
+	return outcome{data: data, kind: outcomeValue, from: fromLoader}, nil
+}
+
+// callLoader calls do and counts the query and its failure.
+func (c *jetCache) callLoader(ctx context.Context, do DoFunc) (any, error) {
+	c.stats.IncrQuery()
+	v, err := flight.Run(ctx, do)
+	if err != nil && !errors.Is(err, c.errNotFound) {
+		c.stats.IncrQueryFail(err)
+	}
+	return v, err
+}
+
+// keep stores what was loaded in both levels, unless the load was overtaken or the
+// condition refuses it. It reports whether it did; a remote that could not be written
+// does not count.
+func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item) bool {
+	if c.remote.exists() && life.remote > 0 {
+		if !note.BeginFill() {
+			return false
+		}
+		defer note.EndFill()
+		stored, err := c.remote.set(ctx, key, data, life.remote, it.condition)
+		if !stored && err == nil {
+			return false
+		}
+	}
+	return note.FillLocal(func() { c.keepLocal(key, data, life, it) })
+}
+
+func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) {
+	switch {
+	case it.skipLocal: // what it holds is older
+		c.local.del(key)
+	case c.remote.exists() || c.allowedLocally(key, it.condition):
+		c.local.set(key, data, life.local)
+	}
+}
+
+// lifetimes says how long each level keeps an entry.
+type lifetimes struct {
+	remote time.Duration // zero or less: it is not written
+	local  time.Duration // noBound: as long as the store keeps its entries
+}
+
+// lifetimes returns those of a value with the TTL of an item.
+func (c *jetCache) lifetimes(ttl time.Duration) lifetimes {
+	switch {
+	case ttl > 0:
+		return lifetimes{ttl, ttl}
+	case ttl < 0:
+		return lifetimes{0, noBound}
+	case c.remote.exists():
+		return lifetimes{c.remoteExpiry, c.remoteExpiry}
+	}
+	return lifetimes{0, noBound}
+}
+
+// placeholderLifetimes returns those of a placeholder.
+func (c *jetCache) placeholderLifetimes() lifetimes {
+	d := jitter.Add(c.notFoundExpiry, c.offset)
+	return lifetimes{d, d}
+}

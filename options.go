@@ -1,0 +1,206 @@
+package cache
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/remote"
+	"github.com/mgtv-tech/jetcache-go/stats"
+)
+
+// Defaults of the options.
+const (
+	defaultName               = "default"
+	defaultCodec              = "msgpack"
+	defaultRemoteExpiry       = time.Hour
+	defaultNotFoundExpiry     = time.Minute
+	defaultRefreshConcurrency = 4
+	defaultEventBuffer        = 100
+	defaultSeparator          = ":"
+	minRefreshDuration        = time.Second
+)
+
+// Option configures a cache; see New.
+type Option func(*options)
+
+// options is what the Options have set; resolve puts in the defaults.
+type options struct {
+	name              string
+	remote            remote.Remote
+	local             local.Local
+	codec             string
+	errNotFound       error
+	remoteExpiry      time.Duration
+	notFoundExpiry    time.Duration
+	offset            time.Duration
+	separator         string
+	separatorDisabled bool
+
+	refreshDuration            time.Duration
+	stopRefreshAfterLastAccess time.Duration
+	refreshConcurrency         int
+
+	statsHandler  stats.Handler
+	statsGiven    bool
+	statsDisabled bool
+
+	sourceID     string
+	syncLocal    bool
+	eventBuffer  int
+	eventHandler func(*Event)
+}
+
+// resolveOptions applies opts and checks the result. It panics where an option cannot
+// be right.
+func resolveOptions(opts []Option) options {
+	o := options{separator: defaultSeparator}
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("cache: New: option %d is nil; leave it out", i+1))
+		}
+		opt(&o)
+	}
+	if o.statsGiven && o.statsHandler == nil {
+		panic("cache: New: WithStatsHandler was given nil; leave it out for the default, or use WithStatsDisabled(true)")
+	}
+	if o.eventBuffer < 0 {
+		panic(fmt.Sprintf("cache: New: WithEventChBufSize was given %d; give the number of events that may wait, or 0 for the default", o.eventBuffer))
+	}
+	orDefault(&o.name, defaultName)
+	orDefault(&o.codec, defaultCodec)
+	if o.sourceID == "" {
+		o.sourceID = randomID()
+	}
+	if o.errNotFound == nil {
+		o.errNotFound = ErrNotFound
+	}
+	positive(&o.remoteExpiry, defaultRemoteExpiry)
+	positive(&o.notFoundExpiry, defaultNotFoundExpiry)
+	positive(&o.offset, jitter.Default(o.notFoundExpiry))
+	if o.refreshDuration > 0 {
+		o.refreshDuration = max(o.refreshDuration, minRefreshDuration)
+	} else {
+		o.refreshDuration = 0
+	}
+	positive(&o.stopRefreshAfterLastAccess, o.refreshDuration+time.Second)
+	positive(&o.refreshConcurrency, defaultRefreshConcurrency)
+	positive(&o.eventBuffer, defaultEventBuffer)
+	if o.separatorDisabled {
+		o.separator = ""
+	}
+	return o
+}
+
+func orDefault(s *string, def string) {
+	if *s == "" {
+		*s = def
+	}
+}
+
+func positive[N int | time.Duration](n *N, def N) {
+	if *n <= 0 {
+		*n = def
+	}
+}
+
+// randomID returns 16 random hexadecimal digits.
+func randomID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// WithName names the cache in logs, events and statistics; it is never part of a key.
+// Default: "default".
+func WithName(name string) Option { return func(o *options) { o.name = name } }
+
+// WithRemote sets the level that the fleet shares. Default: none. The cache does not
+// close what is behind it.
+func WithRemote(r remote.Remote) Option { return func(o *options) { o.remote = r } }
+
+// WithLocal sets the level within the process. Default: none. The cache does not close
+// it.
+func WithLocal(l local.Local) Option { return func(o *options) { o.local = l } }
+
+// WithCodec sets the codec of values that are neither nil, string nor []byte: "msgpack",
+// "json", "sonic", or a name that was given to encoding.RegisterCodec. Default: "msgpack".
+// New panics for a name that is not registered.
+//
+// "sonic" works without an import: until the package encoding/sonic is imported, the
+// standard library reads and writes the same JSON.
+func WithCodec(name string) Option { return func(o *options) { o.codec = name } }
+
+// WithErrNotFound sets the error by which loaders say that a record does not exist, such
+// as sql.ErrNoRows; it is matched with errors.Is. The cache remembers such keys by a
+// placeholder, and returns err for them. Default: ErrNotFound.
+func WithErrNotFound(err error) Option { return func(o *options) { o.errNotFound = err } }
+
+// WithRemoteExpiry sets how long the remote keeps values that have no TTL of their own.
+// Default, and for zero or less: one hour.
+func WithRemoteExpiry(d time.Duration) Option { return func(o *options) { o.remoteExpiry = d } }
+
+// WithNotFoundExpiry sets how long placeholders are kept, in both levels; WithOffset adds
+// to it. Default, and for zero or less: one minute.
+func WithNotFoundExpiry(d time.Duration) Option { return func(o *options) { o.notFoundExpiry = d } }
+
+// WithOffset sets the jitter of placeholders: each is kept for a random duration in [0, d)
+// longer, so that they do not expire together. Default, and for zero or less: a tenth of
+// the not-found expiry, 10s at most.
+func WithOffset(d time.Duration) Option { return func(o *options) { o.offset = d } }
+
+// WithSeparator sets what T puts between a key's prefix and its id. Default: ":".
+func WithSeparator(s string) Option { return func(o *options) { o.separator = s } }
+
+// WithSeparatorDisabled makes T put nothing between a key's prefix and its id, whatever
+// WithSeparator says and whichever comes first. Default: false.
+func WithSeparatorDisabled(disabled bool) Option {
+	return func(o *options) { o.separatorDisabled = disabled }
+}
+
+// WithRefreshDuration sets the interval at which keys that were asked for with
+// Refresh(true) are loaded again in the background. Default, and for less than zero: off.
+// Less than a second becomes a second.
+func WithRefreshDuration(d time.Duration) Option { return func(o *options) { o.refreshDuration = d } }
+
+// WithStopRefreshAfterLastAccess sets how long a key is refreshed after it was last asked
+// for with Refresh(true). Default, and for zero or less: the refresh interval plus one
+// second. It has no effect without WithRefreshDuration.
+func WithStopRefreshAfterLastAccess(d time.Duration) Option {
+	return func(o *options) { o.stopRefreshAfterLastAccess = d }
+}
+
+// WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for
+// zero or less: 4. It has no effect without WithRefreshDuration.
+func WithRefreshConcurrency(n int) Option { return func(o *options) { o.refreshConcurrency = n } }
+
+// WithStatsHandler sets what counts hits, misses and queries; it alone decides, also over
+// WithStatsDisabled. Default: a stats.NewStatsLogger with the cache's name, which logs
+// every minute and is closed with the cache. New panics if h is nil.
+func WithStatsHandler(h stats.Handler) Option {
+	return func(o *options) { o.statsHandler, o.statsGiven = h, true }
+}
+
+// WithStatsDisabled switches the default statistics off. Default: false.
+func WithStatsDisabled(disabled bool) Option { return func(o *options) { o.statsDisabled = disabled } }
+
+// WithSourceId sets the SourceID of the cache's events, by which a node knows its own.
+// Default: 16 random hexadecimal digits.
+func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id } }
+
+// WithSyncLocal makes the cache tell the event handler of each change that other nodes'
+// local levels should follow. Default: false. It has an effect only with both levels and
+// an event handler.
+func WithSyncLocal(sync bool) Option { return func(o *options) { o.syncLocal = sync } }
+
+// WithEventChBufSize sets how many events may wait for the handler before they are merged.
+// Default, and for zero: 100. New panics if n is negative.
+func WithEventChBufSize(n int) Option { return func(o *options) { o.eventBuffer = n } }
+
+// WithEventHandler sets what is told of changes when WithSyncLocal is on. It is called
+// from one goroutine at a time, in the order of the changes; its panics are recovered and
+// logged. Default: none.
+func WithEventHandler(h func(*Event)) Option { return func(o *options) { o.eventHandler = h } }

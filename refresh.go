@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/limit"
+	"github.com/mgtv-tech/jetcache-go/internal/schedule"
+	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// refresher loads keys again in the background; internal/schedule says when.
+type refresher struct {
+	c        *jetCache
+	schedule *schedule.Scheduler[item]
+	unlock   remote.CompareDeleter // nil: the lock of a failed load expires
+	troubles limit.Limiter
+	warned   sync.Once // of Refresh(true) without Do
+}
+
+const (
+	// lockSuffix makes of a key the key of its lock: who sets it loads for the fleet.
+	lockSuffix = "_#RL#"
+	// lockMargin is how much earlier than the next interval the lock expires.
+	lockMargin = 10 * time.Millisecond
+	// raceDivisor is the part of the interval that the winner of a lock gets to load,
+	// before the others look for the result.
+	raceDivisor = 5
+	// minRefreshTimeout is how long a load in the background may take at least.
+	minRefreshTimeout = 30 * time.Second
+	// closeTime bounds how long Close waits for loads in the background.
+	closeTime = 5 * time.Second
+)
+
+func newRefresher(c *jetCache) *refresher {
+	r := &refresher{c: c}
+	r.troubles.Interval = troubleInterval
+	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
+	r.schedule = schedule.New(schedule.Config[item]{
+		Interval: c.refreshDuration,
+		Idle:     c.stopRefreshAfterLastAccess,
+		Workers:  c.refreshConcurrency,
+		Run:      r.run,
+	})
+	return r
+}
+
+// touch registers key's task, or renews the interest in it.
+func (r *refresher) touch(key string, it item) {
+	if r == nil {
+		return
+	}
+	if it.do == nil {
+		r.warned.Do(func() {
+			logger.Warn("cache %s: Refresh(true) without Do has no effect (key %q): there is nothing to load with", r.c.name, key)
+		})
+		return
+	}
+	it.value = nil        // the caller's
+	it.condition = always // a refresh replaces what is there
+	r.schedule.Touch(key, it)
+}
+
+func (r *refresher) forget(key string) {
+	if r != nil {
+		r.schedule.Forget(key)
+	}
+}
+
+func (r *refresher) size() int {
+	if r == nil {
+		return 0
+	}
+	return r.schedule.Size()
+}
+
+func (r *refresher) close() {
+	if r != nil && !r.schedule.Close(closeTime) {
+		logger.Warn("cache %s: closed, but after %s a load in the background has not ended", r.c.name, closeTime)
+	}
+}
+
+// run refreshes one key. It returns when to look for the value that another node is
+// loading.
+func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, max(r.c.refreshDuration, minRefreshTimeout))
+	defer cancel()
+	if !r.c.remote.exists() {
+		r.report(ctx, key, r.load(ctx, key, it))
+		return 0
+	}
+	if again {
+		r.copy(ctx, key, it)
+		return 0
+	}
+	lock, asked := key+lockSuffix, time.Now()
+	stamp := strconv.FormatInt(asked.Unix(), 10)
+	won, err := r.c.remote.set(ctx, lock, []byte(stamp), r.c.refreshDuration-lockMargin, ifAbsent)
+	switch {
+	case err != nil: // logged and counted
+		return 0
+	case won:
+		if err := r.load(ctx, key, it); err != nil {
+			r.report(ctx, key, err)
+			r.release(lock, stamp, asked)
+		}
+		return 0
+	case r.justTaken(ctx, lock):
+		return r.c.refreshDuration / raceDivisor
+	}
+	r.copy(ctx, key, it)
+	return 0
+}
+
+// justTaken says whether the lock was won so shortly ago that its winner may be loading.
+func (r *refresher) justTaken(ctx context.Context, lock string) bool {
+	if r.c.remote.ttl == nil {
+		return true
+	}
+	v, found, _ := r.c.remote.get(ctx, lock, true)
+	return found && v.left > r.c.refreshDuration-r.c.refreshDuration/raceDivisor
+}
+
+// load loads key and keeps what it gets in both levels.
+func (r *refresher) load(ctx context.Context, key string, it item) error {
+	for {
+		out, led, err := r.c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+			return r.c.query(ctx, key, note, it, EventTypeSetByRefresh)
+		})
+		if err != nil || led || out.from == fromLoader {
+			return err
+		}
+	}
+}
+
+// copy brings the local level up to what the remote has.
+func (r *refresher) copy(ctx context.Context, key string, it item) {
+	if !r.c.local.exists() || it.skipLocal {
+		return
+	}
+	note := r.c.flights.Note(key)
+	defer note.Release()
+	v, found, err := r.c.remote.get(ctx, key, true)
+	if err != nil { // logged and counted
+		return
+	}
+	note.FillLocal(func() {
+		if found {
+			r.c.local.set(key, v.data, v.left)
+		} else {
+			r.c.local.del(key)
+		}
+	})
+}
+
+// release gives the lock of a failed load back, so that another node may try. One that has
+// expired since may be another's, even with the same stamp, which counts in seconds.
+func (r *refresher) release(lock, stamp string, asked time.Time) {
+	if r.unlock == nil || time.Since(asked) >= r.c.refreshDuration-lockMargin {
+		return
+	}
+	// The load's ctx may have run out.
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if _, err := r.unlock.CompareAndDelete(ctx, lock, stamp); err != nil {
+		r.c.remote.failed(ctx, "del", err)
+	}
+}
+
+// report logs a failed load.
+func (r *refresher) report(ctx context.Context, key string, err error) {
+	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	if held, ok := r.troubles.Allow(); ok {
+		logger.Warn("cache %s: refreshing %q failed: %v (%d more failures since the last such line)", r.c.name, key, err, held)
+	}
+}
