@@ -90,6 +90,9 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	mu := t.lock(key)
 	mu.Lock()
 	defer mu.Unlock()
+	if ttl > 1 {
+		ttl-- // ristretto counts the last nanosecond in
+	}
 	if !t.store.SetWithTTL(key, data, 1, ttl) {
 		t.store.Wait() // its queue was full
 		t.store.SetWithTTL(key, data, 1, ttl)

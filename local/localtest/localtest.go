@@ -210,9 +210,9 @@ func ttl(s local.Local) error {
 		if err := expect(s, key, "v"); err != nil {
 			return fmt.Errorf("1ms before its end: %w", err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 		if err := expectMiss(s, key); err != nil {
-			return fmt.Errorf("1ms after its end: %w", err)
+			return fmt.Errorf("at its end: %w", err)
 		}
 	}
 	return nil
