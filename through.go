@@ -43,7 +43,7 @@ func unwrap(c Cache) Cache {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
-	// A field that embeds the interface is named after it. A T is such a wrapper, too.
+	// A field that embeds the interface is named after it.
 	f := v.FieldByName("Cache")
 	if !f.IsValid() || !f.CanInterface() {
 		return nil

@@ -1,0 +1,131 @@
+package cache
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/stats"
+)
+
+// Every row of the contract's table of options.
+func TestOptionDefaultsAndRules(t *testing.T) {
+	errOwn := errors.New("own")
+	handler := stats.NewHandles(true)
+	tests := []struct {
+		name string
+		opts []Option
+		get  func(o options) any
+		want any
+	}{
+		{"name", nil, func(o options) any { return o.name }, "default"},
+		{"name set", []Option{WithName("n")}, func(o options) any { return o.name }, "n"},
+		{"remote", nil, func(o options) any { return o.remote == nil }, true},
+		{"local", nil, func(o options) any { return o.local == nil }, true},
+		{"codec", nil, func(o options) any { return o.codec }, "msgpack"},
+		{"codec set", []Option{WithCodec("json")}, func(o options) any { return o.codec }, "json"},
+		{"not-found error", nil, func(o options) any { return o.errNotFound }, ErrNotFound},
+		{"not-found error nil", []Option{WithErrNotFound(nil)}, func(o options) any { return o.errNotFound }, ErrNotFound},
+		{"not-found error set", []Option{WithErrNotFound(errOwn)}, func(o options) any { return o.errNotFound }, errOwn},
+		{"remote expiry", nil, func(o options) any { return o.remoteExpiry }, time.Hour},
+		{"remote expiry zero", []Option{WithRemoteExpiry(0)}, func(o options) any { return o.remoteExpiry }, time.Hour},
+		{"remote expiry negative", []Option{WithRemoteExpiry(-1)}, func(o options) any { return o.remoteExpiry }, time.Hour},
+		{"remote expiry set", []Option{WithRemoteExpiry(300 * time.Millisecond)}, func(o options) any { return o.remoteExpiry }, 300 * time.Millisecond},
+		{"not-found expiry", nil, func(o options) any { return o.notFoundExpiry }, time.Minute},
+		{"not-found expiry negative", []Option{WithNotFoundExpiry(-1)}, func(o options) any { return o.notFoundExpiry }, time.Minute},
+		{"not-found expiry set", []Option{WithNotFoundExpiry(time.Second)}, func(o options) any { return o.notFoundExpiry }, time.Second},
+		{"offset", nil, func(o options) any { return o.offset }, 6 * time.Second},
+		{"offset follows the not-found expiry", []Option{WithNotFoundExpiry(time.Second)}, func(o options) any { return o.offset }, 100 * time.Millisecond},
+		{"offset is at most 10s", []Option{WithNotFoundExpiry(time.Hour)}, func(o options) any { return o.offset }, 10 * time.Second},
+		{"offset set", []Option{WithOffset(time.Minute)}, func(o options) any { return o.offset }, time.Minute},
+		{"refresh", nil, func(o options) any { return o.refreshDuration }, time.Duration(0)},
+		{"refresh below a second", []Option{WithRefreshDuration(1)}, func(o options) any { return o.refreshDuration }, time.Second},
+		{"refresh negative", []Option{WithRefreshDuration(-time.Hour)}, func(o options) any { return o.refreshDuration }, time.Duration(0)},
+		{"refresh set", []Option{WithRefreshDuration(time.Minute)}, func(o options) any { return o.refreshDuration }, time.Minute},
+		{"stop refresh", []Option{WithRefreshDuration(time.Minute)}, func(o options) any { return o.stopRefreshAfterLastAccess }, 61 * time.Second},
+		{"stop refresh negative", []Option{WithRefreshDuration(time.Minute), WithStopRefreshAfterLastAccess(-1)}, func(o options) any { return o.stopRefreshAfterLastAccess }, 61 * time.Second},
+		{"stop refresh set", []Option{WithStopRefreshAfterLastAccess(time.Hour), WithRefreshDuration(time.Minute)}, func(o options) any { return o.stopRefreshAfterLastAccess }, time.Hour},
+		{"refresh concurrency", nil, func(o options) any { return o.refreshConcurrency }, 4},
+		{"refresh concurrency zero", []Option{WithRefreshConcurrency(0)}, func(o options) any { return o.refreshConcurrency }, 4},
+		{"refresh concurrency set", []Option{WithRefreshConcurrency(9)}, func(o options) any { return o.refreshConcurrency }, 9},
+		{"stats handler set", []Option{WithStatsHandler(handler)}, func(o options) any { return o.statsGiven }, true},
+		{"stats disabled", []Option{WithStatsDisabled(true)}, func(o options) any { return o.statsDisabled }, true},
+		{"source id", nil, func(o options) any { return regexp.MustCompile("^[0-9a-f]{16}$").MatchString(o.sourceID) }, true},
+		{"source id set", []Option{WithSourceId("me")}, func(o options) any { return o.sourceID }, "me"},
+		{"sync local", nil, func(o options) any { return o.syncLocal }, false},
+		{"event buffer", nil, func(o options) any { return o.eventBuffer }, 100},
+		{"event buffer zero", []Option{WithEventChBufSize(0)}, func(o options) any { return o.eventBuffer }, 100},
+		{"event buffer set", []Option{WithEventChBufSize(3)}, func(o options) any { return o.eventBuffer }, 3},
+		{"event handler", nil, func(o options) any { return o.eventHandler == nil }, true},
+		{"separator", nil, func(o options) any { return o.separator }, ":"},
+		{"separator set", []Option{WithSeparator("/")}, func(o options) any { return o.separator }, "/"},
+		{"separator empty", []Option{WithSeparator("")}, func(o options) any { return o.separator }, ""},
+		{"separator disabled first", []Option{WithSeparatorDisabled(true), WithSeparator("/")}, func(o options) any { return o.separator }, ""},
+		{"separator disabled last", []Option{WithSeparator("/"), WithSeparatorDisabled(true)}, func(o options) any { return o.separator }, ""},
+		{"separator enabled again", []Option{WithSeparatorDisabled(true), WithSeparatorDisabled(false)}, func(o options) any { return o.separator }, ":"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.get(resolveOptions(tt.opts)); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if resolveOptions(nil).sourceID == resolveOptions(nil).sourceID {
+		t.Error("two caches have the same source id")
+	}
+}
+
+func TestStatsHandlerDecidesAlone(t *testing.T) {
+	s := stats.NewStatsLogger("own").(*stats.Stats)
+	defer s.Close()
+	c := New(WithStatsHandler(s), WithStatsDisabled(true)).(*jetCache)
+	defer c.Close()
+	if c.stats != stats.Handler(s) {
+		t.Errorf("the handler is %v", c.stats)
+	}
+}
+
+// Every item option.
+func TestItemOptions(t *testing.T) {
+	it := newItem([]ItemOption{Value(1), TTL(time.Second), SkipLocal(true), Refresh(true), SetNX(true), Do(nil), {}})
+	if it.value != 1 || it.ttl != time.Second || !it.skipLocal || !it.refresh || it.condition != ifAbsent || it.do != nil {
+		t.Errorf("got %+v", it)
+	}
+	for _, tt := range []struct {
+		opts []ItemOption
+		want condition
+	}{
+		{nil, always},
+		{[]ItemOption{SetNX(true)}, ifAbsent},
+		{[]ItemOption{SetXX(true)}, ifPresent},
+		{[]ItemOption{SetXX(true), SetNX(true)}, ifPresent},
+		{[]ItemOption{SetNX(true), SetXX(true)}, ifPresent},
+		{[]ItemOption{SetNX(true), SetNX(false)}, always},
+		{[]ItemOption{SetXX(true), SetXX(false), SetNX(true)}, ifAbsent},
+	} {
+		if got := newItem(tt.opts).condition; got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.opts, got, tt.want)
+		}
+	}
+}
+
+func TestWrongConfigurationPanicsWithASentence(t *testing.T) {
+	for want, opts := range map[string][]Option{
+		"WithStatsHandler was given nil":   {WithStatsHandler(nil)},
+		"WithEventChBufSize was given -1;": {WithEventChBufSize(-1)},
+		"option 2 is nil":                  {WithName("x"), nil},
+		`WithCodec("yaml")`:                {WithCodec("yaml")},
+	} {
+		t.Run(want, func(t *testing.T) {
+			defer func() {
+				if r, _ := recover().(string); !strings.HasPrefix(r, "cache: New: ") || !strings.Contains(r, want) {
+					t.Errorf("panicked with %q", r)
+				}
+			}()
+			New(opts...)
+		})
+	}
+}
