@@ -137,6 +137,12 @@ func never(t testing.TB) cache.ItemOption {
 	})
 }
 
+// pass lets d pass in a bubble, and everything happen that is due by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // recStats records counts by their short names: h, m, lh, lm, rh, rm, q, qf.
 type recStats struct {
 	mu     sync.Mutex

@@ -19,7 +19,8 @@ type refresher struct {
 	c        *jetCache
 	schedule *schedule.Scheduler[item]
 	unlock   remote.CompareDeleter // nil: the lock of a failed load expires
-	troubles limit.Limiter
+	failures limit.Limiter
+	hangs    limit.Limiter
 	warned   sync.Once // of Refresh(true) without Do
 }
 
@@ -39,7 +40,7 @@ const (
 
 func newRefresher(c *jetCache) *refresher {
 	r := &refresher{c: c}
-	r.troubles.Interval = troubleInterval
+	r.failures.Interval, r.hangs.Interval = troubleInterval, troubleInterval
 	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
 	r.schedule = schedule.New(schedule.Config[item]{
 		Interval: c.refreshDuration,
@@ -85,10 +86,13 @@ func (r *refresher) close() {
 	}
 }
 
+// timeout is how long a run may take.
+func (r *refresher) timeout() time.Duration { return max(r.c.refreshDuration, minRefreshTimeout) }
+
 // run refreshes one key. It returns when to look for the value that another node is
 // loading.
 func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, max(r.c.refreshDuration, minRefreshTimeout))
+	ctx, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	if !r.c.remote.exists() {
 		r.report(ctx, key, r.load(ctx, key, it))
@@ -177,7 +181,13 @@ func (r *refresher) report(ctx context.Context, key string, err error) {
 	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
-	if held, ok := r.troubles.Allow(); ok {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if held, ok := r.hangs.Allow(); ok {
+			logger.Warn("cache %s: refreshing %q has not ended after %s; its loader should end when its ctx does (%d more such loads since the last such line)", r.c.name, key, r.timeout(), held)
+		}
+		return
+	}
+	if held, ok := r.failures.Allow(); ok {
 		logger.Warn("cache %s: refreshing %q failed: %v (%d more failures since the last such line)", r.c.name, key, err, held)
 	}
 }
