@@ -1,0 +1,6 @@
+//go:build !race
+
+package racing
+
+// Enabled says that this is a build with -race.
+const Enabled = false

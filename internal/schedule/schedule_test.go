@@ -1,0 +1,294 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rec records the runs of tasks, and can hold them up.
+type rec struct {
+	mu    sync.Mutex
+	runs  map[string][]time.Duration // guarded by mu: since start
+	busy  map[string]bool            // guarded by mu
+	most  int                        // guarded by mu: of runs at a time
+	start time.Time
+	took  func(key string) time.Duration
+	later time.Duration
+}
+
+func newRec() *rec {
+	return &rec{runs: map[string][]time.Duration{}, busy: map[string]bool{}, start: time.Now(), took: func(string) time.Duration { return 0 }}
+}
+
+func (r *rec) run(t *testing.T) func(ctx context.Context, key string, job int, again bool) time.Duration {
+	return func(ctx context.Context, key string, job int, again bool) time.Duration {
+		name := fmt.Sprintf("%s.%d", key, job)
+		if again {
+			name += " again"
+		}
+		r.mu.Lock()
+		r.runs[name] = append(r.runs[name], time.Since(r.start))
+		if r.busy[key] {
+			t.Errorf("%s runs twice at a time", key)
+		}
+		r.busy[key] = true
+		r.most = max(r.most, len(r.busy))
+		r.mu.Unlock()
+		select {
+		case <-time.After(r.took(key)):
+		case <-ctx.Done():
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.busy, key)
+		if again {
+			return 0
+		}
+		return r.later
+	}
+}
+
+func (r *rec) times(name string) []time.Duration {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.runs[name]
+}
+
+const interval = 10 * time.Second
+
+func open(t *testing.T, r *rec, idle time.Duration, workers int) *Scheduler[int] {
+	s := New(Config[int]{Interval: interval, Idle: idle, Workers: workers, Run: r.run(t)})
+	t.Cleanup(func() { s.Close(time.Minute) })
+	return s
+}
+
+func TestATaskRunsOnceInEachInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, time.Hour, 1)
+		s.Touch("k", 1)
+		time.Sleep(10*interval + interval/10)
+		times := r.times("k.1")
+		if len(times) != 10 {
+			t.Fatalf("ran at %v", times)
+		}
+		for i, at := range times {
+			if nominal := time.Duration(i+1) * interval; at < nominal || at >= nominal+interval/10 || at-times[0] != time.Duration(i)*interval {
+				t.Errorf("run %d at %s", i, at)
+			}
+		}
+	})
+}
+
+func TestTheNewestJobRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, time.Hour, 1)
+		s.Touch("k", 1)
+		s.Touch("k", 2)
+		time.Sleep(interval + interval/10)
+		if len(r.times("k.1")) != 0 || len(r.times("k.2")) != 1 || s.Size() != 1 {
+			t.Errorf("runs %v, size %d", r.runs, s.Size())
+		}
+	})
+}
+
+func TestAnIdleTaskEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, interval+time.Second, 1)
+		s.Touch("k", 1)
+		time.Sleep(5 * interval)
+		if n := len(r.times("k.1")); n != 1 || s.Size() != 0 {
+			t.Errorf("%d runs, size %d", n, s.Size())
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.looping {
+			t.Error("the loop goes on without tasks")
+		}
+	})
+}
+
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.took = func(string) time.Duration { return interval / 2 }
+		s := open(t, r, time.Hour, 1)
+		s.Forget("never there")
+		s.Touch("waiting", 1)
+		s.Forget("waiting")
+		s.Touch("running", 1)
+		time.Sleep(interval + interval/10)
+		s.Forget("running")
+		s.Touch("running", 2) // a new task, while the old one's run goes on
+		time.Sleep(3 * interval)
+		if len(r.times("waiting.1")) != 0 || len(r.times("running.1")) != 1 || len(r.times("running.2")) == 0 || s.Size() != 1 {
+			t.Errorf("runs %v, size %d", r.runs, s.Size())
+		}
+	})
+}
+
+func TestWorkersBoundTheRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.took = func(string) time.Duration { return time.Second }
+		s := open(t, r, time.Hour, 3)
+		for i := range 12 {
+			s.Touch(fmt.Sprint(i), 1)
+		}
+		time.Sleep(2 * interval)
+		synctest.Wait()
+		if r.most != 3 || len(r.runs) != 12 {
+			t.Errorf("%d at a time, %d ran", r.most, len(r.runs))
+		}
+	})
+}
+
+func TestALongRunDoesNotHoldUpOthersNorRunTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.took = func(key string) time.Duration {
+			if key == "long" {
+				return 3*interval + interval/2
+			}
+			return 0
+		}
+		s := open(t, r, time.Hour, 2)
+		s.Touch("long", 1)
+		s.Touch("short", 1)
+		time.Sleep(9 * interval)
+		if long, short := r.times("long.1"), r.times("short.1"); len(short) != 8 || len(long) != 2 {
+			t.Errorf("short ran at %v, long at %v", short, long)
+		}
+	})
+}
+
+func TestASecondRunInTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.later = 2 * time.Second
+		s := open(t, r, time.Hour, 1)
+		s.Touch("k", 1)
+		time.Sleep(3 * interval)
+		first, second := r.times("k.1"), r.times("k.1 again")
+		if len(first) != 2 || len(second) != 2 || second[0]-first[0] != 2*time.Second || first[1]-first[0] != interval {
+			t.Errorf("ran at %v and again at %v", first, second)
+		}
+	})
+}
+
+func TestCloseAtEveryMoment(t *testing.T) {
+	for moment := time.Duration(0); moment < 3*interval; moment += interval / 7 {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRec()
+			r.took = func(string) time.Duration { return interval / 3 }
+			s := open(t, r, time.Hour, 2)
+			for i := range 5 {
+				s.Touch(fmt.Sprint(i), 1)
+			}
+			time.Sleep(moment)
+			start := time.Now()
+			if !s.Close(time.Minute) || time.Since(start) != 0 || s.Size() != 0 {
+				t.Errorf("after %s: Close took %s, size %d", moment, time.Since(start), s.Size())
+			}
+			s.Touch("later", 1)
+			if s.Size() != 0 || !s.Close(time.Minute) {
+				t.Error("a closed scheduler takes tasks")
+			}
+		})
+	}
+}
+
+func TestCloseWaitsWithABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Run: func(context.Context, string, int, bool) time.Duration {
+			<-release
+			return 0
+		}})
+		s.Touch("k", 1)
+		time.Sleep(interval + interval/10)
+		start := time.Now()
+		if s.Close(3*time.Second) || time.Since(start) != 3*time.Second {
+			t.Errorf("Close took %s", time.Since(start))
+		}
+		close(release)
+	})
+}
+
+func TestConcurrentUse(t *testing.T) {
+	s := New(Config[int]{Interval: time.Millisecond, Idle: time.Hour, Workers: 4, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 500 {
+				key := fmt.Sprint((g + i) % 7)
+				s.Touch(key, i)
+				if i%5 == 0 {
+					s.Forget(key)
+				}
+				s.Size()
+				runtime.Gosched()
+			}
+		})
+	}
+	wg.Wait()
+	if !s.Close(time.Minute) || s.Size() != 0 {
+		t.Errorf("size %d after Close", s.Size())
+	}
+}
+
+// 100,000 tasks: what a task costs, and what a tick of the loop costs.
+func BenchmarkTasks(b *testing.B) {
+	const n = 100_000
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key:", i)
+	}
+	newScheduler := func() *Scheduler[int] {
+		return New(Config[int]{Interval: time.Hour, Idle: time.Hour, Workers: 4, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+	}
+	b.Run("register", func(b *testing.B) {
+		var before, after runtime.MemStats
+		for b.Loop() {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			s := newScheduler()
+			for _, k := range keys {
+				s.Touch(k, 1)
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/task")
+			s.Close(time.Minute)
+		}
+	})
+	s := newScheduler()
+	for _, k := range keys {
+		s.Touch(k, 1)
+	}
+	defer s.Close(time.Minute)
+	b.Run("touch", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			s.Touch(keys[i%n], 1)
+		}
+	})
+	b.Run("tick", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.startDue()
+		}
+	})
+}
