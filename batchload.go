@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/remote"
@@ -41,11 +42,18 @@ func newBatchLoad(b *batch, claims *flight.Batch[outcome], open []int) *batchLoa
 	return l
 }
 
-// report hands the results to the batch. The load has ended.
-func (l *batchLoad) report(b *batch) {
+// report hands the results to the batch. The load has ended; cause is why, if that was
+// before its time.
+func (l *batchLoad) report(b *batch, cause error) {
 	b.errs = append(b.errs, l.errs...)
+	if cause != nil {
+		b.errs = append(b.errs, cause)
+	}
 	for n := range l.keys {
 		k := &l.keys[n]
+		if k.state == slotOpen {
+			k.state, k.err = slotFailed, nil
+		}
 		b.state[k.slot] = k.state
 		if k.err != nil {
 			b.errs = append(b.errs, k.err)
@@ -146,7 +154,7 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 		if v, ok := found[k.key]; ok {
 			if out := stored(v.data, fromRemote); l.usable(k, out) {
 				l.c.countRemoteHit()
-				l.claims.Note(k.claim).FillLocal(func() { l.c.local.set(k.key, v.data, v.left) })
+				l.claims.Note(k.claim).FillRead(func() { l.c.local.set(k.key, v.data, v.left) })
 				l.settleStored(k, out)
 				continue
 			}
@@ -171,10 +179,8 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	for n, k := range open {
 		indices[n] = k.slot
 	}
-	l.c.stats.IncrQuery()
-	found, err := flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return l.slots.load(ctx, indices) })
+	found, err := l.callLoader(ctx, indices)
 	if err != nil {
-		l.c.stats.IncrQueryFail(err)
 		l.loadFailed(open, found, err)
 		return
 	}
@@ -196,6 +202,18 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 		}
 	}
 	l.keep(ctx, keep)
+}
+
+// callLoader calls the loader and counts the query and its failure.
+func (l *batchLoad) callLoader(ctx context.Context, indices []int) (found []bool, err error) {
+	l.c.stats.IncrQuery()
+	err = flight.ErrGoexit // until it returns
+	defer func() {
+		if err != nil {
+			l.c.stats.IncrQueryFail(err)
+		}
+	}()
+	return flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return l.slots.load(ctx, indices) })
 }
 
 // loadFailed ends the open keys with the loader's error. The caller gets the values that
@@ -229,27 +247,36 @@ func (l *batchLoad) keep(ctx context.Context, keep []loaded) {
 			}
 		}
 	}()
+	began := time.Now()
 	if l.c.remote.exists() {
-		items := make([]remote.Item, 0, len(keep))
-		for n := range keep {
-			if k := &keep[n]; l.claims.Note(k.claim).BeginFill() {
-				k.lane = true
-				items = append(items, remote.Item{Key: k.key, Data: k.data, Expire: k.life.remote})
-			}
-		}
-		if err := l.c.remote.mset(ctx, items); err != nil {
-			l.errs = append(l.errs, fmt.Errorf("cache: writing %d keys: %w", len(items), err))
-		}
+		l.keepRemotely(ctx, keep)
 	}
 	var changed []string
 	for n := range keep {
 		k := &keep[n]
-		if l.c.remote.exists() && !k.lane {
-			continue
-		}
-		if l.claims.Note(k.claim).FillLocal(func() { l.c.local.set(k.key, k.data, k.life.local) }) {
+		if l.claims.Note(k.claim).FillLoaded(func() { l.c.local.set(k.key, k.data, k.life.since(began).local) }) {
 			changed = append(changed, k.key)
 		}
 	}
 	l.c.emit(EventTypeSetByMGet, changed...)
+}
+
+// keepRemotely stores what was loaded in the remote, but for keys that are being written
+// or have been.
+func (l *batchLoad) keepRemotely(ctx context.Context, keep []loaded) {
+	items := make([]remote.Item, 0, len(keep))
+	for n := range keep {
+		if k := &keep[n]; l.claims.Note(k.claim).BeginFill() {
+			k.lane = true
+			items = append(items, remote.Item{Key: k.key, Data: k.data, Expire: k.life.remote})
+		}
+	}
+	if err := l.c.remote.mset(ctx, items); err != nil {
+		l.errs = append(l.errs, fmt.Errorf("cache: writing %d keys: %w", len(items), err))
+	}
+	for n := range keep {
+		if k := &keep[n]; k.lane && l.claims.Note(k.claim).Overtaken() {
+			_ = l.c.remote.del(ctx, k.key) // it is logged and counted
+		}
+	}
 }

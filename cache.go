@@ -14,12 +14,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/json"    // the codec "json"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/msgpack" // the codec "msgpack"
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
@@ -71,8 +73,11 @@ type Cache interface {
 	// Set stores the Value, or what Do returns, in the remote and then in the local
 	// level. If Do returns the not-found error, a placeholder is stored and Set returns
 	// nil. If the remote cannot be written, Set returns its error and the local entry is
-	// dropped. A write that SetNX or SetXX refuses changes nothing and returns nil, as
-	// does one of a Do that a later Set or Delete has overtaken.
+	// dropped. A write that SetNX or SetXX refuses changes nothing and returns nil.
+	//
+	// If the key was changed while Do ran, what Do returned may be older. A Set of a
+	// Value, or a Delete, then counts, and this Set changes nothing; after a Set with Do,
+	// or an invalidation of the local entry, nobody knows, and this Set deletes the key.
 	Set(ctx context.Context, key string, opts ...ItemOption) error
 
 	// Once decodes the key's value into the pointer given by Value. It reads local, then
@@ -261,7 +266,7 @@ func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool)
 	}
 	c.countRemoteHit()
 	if useLocal {
-		note.FillLocal(func() { c.local.set(key, v.data, v.left) })
+		note.FillRead(func() { c.local.set(key, v.data, v.left) })
 	}
 	return c.deliver(key, v.data, val)
 }
@@ -312,12 +317,15 @@ func (c *jetCache) set(ctx context.Context, key string, it item) error {
 		if data, err = c.encodeForSet(key, v); err != nil {
 			return err
 		}
-	case !errors.Is(err, c.errNotFound):
+	case !c.isNotFound(err):
 		return err
 	}
-	w, ok, err := note.BeginWrite(ctx)
-	if !ok {
-		return nil // as if this Set had come just before the change that overtook it
+	w, precedence, err := note.BeginWrite(ctx)
+	switch precedence {
+	case flight.Superseded:
+		return nil // as if this Set had come just before the one that superseded it
+	case flight.Uncertain:
+		return c.remove(ctx, key, w, err)
 	}
 	return c.write(ctx, key, data, life, it, w, err)
 }
@@ -336,21 +344,25 @@ func (c *jetCache) write(ctx context.Context, key string, data []byte, life life
 		c.flights.Invalidate(key, func() { c.local.del(key) })
 		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
 	}
-	stored := true
-	if c.remote.exists() && life.remote > 0 {
-		stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
-	}
-	w.End(func(overtaken bool) {
-		switch {
-		case err != nil:
-			c.local.del(key)
-		case !stored:
-		case overtaken || it.skipLocal:
-			c.local.del(key)
-		case c.remote.exists() || c.allowedLocally(key, it.condition):
-			c.local.set(key, data, life.local)
+	began := time.Now()
+	stored, done := true, false
+	func() {
+		defer w.End(func(overtaken bool) {
+			switch {
+			case !done || err != nil:
+				c.local.del(key)
+			case !stored:
+			case overtaken:
+				c.local.del(key)
+			default:
+				stored = c.keepLocal(key, data, life.since(began), it)
+			}
+		})
+		if c.remote.exists() && life.remote > 0 {
+			stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
 		}
-	})
+		done = true // otherwise the remote panicked
+	}()
 	if err != nil {
 		return fmt.Errorf("cache: writing %q: %w", key, err)
 	}
@@ -360,7 +372,8 @@ func (c *jetCache) write(ctx context.Context, key string, data []byte, life life
 	return nil
 }
 
-// allowedLocally says whether the condition of a write holds in a cache without a remote.
+// allowedLocally says whether the condition of a write that does not go to the remote
+// holds.
 func (c *jetCache) allowedLocally(key string, cond condition) bool {
 	if cond == always {
 		return true
@@ -375,16 +388,23 @@ func (c *jetCache) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	c.refresh.forget(key)
-	drop := func() { c.local.del(key) }
 	w, err := c.flights.BeginWrite(ctx, key)
+	return c.remove(ctx, key, w, err)
+}
+
+// remove carries out a Delete whose write has begun, or failed to begin with err.
+func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcome], err error) error {
+	drop := func() { c.local.del(key) }
 	if err != nil {
 		c.flights.Invalidate(key, drop)
 		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
 	}
-	if c.remote.exists() {
-		err = c.remote.del(ctx, key)
-	}
-	w.End(func(bool) { drop() })
+	func() {
+		defer w.End(func(bool) { drop() }) // also if the remote panics
+		if c.remote.exists() {
+			err = c.remote.del(ctx, key)
+		}
+	}()
 	if err != nil {
 		return fmt.Errorf("cache: deleting %q: %w", key, err)
 	}
@@ -402,6 +422,9 @@ func (c *jetCache) TaskSize() int { return c.refresh.size() }
 
 func (c *jetCache) Close() {
 	c.refresh.close()
+	if !c.flights.WaitForOrphans(closeTime) {
+		logger.Warn("cache %s: closed, but after %s a loader whose callers have all left has not ended; it should end when its ctx does", c.name, closeTime)
+	}
 	c.events.close()
 	if c.ownStats != nil {
 		c.ownStats.Close()

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,16 +38,23 @@ type eventQueue struct {
 	size      int
 
 	mu      sync.Mutex
-	waiting []*Event      // guarded by mu
-	running bool          // guarded by mu: there is a goroutine
-	idle    chan struct{} // guarded by mu: closed when the goroutine has ended
+	waiting []*waitingEvent             // guarded by mu
+	newest  map[EventType]*waitingEvent // guarded by mu: of each type, the last of waiting
+	running bool                        // guarded by mu: there is a goroutine
+	idle    chan struct{}               // guarded by mu: closed when the goroutine has ended
+}
+
+// waitingEvent is an event that has not been delivered.
+type waitingEvent struct {
+	*Event
+	keys map[string]struct{} // those of the event; nil until one is merged into it
 }
 
 // drainTime bounds how long Close waits for the handler.
 const drainTime = 5 * time.Second
 
 func newEventQueue(o *options) *eventQueue {
-	return &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer}
+	return &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer, newest: make(map[EventType]*waitingEvent)}
 }
 
 // emit tells the event handler, if there is one, of a change of keys.
@@ -62,7 +68,9 @@ func (q *eventQueue) add(t EventType, keys []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) < q.size || !q.mergeLocked(t, keys) {
-		q.waiting = append(q.waiting, &Event{q.cacheName, q.sourceID, t, keys})
+		e := &waitingEvent{Event: &Event{q.cacheName, q.sourceID, t, keys}}
+		q.waiting = append(q.waiting, e)
+		q.newest[t] = e
 	}
 	if !q.running {
 		q.running, q.idle = true, make(chan struct{})
@@ -74,25 +82,37 @@ func (q *eventQueue) add(t EventType, keys []string) {
 // already waits once. It reports false if no such event waits; there are few types, so
 // the queue outgrows its size by less than their number.
 func (q *eventQueue) mergeLocked(t EventType, keys []string) bool {
-	for i := len(q.waiting) - 1; i >= 0; i-- {
-		e := q.waiting[i]
-		if e.EventType != t {
-			continue
-		}
-		for _, key := range keys {
-			if !slices.Contains(e.Keys, key) {
-				e.Keys = append(e.Keys, key)
-			}
-		}
-		return true
+	e := q.newest[t]
+	if e == nil {
+		return false
 	}
-	return false
+	if e.keys == nil {
+		e.keys = make(map[string]struct{}, 2*len(e.Keys))
+		for _, key := range e.Keys {
+			e.keys[key] = struct{}{}
+		}
+	}
+	for _, key := range keys {
+		if _, ok := e.keys[key]; !ok {
+			e.keys[key] = struct{}{}
+			e.Keys = append(e.Keys, key)
+		}
+	}
+	return true
 }
 
+// run delivers what waits and then ends.
 func (q *eventQueue) run() {
+	drained := false
+	defer func() {
+		if !drained { // the handler ended this goroutine
+			go q.run()
+		}
+	}()
 	for {
 		q.mu.Lock()
 		if len(q.waiting) == 0 {
+			drained = true
 			q.running = false
 			close(q.idle)
 			q.mu.Unlock()
@@ -100,8 +120,11 @@ func (q *eventQueue) run() {
 		}
 		e := q.waiting[0]
 		q.waiting = q.waiting[1:]
+		if q.newest[e.EventType] == e {
+			delete(q.newest, e.EventType)
+		}
 		q.mu.Unlock()
-		q.deliver(e)
+		q.deliver(e.Event)
 	}
 }
 

@@ -2,9 +2,12 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/limit"
 	"github.com/mgtv-tech/jetcache-go/logger"
 )
 
@@ -20,7 +23,9 @@ type T[K comparable, V any] struct {
 
 // NewT returns a typed view of c. c may also be a type that wraps or mocks a Cache: T then
 // works through its methods, one call for each id of a batch. From a wrapper that embeds a
-// Cache, or has a method Unwrap() Cache, it takes the separator and the not-found error.
+// Cache, or has a method Unwrap() Cache, it takes the separator and the not-found error;
+// of any other it assumes ":" and ErrNotFound. Through a wrapper, MGet neither shares loads
+// with other calls nor notices that a key is changed while its loader runs.
 func NewT[K comparable, V any](c Cache) *T[K, V] {
 	if c == nil {
 		panic("cache: NewT: the cache is nil; give what New returned")
@@ -60,14 +65,20 @@ func (t *T[K, V]) Exists(ctx context.Context, key string, id K) bool {
 	return t.Cache.Exists(ctx, t.key(key, id))
 }
 
-// MGet is MGetWithErr that logs the error, at level Warn, instead of returning it.
+// MGet is MGetWithErr that logs the error, at level Warn and a bounded rate, instead of
+// returning it. With a nil fn, that something is missing is no error.
 func (t *T[K, V]) MGet(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) map[K]V {
 	found, err := t.MGetWithErr(ctx, key, ids, fn)
-	if err != nil {
-		logger.Warn("cache %s: MGet of %d ids of %q: %v", settingsOf(t.Cache).name, len(ids), key, err)
+	if err != nil && !(fn == nil && errors.Is(err, ErrCacheMiss)) {
+		if held, ok := mgetFailures.Allow(); ok {
+			logger.Warn("cache %s: MGet of %d ids of %q: %v (%d more failures since the last such line)", settingsOf(t.Cache).name, len(ids), key, err, held)
+		}
 	}
 	return found
 }
+
+// mgetFailures bounds the log of MGet, over all caches.
+var mgetFailures = limit.Limiter{Interval: time.Second}
 
 // MGetWithErr returns the entities with these ids, in three steps: what the local level
 // has, what the remote has of the rest, in one round trip, and what fn returns for what is

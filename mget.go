@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 )
 
 // slots are the values of a batch, by index; they know the type that the engine does not.
@@ -39,6 +41,7 @@ type batch struct {
 	// damaged holds, by index, why what another's flight found could not be decoded. Such
 	// a key is loaded, once, without a look at the levels.
 	damaged map[int]error
+	tries   int
 }
 
 // mget fills slots for keys, and says for each what became of it. What could be had is
@@ -105,13 +108,20 @@ func (b *batch) round(ctx context.Context, open []int) (again []int, err error) 
 	if len(claims.Owned) > 0 {
 		l := newBatchLoad(b, claims, open)
 		claims.Start(l.run)
-		if err := claims.Wait(ctx); err != nil {
+		ended, err := claims.Wait(ctx)
+		if !ended {
 			return nil, err // l may go on for others: it is not to be read
 		}
-		l.report(b)
+		l.report(b, err)
+	}
+	if b.c.remote.exists() && len(claims.Background) > 0 {
+		b.readBackground(ctx, claims, open)
 	}
 	for n, owner := range claims.Joined {
 		i := open[owner]
+		if b.state[i] != slotOpen {
+			continue
+		}
 		out, err := claims.WaitJoined(ctx, n)
 		if err != nil && ctx.Err() != nil {
 			return nil, err
@@ -121,6 +131,23 @@ func (b *batch) round(ctx context.Context, open []int) (again []int, err error) 
 		}
 	}
 	return again, nil
+}
+
+// readBackground takes what the remote has of the keys that a refresh is loading.
+func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome], open []int) {
+	keys := make([]string, len(claims.Background))
+	for n, joined := range claims.Background {
+		keys[n] = b.keys[open[claims.Joined[joined]]]
+	}
+	found, _ := b.c.remote.mget(ctx, keys, false) // its failure counts as a miss
+	for n, joined := range claims.Background {
+		if v, ok := found[keys[n]]; ok && b.take(open[claims.Joined[joined]], stored(v.data, fromRemote)) == nil {
+			if b.c.local.exists() {
+				b.c.stats.IncrLocalMiss()
+			}
+			b.c.countRemoteHit()
+		}
+	}
 }
 
 // takeOutcome takes the result of another's flight; it reports false if this batch has to
@@ -137,17 +164,20 @@ func (b *batch) takeOutcome(i int, out outcome, err error) bool {
 		b.fail(i, missing(b.keys[i], b.damaged[i]))
 		return true
 	}
-	err = b.take(i, out)
-	if err == nil {
+	if err = b.take(i, out); err == nil {
 		return true
 	}
-	if b.slots.loads() && b.damaged[i] == nil {
+	if b.tries++; b.slots.loads() && b.tries <= maxTries {
 		b.damaged[i] = err
 		return false
 	}
 	b.fail(i, err)
 	return true
 }
+
+// maxTries bounds how often a batch claims keys again because what another's flight found
+// could not be decoded. When it gets to load them itself, that is once.
+const maxTries = 100
 
 // missing returns the error of a key that nobody loads; damaged, if not nil, is why what
 // is stored could not be decoded.

@@ -67,6 +67,12 @@ func (c *jetCache) once(ctx context.Context, key string, it item) error {
 
 // fly joins or leads the key's flight and delivers its outcome.
 func (c *jetCache) fly(ctx context.Context, key string, it item) error {
+	if c.remote.exists() && c.flights.InBackground(key) {
+		// A refresh is loading the key. What the remote has meanwhile is good.
+		if out, ok := c.readRemote(ctx, key, it.skipLocal); ok {
+			return c.deliverOutcome(key, out, it)
+		}
+	}
 	for {
 		out, led, err := c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
 			return c.find(ctx, key, note, it)
@@ -74,18 +80,39 @@ func (c *jetCache) fly(ctx context.Context, key string, it item) error {
 		if err != nil {
 			return err
 		}
-		if !led && unfit(out, it) {
-			continue
-		}
-		switch out.kind {
-		case outcomeValue:
-			return c.decode(key, out.data, it.value)
-		case outcomeNotFound:
-			return c.errNotFound
-		default:
-			return ErrCacheMiss
+		if led || !unfit(out, it) {
+			return c.deliverOutcome(key, out, it)
 		}
 	}
+}
+
+// deliverOutcome hands the outcome of a flight to a caller.
+func (c *jetCache) deliverOutcome(key string, out outcome, it item) error {
+	switch out.kind {
+	case outcomeValue:
+		return c.decode(key, out.data, it.value)
+	case outcomeNotFound:
+		return c.errNotFound
+	default:
+		return ErrCacheMiss
+	}
+}
+
+// readRemote reads the key outside of a flight and counts a hit.
+func (c *jetCache) readRemote(ctx context.Context, key string, skipLocal bool) (outcome, bool) {
+	useLocal := c.local.exists() && !skipLocal
+	note := c.flights.Note(key)
+	defer note.Release()
+	v, found, _ := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
+	if !found {
+		return outcome{}, false
+	}
+	if useLocal {
+		c.stats.IncrLocalMiss()
+		note.FillRead(func() { c.local.set(key, v.data, v.left) })
+	}
+	c.countRemoteHit()
+	return stored(v.data, fromRemote), true
 }
 
 // unfit says whether the outcome of a flight that another caller led is not what this
@@ -108,7 +135,7 @@ func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcom
 		if v, found, _ := c.remote.get(ctx, key, useLocal); found { // its failure counts as a miss
 			c.countRemoteHit()
 			if useLocal {
-				note.FillLocal(func() { c.local.set(key, v.data, v.left) })
+				note.FillRead(func() { c.local.set(key, v.data, v.left) })
 			}
 			return stored(v.data, fromRemote), nil
 		}
@@ -124,7 +151,7 @@ func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcom
 // query loads the key's value and keeps it in both levels.
 func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (outcome, error) {
 	v, err := c.callLoader(ctx, it.do)
-	if errors.Is(err, c.errNotFound) {
+	if c.isNotFound(err) {
 		if c.keep(ctx, key, placeholder, c.placeholderLifetimes(), note, it) {
 			c.emit(event, key)
 		}
@@ -145,45 +172,77 @@ func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outco
 }
 
 // callLoader calls do and counts the query and its failure.
-func (c *jetCache) callLoader(ctx context.Context, do DoFunc) (any, error) {
+func (c *jetCache) callLoader(ctx context.Context, do DoFunc) (v any, err error) {
 	c.stats.IncrQuery()
-	v, err := flight.Run(ctx, do)
-	if err != nil && !errors.Is(err, c.errNotFound) {
-		c.stats.IncrQueryFail(err)
-	}
-	return v, err
+	err = flight.ErrGoexit // until it returns
+	defer func() {
+		if err != nil && !c.isNotFound(err) {
+			c.stats.IncrQueryFail(err)
+		}
+	}()
+	return flight.Run(ctx, do)
+}
+
+// isNotFound reports whether err says that the record does not exist. A panic says nothing,
+// whatever it was given.
+func (c *jetCache) isNotFound(err error) bool {
+	var panicked *PanicError
+	return errors.Is(err, c.errNotFound) && !errors.As(err, &panicked)
 }
 
 // keep stores what was loaded in both levels, unless the load was overtaken or the
-// condition refuses it. It reports whether it did; a remote that could not be written
-// does not count.
+// condition refuses it. It reports whether a level has it: a remote that could not be
+// written does not keep it out of local.
 func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item) bool {
-	if c.remote.exists() && life.remote > 0 {
-		if !note.BeginFill() {
-			return false
-		}
+	began := time.Now()
+	if c.remote.exists() && life.remote > 0 && note.BeginFill() {
 		defer note.EndFill()
 		stored, err := c.remote.set(ctx, key, data, life.remote, it.condition)
+		if note.Overtaken() {
+			if stored || err != nil {
+				_ = c.remote.del(ctx, key) // it is logged and counted
+			}
+			return false
+		}
 		if !stored && err == nil {
 			return false
 		}
 	}
-	return note.FillLocal(func() { c.keepLocal(key, data, life, it) })
+	kept := false
+	note.FillLoaded(func() { kept = c.keepLocal(key, data, life.since(began), it) })
+	return kept
 }
 
-func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) {
-	switch {
-	case it.skipLocal: // what it holds is older
+// keepLocal is the local half of keep and of a Set; it reports whether the condition of
+// the item allowed it.
+func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) bool {
+	// Where the remote is written, it has decided about the condition.
+	if (!c.remote.exists() || life.remote <= 0) && !c.allowedLocally(key, it.condition) {
+		return false
+	}
+	if it.skipLocal { // what it holds is older
 		c.local.del(key)
-	case c.remote.exists() || c.allowedLocally(key, it.condition):
+	} else {
 		c.local.set(key, data, life.local)
 	}
+	return true
 }
 
 // lifetimes says how long each level keeps an entry.
 type lifetimes struct {
 	remote time.Duration // zero or less: it is not written
 	local  time.Duration // noBound: as long as the store keeps its entries
+}
+
+// since takes from the local lifetime what has passed since the remote was written: it
+// read its clock some time after began.
+func (l lifetimes) since(began time.Time) lifetimes {
+	if l.remote > 0 && l.local > 0 {
+		if l.local -= time.Since(began); l.local <= 0 {
+			l.local = -1
+		}
+	}
+	return l
 }
 
 // lifetimes returns those of a value with the TTL of an item.

@@ -94,7 +94,7 @@ func (r *refresher) timeout() time.Duration { return max(r.c.refreshDuration, mi
 func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
-	if !r.c.remote.exists() {
+	if !r.c.remote.exists() || it.ttl < 0 { // there is no value to share
 		r.report(ctx, key, r.load(ctx, key, it))
 		return 0
 	}
@@ -133,7 +133,7 @@ func (r *refresher) justTaken(ctx context.Context, lock string) bool {
 // load loads key and keeps what it gets in both levels.
 func (r *refresher) load(ctx context.Context, key string, it item) error {
 	for {
-		out, led, err := r.c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+		out, led, err := r.c.flights.DoInBackground(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
 			return r.c.query(ctx, key, note, it, EventTypeSetByRefresh)
 		})
 		if err != nil || led || out.from == fromLoader {
@@ -153,7 +153,7 @@ func (r *refresher) copy(ctx context.Context, key string, it item) {
 	if err != nil { // logged and counted
 		return
 	}
-	note.FillLocal(func() {
+	note.FillRead(func() {
 		if found {
 			r.c.local.set(key, v.data, v.left)
 		} else {

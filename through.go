@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 )
 
 // settings are what T has to know of a cache to use it from outside.
@@ -19,17 +21,19 @@ func (s settings) key(prefix, id string) string { return prefix + s.separator + 
 // settingsOf returns the settings of c, or of the cache that c wraps: the result of a
 // method Unwrap() Cache, or an embedded Cache. Where it finds none, it takes the defaults.
 func settingsOf(c Cache) settings {
-	for {
+	for range maxWrappers {
 		if c, ok := c.(*jetCache); ok {
 			return settings{c.name, c.separator, c.errNotFound}
 		}
-		inner := unwrap(c)
-		if inner == nil {
-			return settings{defaultName, defaultSeparator, ErrNotFound}
+		if c = unwrap(c); c == nil {
+			break
 		}
-		c = inner
 	}
+	return settings{defaultName, defaultSeparator, ErrNotFound}
 }
+
+// maxWrappers bounds how many wrappers are looked through, should one wrap itself.
+const maxWrappers = 16
 
 // unwrap returns the cache that c wraps, nil if it is not known.
 func unwrap(c Cache) Cache {
@@ -43,17 +47,18 @@ func unwrap(c Cache) Cache {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
-	// A field that embeds the interface is named after it.
-	f := v.FieldByName("Cache")
-	if !f.IsValid() || !f.CanInterface() {
-		return nil
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Anonymous && f.Type == reflect.TypeFor[Cache]() {
+			inner, _ := v.Field(i).Interface().(Cache)
+			return inner
+		}
 	}
-	inner, _ := f.Interface().(Cache)
-	return inner
+	return nil
 }
 
 // mgetThrough is mget by the methods of any Cache, one call for each key. Ids are not
-// coalesced with those of other calls.
+// coalesced with those of other calls, and a change of a key while the loader runs is
+// not noticed.
 func mgetThrough[K comparable, V any](ctx context.Context, c Cache, keys []string, e *entities[K, V]) ([]slotState, error) {
 	errNotFound := settingsOf(c).errNotFound
 	state := make([]slotState, len(keys))
@@ -66,6 +71,8 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, keys []strin
 			e.values[i], state[i] = v, slotSet
 		case errors.Is(err, errNotFound):
 			state[i] = slotAbsent
+		case errors.Is(err, ErrRemoteLocalBothNil):
+			return state, err
 		default: // a miss, or something that the loader makes up for
 			if !errors.Is(err, ErrCacheMiss) {
 				errs = append(errs, err)
@@ -86,20 +93,23 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, keys []strin
 		return state, errors.Join(errs...)
 	}
 
-	found, err := e.load(ctx, open)
+	found, err := flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return e.load(ctx, open) })
 	if err != nil {
 		errs = append(errs, fmt.Errorf("cache: loading %d keys: %w", len(open), err))
 	}
 	for n, i := range open {
 		switch {
-		case found[n]:
+		case n < len(found) && found[n]:
 			state[i] = slotSet
 			if err == nil {
 				errs = append(errs, c.Set(ctx, keys[i], Value(e.values[i])))
 			}
 		case err == nil:
 			state[i] = slotAbsent
-			errs = append(errs, c.Set(ctx, keys[i], Do(func(context.Context) (any, error) { return nil, errNotFound })))
+			err := c.Set(ctx, keys[i], Do(func(context.Context) (any, error) { return nil, errNotFound }))
+			if !errors.Is(err, errNotFound) { // else that cache knows another error, and keeps no placeholder
+				errs = append(errs, err)
+			}
 		default:
 			state[i] = slotFailed
 		}

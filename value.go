@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 )
 
 // placeholder is what both levels hold for a record that does not exist.
@@ -31,7 +32,7 @@ func (c *jetCache) encode(key string, v any) ([]byte, error) {
 		}
 		return []byte{}, nil
 	}
-	data, err := c.codec.Marshal(v)
+	data, err := c.marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("cache: encoding the value of %q, a %T, with the codec %q: %w", key, v, c.codec.Name(), err)
 	}
@@ -52,11 +53,37 @@ func (c *jetCache) decode(key string, data []byte, dst any) error {
 	case *[]byte:
 		*dst = bytes.Clone(data)
 		return nil
+	case **string: // a T of *string
+		s := string(data)
+		*dst = &s
+		return nil
+	case **[]byte:
+		b := bytes.Clone(data)
+		*dst = &b
+		return nil
 	}
-	if err := c.codec.Unmarshal(data, dst); err != nil {
+	if err := c.unmarshal(data, dst); err != nil {
 		return fmt.Errorf("cache: decoding the value of %q into a %T with the codec %q (Delete removes a value of another type or codec): %w", key, dst, c.codec.Name(), err)
 	}
 	return nil
+}
+
+// marshal calls the codec; a panic, such as one of a value's own method, is an error.
+func (c *jetCache) marshal(v any) (data []byte, err error) {
+	defer recovered(&err)
+	return c.codec.Marshal(v)
+}
+
+// unmarshal calls the codec; a panic is an error.
+func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
+	defer recovered(&err)
+	return c.codec.Unmarshal(data, dst)
+}
+
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = &PanicError{Value: r, Stack: debug.Stack()}
+	}
 }
 
 // checkDestination returns an error unless values can be decoded into dst.

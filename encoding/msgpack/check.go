@@ -11,22 +11,26 @@ import (
 var (
 	errTruncated = errors.New("msgpack: the payload ends within a value")
 	errDepth     = fmt.Errorf("msgpack: nested deeper than %d levels", MaxDepth)
+	errInflated  = fmt.Errorf("msgpack: the S2 block holds more values than bytes, and more than %d", MaxInflatedValues)
 )
 
 // check walks over data without decoding it and returns an error unless it is a
-// sequence of whole MessagePack values, nested no deeper than MaxDepth. (More
-// than one value is what a custom encoder may leave behind.) After it, every
+// sequence of at most limit whole MessagePack values, nested no deeper than MaxDepth.
+// (More than one value at the top is what a custom encoder may leave behind.) After it, every
 // length in data is covered by bytes that are really there, so a decoder that
 // allocates what is announced allocates no more than a multiple of len(data).
 //
 // The format: https://github.com/msgpack/msgpack/blob/master/spec.md
-func check(data []byte) error {
+func check(data []byte, limit int) error {
 	if len(data) == 0 {
 		return errTruncated
 	}
 	var space [32]int
 	open := space[:0] // how many values each enclosing array or map still lacks
-	for len(data) > 0 || len(open) > 0 {
+	for values := 1; len(data) > 0 || len(open) > 0; values++ {
+		if values > limit {
+			return errInflated
+		}
 		head, payload, inner, err := header(data)
 		if err != nil {
 			return err

@@ -28,6 +28,10 @@ const (
 	MaxDepth = 10_000
 	// MaxDecodedSize is how many bytes an S2 block may announce.
 	MaxDecodedSize = 64 << 20
+	// MaxInflatedValues is how many values an S2 block may hold, or one for each of its
+	// bytes if that is more: a value that takes a byte of MessagePack, and next to nothing
+	// of S2, may take a whole struct of memory.
+	MaxInflatedValues = 1 << 20
 )
 
 // minCompressed is the length from which compression is tried.
@@ -51,7 +55,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) >= minCompressed {
-		if packed := s2.Encode(nil, b); len(packed) < len(b) {
+		if packed := s2.Encode(nil, b); len(packed) < len(b) && readable(b, len(packed)) {
 			return append(packed, trailerS2), nil
 		}
 	}
@@ -63,7 +67,7 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := check(plain); err != nil {
+	if err := check(plain, max(len(data), MaxInflatedValues)); err != nil {
 		return err
 	}
 	// The decoder panics on well-formed input that does not suit the destination,
@@ -74,6 +78,15 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 		}
 	}()
 	return msgpack.Unmarshal(plain, v)
+}
+
+// readable reports whether Unmarshal would take b, which is well-formed, as an S2 block
+// of the given size.
+func readable(b []byte, packed int) bool {
+	if len(b) <= MaxInflatedValues { // no value is shorter than a byte
+		return true
+	}
+	return len(b) <= MaxDecodedSize && check(b, max(packed, MaxInflatedValues)) == nil
 }
 
 // unpack takes off the trailer, and the compression where there is one.

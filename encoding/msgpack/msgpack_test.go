@@ -151,10 +151,10 @@ func TestCheckAcceptsEveryFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := check(b); err != nil {
+		if err := check(b, math.MaxInt); err != nil {
 			t.Errorf("%T of %d bytes: %v", v, len(b), err)
 		}
-		if err := check(b[:len(b)-1]); !errors.Is(err, errTruncated) {
+		if err := check(b[:len(b)-1], math.MaxInt); !errors.Is(err, errTruncated) {
 			t.Errorf("%T without its last byte: %v, want %v", v, err, errTruncated)
 		}
 	}
@@ -164,7 +164,7 @@ func TestCheckAcceptsEveryFormat(t *testing.T) {
 		append([]byte{0xc9, 0, 0, 0, 3, 5}, 1, 2, 3),
 		append([]byte{0xd8, 5}, make([]byte, 16)...),
 	} {
-		if err := check(ext); err != nil {
+		if err := check(ext, math.MaxInt); err != nil {
 			t.Errorf("extension % x: %v", ext[:2], err)
 		}
 	}
@@ -178,17 +178,40 @@ func manyKeys(n int) map[int]int {
 	return m
 }
 
+// A payload of a few bytes must not become a list of millions of structs; what is
+// written as such can be read again.
+func TestInflatedValuesAreBounded(t *testing.T) {
+	list := append([]byte{0xdd, 0x00, 0xff, 0xff, 0xff}, bytes.Repeat([]byte{0xc0}, 0xffffff)...)
+	bomb := append(s2.Encode(nil, list), trailerS2)
+	if err := (codec{}).Unmarshal(bomb, new([]struct{ A, B, C, D string })); !errors.Is(err, errInflated) {
+		t.Errorf("%d bytes for 16 Mi structs: %v", len(bomb), err)
+	}
+	zeros := make([]int, 2*MaxInflatedValues)
+	b, err := codec{}.Marshal(zeros)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back []int
+	if err := (codec{}).Unmarshal(b, &back); err != nil || len(back) != len(zeros) {
+		t.Errorf("%d zeros came back as %d, %v", len(zeros), len(back), err)
+	}
+	text := strings.Repeat("x", 8<<20) // one value: compressed, however large
+	if b, err = (codec{}).Marshal(text); err != nil || len(b) > 1<<20 {
+		t.Errorf("8 MiB of text take %d bytes, %v", len(b), err)
+	}
+}
+
 func TestCheckBoundsDepth(t *testing.T) {
 	nest := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
-	if err := check(nest(MaxDepth)); err != nil {
+	if err := check(nest(MaxDepth), math.MaxInt); err != nil {
 		t.Errorf("%d levels: %v", MaxDepth, err)
 	}
-	if err := check(nest(MaxDepth + 1)); !errors.Is(err, errDepth) {
+	if err := check(nest(MaxDepth+1), math.MaxInt); !errors.Is(err, errDepth) {
 		t.Errorf("%d levels: %v, want %v", MaxDepth+1, err, errDepth)
 	}
 	// Values after a nested one must not count as nested.
 	wide := append([]byte{0xdd, 0, 1, 0, 0}, bytes.Repeat([]byte{0x90}, 1<<16)...)
-	if err := check(wide); err != nil {
+	if err := check(wide, math.MaxInt); err != nil {
 		t.Errorf("a wide, flat list: %v", err)
 	}
 }

@@ -17,6 +17,9 @@ type Batch[V any] struct {
 	// Owned and Joined are the indices of the keys that were claimed and of those that
 	// were joined.
 	Owned, Joined []int
+	// Background are the positions in Joined of flights that load although the stores may
+	// well have the key: look there before waiting.
+	Background []int
 
 	t       *Table[V]
 	load    *load
@@ -34,7 +37,7 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // once and joined once. If Owned is not empty, the caller calls Start; in any case it
 // calls Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, load: newLoad(ctx), calls: make([]call[V], len(keys)), done: make(chan struct{})}
+	b := &Batch[V]{t: t, load: newLoad(ctx, &t.orphans), calls: make([]call[V], len(keys)), done: make(chan struct{})}
 	for i, key := range keys {
 		b.claim(i, key)
 	}
@@ -48,12 +51,15 @@ func (b *Batch[V]) claim(i int, key string) {
 	e := s.holdLocked(key)
 	if w, ok := b.t.joinLocked(e); ok {
 		s.releaseLocked(e) // the call holds it
+		if w.call.background {
+			b.Background = append(b.Background, len(b.Joined))
+		}
 		b.Joined = append(b.Joined, i)
 		b.tickets = append(b.tickets, w)
 		return
 	}
 	b.t.endFlightLocked(e) // an abandoned one
-	b.calls[i] = call[V]{note: Note[V]{b.t, e, e.epoch.Load()}, load: b.load}
+	b.calls[i] = call[V]{note: b.t.note(e, b.load), load: b.load}
 	e.flight = &b.calls[i]
 	b.Owned = append(b.Owned, i)
 }
@@ -79,7 +85,7 @@ func (b *Batch[V]) Start(run func(ctx context.Context)) {
 					b.err = err
 				}
 			}
-			b.load.cancel(nil) // releases the context
+			b.load.end()
 		}()
 		run(b.load.ctx)
 		returned = true
@@ -111,35 +117,36 @@ func (b *Batch[V]) Resolve(i int, v V, err error) bool {
 	return true
 }
 
-// Wait returns nil when the load that Start began has ended and all owned keys have their
-// results. It returns why the load ended before its time, or ctx's error when ctx ends
-// first: what run writes to must then not be read.
-func (b *Batch[V]) Wait(ctx context.Context) error {
-	stop, err := b.load.awaitedBy(loaderOf(ctx))
-	if err != nil {
-		return err
+// Wait waits until the load that Start began has ended and all owned keys have their
+// results. ended is false if ctx ended first, with its error: what run writes to must then
+// not be read. Otherwise err is why the load ended before its time, if it did.
+func (b *Batch[V]) Wait(ctx context.Context) (ended bool, err error) {
+	if err := b.load.await(ctx, nil, b.done); err != nil {
+		return false, err
 	}
-	defer stop()
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return true, b.err
 }
 
 // WaitJoined returns the result of the n-th joined key, or ctx's error when ctx ends
-// first. It is called once for each n, in ascending order.
+// first. It is called once for each n, in ascending order; those that are passed over are
+// left.
 func (b *Batch[V]) WaitJoined(ctx context.Context, n int) (V, error) {
+	b.leaveBefore(n)
 	b.waited = n + 1
 	return b.tickets[n].wait(ctx)
 }
 
+func (b *Batch[V]) leaveBefore(n int) {
+	for ; b.waited < n; b.waited++ {
+		b.tickets[b.waited].call.load.leave()
+	}
+}
+
 // Leave ends the caller's interest in the keys that have no result yet.
 func (b *Batch[V]) Leave() {
-	b.load.leave()
-	for _, w := range b.tickets[b.waited:] {
-		w.call.load.leave()
+	if len(b.Owned) == 0 {
+		b.load.end() // it has never been started
 	}
-	b.waited = len(b.tickets)
+	b.load.leave()
+	b.leaveBefore(len(b.tickets))
 }

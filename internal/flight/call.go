@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -46,9 +47,12 @@ type load struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	orphans *orphanage
+
 	mu        sync.Mutex
-	waiters   int  // guarded by mu
-	abandoned bool // guarded by mu: waiters has been zero; nobody may join any more
+	waiters   int         // guarded by mu
+	ended     bool        // guarded by mu
+	abandoned atomic.Bool // written with mu held: waiters has been zero; nobody may join any more
 
 	// waitsFor are the loads whose results this load's loader is waiting for.
 	waitsFor map[*load]int // guarded by cycles
@@ -57,8 +61,8 @@ type load struct {
 type loadKey struct{}
 
 // newLoad returns a load with one waiter, which takes over the values of ctx.
-func newLoad(ctx context.Context) *load {
-	l := &load{waiters: 1}
+func newLoad(ctx context.Context, orphans *orphanage) *load {
+	l := &load{waiters: 1, orphans: orphans}
 	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.ctx = context.WithValue(ctx, loadKey{}, l)
 	return l
@@ -68,7 +72,7 @@ func newLoad(ctx context.Context) *load {
 func (l *load) join() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.abandoned {
+	if l.abandoned.Load() {
 		return false
 	}
 	l.waiters++
@@ -80,8 +84,62 @@ func (l *load) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiters--; l.waiters == 0 {
-		l.abandoned = true
+		l.abandoned.Store(true)
 		l.cancel(errAbandoned)
+		if !l.ended {
+			l.orphans.add(1)
+		}
+	}
+}
+
+// end notes that the load's goroutine has done its work.
+func (l *load) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	if l.abandoned.Load() {
+		l.orphans.add(-1)
+	}
+	l.cancel(nil) // releases the context
+}
+
+// orphanage counts the abandoned loads that have not ended.
+type orphanage struct {
+	mu    sync.Mutex
+	n     int           // guarded by mu
+	empty chan struct{} // guarded by mu: closed when n becomes zero; nil: nobody waits
+}
+
+func (o *orphanage) add(delta int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.n += delta; o.n == 0 && o.empty != nil {
+		close(o.empty)
+		o.empty = nil
+	}
+}
+
+// WaitForOrphans waits until the loads that nobody waits for any more, which have been
+// cancelled, have ended; for bound at most. It reports whether they have.
+func (t *Table[V]) WaitForOrphans(bound time.Duration) bool {
+	o := &t.orphans
+	o.mu.Lock()
+	if o.n == 0 {
+		o.mu.Unlock()
+		return true
+	}
+	if o.empty == nil {
+		o.empty = make(chan struct{})
+	}
+	empty := o.empty
+	o.mu.Unlock()
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	select {
+	case <-empty:
+		return true
+	case <-timer.C:
+		return false
 	}
 }
 
@@ -91,6 +149,8 @@ type call[V any] struct {
 	note   Note[V] // the key, and when the load began
 	load   *load
 	single bool // run by Table.single, not by a batch
+	// background: it loads although the stores may well have the key.
+	background bool
 
 	value V
 	err   error
@@ -137,28 +197,40 @@ const patience = 100 * time.Millisecond
 // wait returns the call's result, or ctx's error when ctx ends first. Either way the
 // waiter leaves.
 func (w ticket[V]) wait(ctx context.Context) (V, error) {
-	var zero V
 	c := w.call
 	defer c.load.leave()
-	stop, err := c.load.awaitedBy(loaderOf(ctx))
+	if err := c.load.await(ctx, w.result, w.done); err != nil {
+		var zero V
+		if errors.Is(err, ErrCycle) {
+			err = fmt.Errorf("%w: key %q", err, c.note.e.key)
+		}
+		return zero, err
+	}
+	return c.value, c.err
+}
+
+// await waits until one of the channels has something or is closed. It returns ctx's error
+// when ctx ends first, and ErrCycle if the caller is part of the loader that it waits for.
+func (l *load) await(ctx context.Context, result <-chan singleflight.Result, done <-chan struct{}) error {
+	stop, err := l.awaitedBy(loaderOf(ctx))
 	if err != nil {
-		return zero, fmt.Errorf("%w: key %q", err, c.note.e.key)
+		return err
 	}
 	defer func() { stop() }()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
 		select {
-		case <-w.result:
-			return c.value, c.err
-		case <-w.done:
-			return c.value, c.err
+		case <-result:
+			return nil
+		case <-done:
+			return nil
 		case <-ctx.Done():
-			return zero, ctx.Err()
+			return ctx.Err()
 		case <-timer.C:
-			also, err := c.load.awaitedBy(loaderOfGoroutine())
+			also, err := l.awaitedBy(loaderOfGoroutine())
 			if err != nil {
-				return zero, fmt.Errorf("%w: key %q", err, c.note.e.key)
+				return err
 			}
 			first := stop
 			stop = func() { first(); also() }

@@ -70,8 +70,11 @@ var loaders sync.Map
 func Run[R any](ctx context.Context, loader func(context.Context) (R, error)) (r R, err error) {
 	if l := loaderOf(ctx); l != nil {
 		id := goroutine()
-		loaders.Store(id, l)
-		defer loaders.Delete(id)
+		if outer, nested := loaders.Swap(id, l); nested {
+			defer loaders.Store(id, outer)
+		} else {
+			defer loaders.Delete(id)
+		}
 	}
 	defer func() {
 		if p := recover(); p != nil {

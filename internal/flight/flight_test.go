@@ -309,7 +309,7 @@ func TestLoadersThatWaitForThemselvesGetAnError(t *testing.T) {
 				if !errors.Is(err, ErrCycle) {
 					t.Errorf("got %v", err)
 				}
-				if err := b.Wait(bg); err != nil {
+				if _, err := b.Wait(bg); err != nil {
 					t.Error(err)
 				}
 				b.Leave()
@@ -344,7 +344,7 @@ func TestAReaderAfterAWriteDoesNotJoinAnOlderLoad(t *testing.T) {
 				var wg sync.WaitGroup
 				old := func(ctx context.Context, n Note[string]) (string, error) {
 					time.Sleep(2 * time.Second)
-					filled = n.FillLocal(func() {}) || n.BeginFill()
+					filled = n.FillLoaded(func() {}) || n.BeginFill()
 					return "old", nil
 				}
 				for range 2 {
@@ -357,7 +357,7 @@ func TestAReaderAfterAWriteDoesNotJoinAnOlderLoad(t *testing.T) {
 				time.Sleep(time.Second)
 				write(table)
 				v, led, err := table.Do(bg, "k", func(_ context.Context, n Note[string]) (string, error) {
-					if !n.FillLocal(func() {}) || !n.BeginFill() {
+					if !n.FillLoaded(func() {}) || !n.BeginFill() {
 						t.Error("the load after the write may not fill")
 					} else {
 						n.EndFill()
@@ -430,7 +430,7 @@ func TestAFillDoesNotWaitForAWrite(t *testing.T) {
 			t.Error("a fill began during a write")
 		}
 		w.End(func(bool) {})
-		if n.BeginFill() || n.FillLocal(func() {}) {
+		if n.BeginFill() || n.FillLoaded(func() {}) {
 			t.Error("a read that began during a write may fill after it")
 		}
 		n.Release()
@@ -440,14 +440,28 @@ func TestAFillDoesNotWaitForAWrite(t *testing.T) {
 func TestAWriteFromANoteGivesWayToLaterWrites(t *testing.T) {
 	bubble(t, func(t *testing.T, table *Table[string]) {
 		n := table.Note("k")
-		w, ok, err := n.BeginWrite(bg)
-		if !ok || err != nil {
-			t.Fatalf("it did not begin: %v", err)
+		begin := func(want Precedence) {
+			t.Helper()
+			w, got, err := n.BeginWrite(bg)
+			if got != want || err != nil {
+				t.Errorf("%d, %v, want %d", got, err, want)
+			}
+			if got != Superseded {
+				w.End(func(bool) {})
+			}
+		}
+		begin(Current)
+		begin(Uncertain) // the first was a write of the same kind
+		n.Release()
+		n = table.Note("k")
+		table.Invalidate("k", func() {})
+		begin(Uncertain)
+		w, err := table.BeginWrite(bg, "k")
+		if err != nil {
+			t.Fatal(err)
 		}
 		w.End(func(bool) {})
-		if _, ok, _ := n.BeginWrite(bg); ok {
-			t.Error("it began although another write came in between")
-		}
+		begin(Superseded)
 		n.Release()
 	})
 }
@@ -491,7 +505,7 @@ func TestOverlappingBatchesLoadEachKeyOnce(t *testing.T) {
 							b.Resolve(i, "of "+ask[i], nil)
 						}
 					})
-					if err := b.Wait(bg); err != nil {
+					if _, err := b.Wait(bg); err != nil {
 						t.Error(err)
 					}
 				}
@@ -533,7 +547,7 @@ func TestABatchAndASingleReadShare(t *testing.T) {
 				t.Errorf("a single read of a key resolved early: %q, led %v, %v after %s", v, led, err, time.Since(start))
 			}
 		})
-		if err := b.Wait(bg); err != nil || time.Since(start) != 2*time.Second {
+		if ended, err := b.Wait(bg); !ended || err != nil || time.Since(start) != 2*time.Second {
 			t.Errorf("the batch: %v after %s", err, time.Since(start))
 		}
 		if v, err := b.WaitJoined(bg, 0); v != "s" || err != nil || time.Since(start) != 3*time.Second {
@@ -574,7 +588,7 @@ func TestABatchThatFailsToResolve(t *testing.T) {
 					b.Resolve(0, "v", nil)
 					tt.run()
 				})
-				if err := b.Wait(bg); !tt.want(err) {
+				if _, err := b.Wait(bg); !tt.want(err) {
 					t.Errorf("the claimer got %v", err)
 				}
 				b.Leave()
@@ -602,7 +616,7 @@ func TestABatchLivesAsLongAsAnyOfItsCallers(t *testing.T) {
 			ended <- time.Since(start)
 		})
 		time.AfterFunc(time.Second, cancel)
-		if err := b.Wait(ctx); !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
+		if ended, err := b.Wait(ctx); ended || !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
 			t.Errorf("the claimer: %v after %s", err, time.Since(start))
 		}
 		b.Leave()
@@ -610,6 +624,68 @@ func TestABatchLivesAsLongAsAnyOfItsCallers(t *testing.T) {
 			t.Errorf("the load was cancelled after %s, want when the joiner left", d)
 		}
 		wg.Wait()
+	})
+}
+
+func TestAnAbandonedLoadFillsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, table *Table[string]) {
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		filled := make(chan bool, 1)
+		_, _, err := table.Do(ctx, "k", func(_ context.Context, n Note[string]) (string, error) {
+			time.Sleep(time.Minute) // whatever its ctx does
+			filled <- n.BeginFill() || n.FillLoaded(func() {}) || n.FillRead(func() {})
+			return "old", nil
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if table.WaitForOrphans(time.Second) {
+			t.Error("an abandoned load that runs is not waited for")
+		}
+		if <-filled {
+			t.Error("an abandoned load may fill")
+		}
+		if !table.WaitForOrphans(time.Second) {
+			t.Error("an abandoned load that has ended is waited for")
+		}
+	})
+}
+
+func TestALoadsFillOvertakesReads(t *testing.T) {
+	bubble(t, func(t *testing.T, table *Table[string]) {
+		read := table.Note("k")
+		load := table.Note("k")
+		if !load.FillLoaded(func() {}) {
+			t.Error("the load may not fill")
+		}
+		if read.FillRead(func() {}) {
+			t.Error("an older read may fill after the load")
+		}
+		if !read.FillLoaded(func() {}) {
+			t.Error("a load may not fill after another")
+		}
+		read.Release()
+		load.Release()
+	})
+}
+
+func TestLoadsInTheBackgroundAreMarked(t *testing.T) {
+	bubble(t, func(t *testing.T, table *Table[string]) {
+		go func() { _, _, _ = table.DoInBackground(bg, "a", slow(time.Second, "v", nil)) }()
+		go func() { _, _, _ = table.Do(bg, "b", slow(time.Second, "v", nil)) }()
+		synctest.Wait()
+		if !table.InBackground("a") || table.InBackground("b") || table.InBackground("c") {
+			t.Error("the marks are wrong")
+		}
+		batch := table.Claim(bg, []string{"b", "a"})
+		if fmt.Sprint(batch.Joined, batch.Background) != "[0 1] [1]" {
+			t.Errorf("joined %v, in the background %v", batch.Joined, batch.Background)
+		}
+		if v, err := batch.WaitJoined(bg, 1); v != "v" || err != nil {
+			t.Errorf("got %q, %v", v, err)
+		}
+		batch.Leave()
 	})
 }
 
@@ -632,7 +708,7 @@ func TestEverythingAtOnce(t *testing.T) {
 							runtime.Gosched()
 							n.EndFill()
 						}
-						n.FillLocal(func() {})
+						n.FillLoaded(func() {})
 						if rand.IntN(10) == 0 {
 							panic("boom")
 						}
@@ -643,11 +719,11 @@ func TestEverythingAtOnce(t *testing.T) {
 					if len(b.Owned) > 0 {
 						b.Start(func(context.Context) {
 							for _, i := range b.Owned {
-								b.Note(i).FillLocal(func() {})
+								b.Note(i).FillLoaded(func() {})
 								b.Resolve(i, "v", nil)
 							}
 						})
-						_ = b.Wait(ctx)
+						_, _ = b.Wait(ctx)
 					}
 					for n := range b.Joined {
 						if _, err := b.WaitJoined(ctx, n); err != nil {
@@ -699,7 +775,7 @@ func BenchmarkClaim100(b *testing.B) {
 				batch.Resolve(i, "v", nil)
 			}
 		})
-		_ = batch.Wait(bg)
+		_, _ = batch.Wait(bg)
 		batch.Leave()
 	}
 }

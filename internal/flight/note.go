@@ -20,41 +20,69 @@ import "context"
 // while the remote call was under way may have seen the old value, and must not fill
 // after the write is over.
 
-// Note is a read's memory of when it began.
+// A read of the remote store may also be overtaken by a load, which has a newer value and
+// fills the local store first. So loads count their fills, and a read fills only if that
+// count, too, is what it was.
+
+// Note is the memory that a read or a load has of when it began.
 type Note[V any] struct {
 	t     *Table[V]
 	e     *entry[V]
+	load  *load // nil: the read is not part of a load
 	epoch uint64
+	sets  uint64
+	fills uint64
 }
 
 // Note begins a read of key. The caller ends it with Release.
-func (t *Table[V]) Note(key string) Note[V] {
-	e := t.hold(key)
-	return Note[V]{t, e, e.epoch.Load()}
+func (t *Table[V]) Note(key string) Note[V] { return t.note(t.hold(key), nil) }
+
+func (t *Table[V]) note(e *entry[V], l *load) Note[V] {
+	return Note[V]{t, e, l, e.epoch.Load(), e.sets.Load(), e.fills.Load()}
 }
 
 // Release ends the read.
 func (n Note[V]) Release() { n.t.release(n.e) }
 
-// Overtaken reports whether the key has been written since the read began.
-func (n Note[V]) Overtaken() bool { return n.e.epoch.Load() != n.epoch }
+// Overtaken reports whether the key has been written since the read began, or the load
+// that it is part of has been abandoned: another may be under way.
+func (n Note[V]) Overtaken() bool {
+	return n.e.epoch.Load() != n.epoch || n.load != nil && n.load.abandoned.Load()
+}
 
-// FillLocal calls put, which fills the local store, unless the read was overtaken. It
-// reports whether it did.
-func (n Note[V]) FillLocal(put func()) bool {
+// FillRead calls put, which fills the local store with what was read from the remote,
+// unless the read was overtaken. It reports whether it did.
+func (n Note[V]) FillRead(put func()) bool {
 	n.e.local.Lock()
 	defer n.e.local.Unlock()
-	if n.Overtaken() {
+	if n.Overtaken() || n.e.fills.Load() != n.fills {
 		return false
 	}
 	put()
 	return true
 }
 
-// BeginFill reports whether the read may fill the remote store: it was not overtaken
+// FillLoaded calls put, which fills the local store with what was loaded, unless the load
+// was overtaken. It reports whether it did.
+func (n Note[V]) FillLoaded(put func()) bool {
+	n.e.local.Lock()
+	defer n.e.local.Unlock()
+	if n.Overtaken() {
+		return false
+	}
+	n.e.fills.Add(1)
+	put()
+	return true
+}
+
+// BeginFill reports whether the load may fill the remote store: it was not overtaken
 // and nobody else is writing the key. If so, the caller calls EndFill when the remote
 // call is over. It never waits: a fill is not worth it, and who holds several lanes
 // must not wait for one.
+//
+// An invalidation does not wait for the lane. If it comes while the remote is being
+// filled, the fill may have covered a newer value: the caller must look at Overtaken
+// before EndFill and then remove what it has put there.
 func (n Note[V]) BeginFill() bool {
 	if !n.e.tryLane() {
 		return false
@@ -81,21 +109,46 @@ type Write[V any] struct {
 // load of it. If ctx ends first it returns ctx's error. Otherwise the caller calls End
 // when the remote call is over.
 func (t *Table[V]) BeginWrite(ctx context.Context, key string) (Write[V], error) {
-	e := t.hold(key)
-	return t.beginWrite(ctx, e)
+	return t.beginWrite(ctx, t.hold(key), true)
 }
 
-// BeginWrite is Table.BeginWrite for a change that was worked out from a read: it does
-// not begin if the read was overtaken, which ok reports.
-func (n Note[V]) BeginWrite(ctx context.Context) (w Write[V], ok bool, err error) {
-	if !n.e.epoch.CompareAndSwap(n.epoch, n.epoch+1) { // our own step leaves no gap for another's
-		return Write[V]{}, false, nil
+// Precedence is what came in between when a value that was worked out from a read is to
+// be written.
+type Precedence uint8
+
+const (
+	// Current: nothing did.
+	Current Precedence = iota
+	// Uncertain: an invalidation, or another value that was worked out. Which of the
+	// values is the newest is not known.
+	Uncertain
+	// Superseded: a value that was given, or a removal. It counts.
+	Superseded
+)
+
+// BeginWrite is Table.BeginWrite for a value that was worked out since the note was
+// taken. If it is Superseded, no write begins. If it is Uncertain, the caller should
+// remove the key instead of writing the value.
+func (n Note[V]) BeginWrite(ctx context.Context) (Write[V], Precedence, error) {
+	p := Current
+	if n.e.sets.Load() != n.sets {
+		return Write[V]{}, Superseded, nil
 	}
-	w, err = n.t.beginWrite(ctx, n.t.hold(n.e.key))
-	return w, true, err
+	if !n.e.epoch.CompareAndSwap(n.epoch, n.epoch+1) { // our own step leaves no gap
+		p = Uncertain
+	}
+	w, err := n.t.beginWrite(ctx, n.t.hold(n.e.key), false)
+	if err == nil && n.e.sets.Load() != n.sets { // it had the lane before us
+		w.End(nil)
+		return Write[V]{}, Superseded, nil
+	}
+	return w, p, err
 }
 
-func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V]) (Write[V], error) {
+func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V], given bool) (Write[V], error) {
+	if given {
+		e.sets.Add(1)
+	}
 	epoch := t.advance(e)
 	if err := e.enterLane(ctx); err != nil {
 		t.release(e)
@@ -105,24 +158,27 @@ func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V]) (Write[V], error
 }
 
 // End makes the change take effect on this node: it voids the reads that began during
-// the write and calls apply, which changes the local store. overtaken tells apply that
-// another write or an invalidation of the key came in meanwhile: then nobody knows whose
-// value is the newest, and apply must leave none.
+// the write and calls apply, which changes the local store; nil is nothing. overtaken
+// tells apply that another write or an invalidation of the key came in meanwhile: then
+// nobody knows whose value is the newest, and apply must leave none.
 func (w Write[V]) End(apply func(overtaken bool)) {
+	defer w.t.release(w.e)
+	defer w.e.leaveLane()
 	w.e.local.Lock()
-	apply(w.t.advance(w.e) != w.epoch+1)
-	w.e.local.Unlock()
-	w.e.leaveLane()
-	w.t.release(w.e)
+	defer w.e.local.Unlock()
+	overtaken := w.t.advance(w.e) != w.epoch+1
+	if apply != nil {
+		apply(overtaken)
+	}
 }
 
 // Invalidate voids the reads of key that are under way and calls apply, which removes
 // key from the local store. It does not wait for remote calls.
 func (t *Table[V]) Invalidate(key string, apply func()) {
 	e := t.hold(key)
+	defer t.release(e)
 	t.advance(e)
 	e.local.Lock()
+	defer e.local.Unlock()
 	apply()
-	e.local.Unlock()
-	t.release(e)
 }

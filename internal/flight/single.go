@@ -17,13 +17,33 @@ func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Cont
 	if err := ctx.Err(); err != nil {
 		return v, false, err
 	}
-	w, led := t.board(ctx, key, run)
+	w, led := t.board(ctx, key, run, false)
 	v, err = w.wait(ctx)
 	return v, led, err
 }
 
+// DoInBackground is Do for a load that nobody misses: readers of the key should look into
+// the stores before they join it, see InBackground.
+func (t *Table[V]) DoInBackground(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, false, err
+	}
+	w, led := t.board(ctx, key, run, true)
+	v, err = w.wait(ctx)
+	return v, led, err
+}
+
+// InBackground reports whether key's flight is one of DoInBackground.
+func (t *Table[V]) InBackground(key string) bool {
+	s := t.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[key]
+	return e != nil && e.flight != nil && e.flight.background
+}
+
 // board joins or starts key's flight.
-func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (w ticket[V], led bool) {
+func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error), background bool) (w ticket[V], led bool) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,12 +53,8 @@ func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.C
 		return w, false
 	}
 	t.endFlightLocked(e) // an abandoned one
-	c := &call[V]{
-		note:   Note[V]{t, e, e.epoch.Load()},
-		load:   newLoad(ctx),
-		single: true,
-		done:   make(chan struct{}),
-	}
+	l := newLoad(ctx, &t.orphans)
+	c := &call[V]{note: t.note(e, l), load: l, single: true, background: background, done: make(chan struct{})}
 	e.flight = c
 	result := t.single.DoChan(key, func() (any, error) {
 		t.fly(c, run)
@@ -66,7 +82,7 @@ func (t *Table[V]) fly(c *call[V], run func(ctx context.Context, n Note[V]) (V, 
 			t.endFlightLocked(c.note.e)
 		}
 		s.releaseLocked(c.note.e)
-		c.load.cancel(nil) // releases the context
+		c.load.end()
 	}()
 	c.value, c.err = run(c.load.ctx, c.note)
 	returned = true

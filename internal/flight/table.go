@@ -30,6 +30,9 @@ type Table[V any] struct {
 	// call for a key exactly while the key's entry has a single flight: both change
 	// under the shard's mutex.
 	single singleflight.Group
+
+	// orphans are the loads that run although nobody waits for them any more.
+	orphans orphanage
 }
 
 type shard[V any] struct {
@@ -48,6 +51,11 @@ type entry[V any] struct {
 	// epoch is advanced by every write. A read that began in an earlier epoch must
 	// not fill a store.
 	epoch atomic.Uint64
+	// sets counts the writes of values that were given, and removals; they also advance
+	// the epoch.
+	sets atomic.Uint64
+	// fills counts the fills of the local store by loads.
+	fills atomic.Uint64
 
 	// lane has one place; who puts a token there may write to the remote store. It is
 	// a channel, and not a mutex, because waiting for it ends with a context.

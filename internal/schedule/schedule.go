@@ -52,13 +52,13 @@ type task[J any] struct {
 	key    string
 	offset time.Duration // what it is due later than by the interval alone
 	latest atomic.Pointer[touch[J]]
+	gone   atomic.Bool // it has been removed; written with the scheduler's mu held
 
 	// Guarded by the scheduler's mu.
 	nominal time.Time // when it is due by the interval alone; idleness is judged by it
 	due     time.Time // when it is to run
 	again   bool      // the run is a second one in its interval
 	index   int       // in the queue; below zero: it is not there
-	gone    bool      // it has been forgotten
 }
 
 // touch is the newest sign of interest in a task.
@@ -78,8 +78,11 @@ func New[J any](cfg Config[J]) *Scheduler[J] {
 func (s *Scheduler[J]) Touch(key string, job J) {
 	now := &touch[J]{time.Now(), job}
 	if t, ok := s.tasks.Load(key); ok {
-		t.(*task[J]).latest.Store(now)
-		return
+		t := t.(*task[J])
+		t.latest.Store(now)
+		if !t.gone.Load() { // see endIdleLocked
+			return
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +159,7 @@ func (s *Scheduler[J]) signal() {
 }
 
 func (s *Scheduler[J]) removeLocked(t *task[J]) {
-	t.gone = true
+	t.gone.Store(true)
 	s.tasks.Delete(t.key)
 	s.size.Add(-1)
 	if t.index >= 0 {
@@ -191,8 +194,7 @@ func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
 	for len(s.queue) > 0 && len(s.active) < s.Workers && !s.queue[0].due.After(now) {
 		t := s.queue[0]
 		switch {
-		case t.nominal.Sub(t.latest.Load().at) > s.Idle:
-			s.removeLocked(t)
+		case s.endIdleLocked(t):
 		case s.active[t.key]: // a run of an earlier task of this key goes on
 			t.due = now.Add(s.Interval / 10)
 			heap.Fix(&s.queue, 0)
@@ -213,6 +215,23 @@ func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
 	return s.queue[0].due.Sub(now), true
 }
 
+// endIdleLocked removes t if nobody has asked for it for too long. A touch in the same
+// moment counts: it stores first and looks at gone second, and here it is the other way
+// round, so that at least one of the two sees the other.
+func (s *Scheduler[J]) endIdleLocked(t *task[J]) bool {
+	idle := func() bool { return t.nominal.Sub(t.latest.Load().at) > s.Idle }
+	if !idle() {
+		return false
+	}
+	t.gone.Store(true)
+	if !idle() {
+		t.gone.Store(false)
+		return false
+	}
+	s.removeLocked(t)
+	return true
+}
+
 // run runs t once and puts it back into the queue.
 func (s *Scheduler[J]) run(t *task[J]) {
 	defer s.running.Done()
@@ -221,7 +240,7 @@ func (s *Scheduler[J]) run(t *task[J]) {
 	defer s.mu.Unlock()
 	delete(s.active, t.key)
 	s.signal()
-	if t.gone {
+	if t.gone.Load() {
 		return
 	}
 	if t.again = later > 0; t.again {
