@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math"
 	"testing"
 )
 
@@ -33,7 +34,7 @@ func TestIDText(t *testing.T) {
 	check[uint16](t, 65535)
 	check[uint32](t, 1<<31)
 	check[uint64](t, 1<<64-1)
-	check(t, 1.5, 1e100, -0.0)
+	check(t, 1.5, 1e100, math.Copysign(0, -1))
 	check(t, true)
 	check[namedInt](t, 7)
 	check[namedString](t, "n")

@@ -73,7 +73,7 @@ func TestOptionDefaultsAndRules(t *testing.T) {
 			}
 		})
 	}
-	if resolveOptions(nil).sourceID == resolveOptions(nil).sourceID {
+	if one, two := resolveOptions(nil), resolveOptions(nil); one.sourceID == two.sourceID {
 		t.Error("two caches have the same source id")
 	}
 }

@@ -97,11 +97,12 @@ func destinations() []any {
 }
 
 func name(c encoding.Codec) error {
-	if c.Name() == "" {
-		return errors.New("Name is empty")
+	first, second := c.Name(), c.Name()
+	if first == "" {
+		return errors.New("the name is empty")
 	}
-	if c.Name() != c.Name() {
-		return errors.New("Name changes from call to call")
+	if first != second {
+		return fmt.Errorf("the name changes from call to call: %q, %q", first, second)
 	}
 	return nil
 }
@@ -164,7 +165,7 @@ func inputUntouched(c encoding.Codec) error {
 		return err
 	}
 	if !bytes.Equal(b, before) {
-		return errors.New("Unmarshal changed its input")
+		return errors.New("decoding changed its input")
 	}
 	clear(b)
 	if !reflect.DeepEqual(normalise(got), normalise(Sample(3))) {

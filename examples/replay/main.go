@@ -179,7 +179,7 @@ func (r *replay) serve(req request) {
 		r.writes.Add(1)
 		r.db.update(req.keys[0])
 		if err := in.entities.Delete(context.Background(), prefix, req.keys[0]); err != nil {
-			r.violate(fmt.Errorf("Delete of %q: %w", req.keys[0], err))
+			r.violate(fmt.Errorf("deleting %q: %w", req.keys[0], err))
 		}
 	default:
 		r.serveOne(in, req.keys[0])
@@ -208,7 +208,7 @@ func (r *replay) serveOne(in *instance, key string) {
 	if errors.Is(err, cache.ErrNotFound) {
 		r.checkAbsent(key)
 	} else if err != nil {
-		r.violate(fmt.Errorf("Get of %q: %w", key, err))
+		r.violate(fmt.Errorf("reading %q: %w", key, err))
 	} else {
 		r.check(key, e, newest)
 	}
@@ -224,7 +224,7 @@ func (r *replay) serveBatch(in *instance, keys []string) {
 	found, err := in.entities.MGetWithErr(context.Background(), prefix, keys, r.db.many)
 	r.wholeBatch.add(time.Since(start))
 	if err != nil {
-		r.violate(fmt.Errorf("MGet: %w", err))
+		r.violate(fmt.Errorf("reading a batch: %w", err))
 	}
 	for key := range newest {
 		if e, ok := found[key]; ok {

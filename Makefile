@@ -1,0 +1,32 @@
+# Targets for those who work on the library. `make help` lists them.
+
+MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './.git/*'))
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+FUZZTIME ?= 30s
+
+.PHONY: help demo test bench examples fuzz lint
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: ## replay a workload against two instances (ARGS="-log FILE -redis ADDR …")
+	go run ./examples/replay $(ARGS)
+
+test: ## run all tests of all modules with the race detector
+	@if [ -n "$$REDIS_ADDR" ]; then echo "Tests on a real Redis: $$REDIS_ADDR"; \
+	elif command -v redis-server >/dev/null; then echo "Tests on a real Redis: started from $$(command -v redis-server)"; \
+	else echo "Tests on a real Redis are SKIPPED: set REDIS_ADDR, or install redis-server"; fi
+	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
+
+bench: ## run the benchmarks (see go help testflag for BENCH)
+	@set -e; for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...); done
+
+examples: ## run every example but the replay
+	@set -e; for e in examples/*/; do case $$e in examples/internal/|examples/replay/) ;; *) echo "== $$e"; go run ./$$e;; esac; done
+
+fuzz: ## fuzz each codec for FUZZTIME (default 30s)
+	@set -e; for p in msgpack json sonic; do go test -run '^$$' -fuzz FuzzUnmarshal -fuzztime $(FUZZTIME) ./encoding/$$p; done
+
+lint: ## gofmt, go vet and staticcheck
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	@set -e; for m in $(MODULES); do (cd $$m && go vet ./... && go run $(STATICCHECK) ./...); done

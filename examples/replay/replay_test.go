@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/examples/internal/demoredis"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func small() config {
+	return config{accesses: 3000, keys: 300, workers: 8, batches: 0.3, batch: 10, writes: 0.05, local: 100, localTTL: 50 * time.Millisecond}
+}
+
+func TestReplayOfAZipfWorkload(t *testing.T) {
+	r, err := run(small())
+	if err != nil || r.violations.Load() != 0 {
+		t.Fatalf("%d violations (%v), %v", r.violations.Load(), r.firstViolation, err)
+	}
+	if n := r.accesses.Load(); n != 3000 || r.db.asked.Load() == 0 || r.db.asked.Load() >= n || r.absent.Load() == 0 || r.writes.Load() == 0 {
+		t.Errorf("%d accesses, %d loads, %d absent, %d writes", n, r.db.asked.Load(), r.absent.Load(), r.writes.Load())
+	}
+	var out bytes.Buffer
+	r.print(&out)
+	for _, want := range []string{"3,000", "hit ratio", "another's load", "p99.9", "never true", "memory:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, &out)
+		}
+	}
+}
+
+func TestReplayOfALog(t *testing.T) {
+	text := strings.Repeat("a\nb\n\n  c  \na\n", 50)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"plain.txt": []byte(text), "packed.gz": packed.Bytes()} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := small()
+		c.log = path
+		r, err := run(c)
+		if err != nil || r.accesses.Load() != 200 || len(r.distinct) != 3 || r.violations.Load() != 0 {
+			t.Errorf("%s: %d accesses to %d keys, %v", name, r.accesses.Load(), len(r.distinct), err)
+		}
+	}
+	c := small()
+	c.log = filepath.Join(t.TempDir(), "absent")
+	if _, err := run(c); err == nil {
+		t.Error("a log that is not there: no error")
+	}
+}
+
+// A wrong answer must be found out.
+func TestReplayFindsAnswersThatWereNeverTrue(t *testing.T) {
+	server, err := demoredis.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	in := newInstance("one", server, 100, time.Minute)
+	defer in.close()
+	db := newDatabase(0)
+	existing := "k"
+	for !db.exists(existing) {
+		existing += "k"
+	}
+	lies := map[string]Entity{
+		"another key's":            {Key: "other", Version: 1, Digest: digest("other", 1)},
+		"a version of the future":  {Key: existing, Version: 9, Digest: digest(existing, 9)},
+		"a version with a mix-up":  {Key: existing, Version: 1, Digest: digest(existing, 2)},
+		"an entity without a past": {},
+	}
+	for name, lie := range lies {
+		r := &replay{db: db, instances: []*instance{in}}
+		if err := in.entities.Set(context.Background(), prefix, existing, lie); err != nil {
+			t.Fatal(err)
+		}
+		r.serveOne(in, existing)
+		if r.violations.Load() != 1 {
+			t.Errorf("%s answer passed", name)
+		}
+		r.serveBatch(in, []string{existing, "y", "z"})
+		if r.violations.Load() < 2 {
+			t.Errorf("%s answer passed in a batch", name)
+		}
+	}
+}
+
+func TestPercentiles(t *testing.T) {
+	var m meter
+	for i := 1; i <= 1000; i++ {
+		m.add(time.Duration(i) * time.Millisecond)
+	}
+	for p, want := range map[float64]time.Duration{50: 500 * time.Millisecond, 99: 990 * time.Millisecond, 100: time.Second} {
+		if got := m.percentile(p); got < want || got > want*11/10 {
+			t.Errorf("p%v is %s, want %s to ten per cent", p, got, want)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package local_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/local"
+)
+
+func ExampleNewTinyLFU() {
+	store := local.NewTinyLFU(10_000, time.Minute)
+	defer store.Close()
+	store.Set("k", []byte("v"))
+	v, ok := store.Get("k")
+	fmt.Printf("%s %v\n", v, ok)
+	// Output: v true
+}
+
+func ExampleArena_NewFreeCache() {
+	arena := local.NewArena(64 * local.MB) // memory of its own, for as many stores as you like
+	users, orders := arena.NewFreeCache(time.Minute), arena.NewFreeCache(time.Hour)
+	users.Set("7", []byte("Ada"))
+	_, ok := orders.Get("7")
+	fmt.Println(ok)
+	// Output: false
+}
