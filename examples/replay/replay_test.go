@@ -31,7 +31,7 @@ func TestReplayOfAZipfWorkload(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r.print(&out)
-	for _, want := range []string{"3,000", "hit ratio", "another's load", "p99.9", "never true", "memory:"} {
+	for _, want := range []string{"3,000", "hit ratio", "another's flight", "p99.9", "never true", "memory:"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, &out)
 		}

@@ -59,7 +59,7 @@ func (r *replay) print(out io.Writer) {
 		name string
 		*meter
 	}{
-		{"local", &r.fromLocal}, {"remote", &r.fromRemote}, {"another's load", &r.fromJoined}, {"database", &r.fromLoad}, {"batch, whole", &r.wholeBatch},
+		{"local", &r.fromLocal}, {"remote", &r.fromRemote}, {"another's flight", &r.fromJoined}, {"database", &r.fromLoad}, {"batch, whole", &r.wholeBatch},
 	} {
 		if row.total.Load() == 0 {
 			line(row.name, "0", "-", "-", "-", "-")
