@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+)
+
+// keep stores what was loaded in both levels, unless the load was overtaken or the
+// condition refuses it. It reports whether a level has it: a remote that could not be
+// written does not keep it out of local.
+func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item) bool {
+	began := time.Now()
+	if c.remote.exists() && life.remote > 0 && note.BeginFill() {
+		defer note.EndFill()
+		stored, err := c.remote.set(ctx, key, data, life.remote, it.condition)
+		if note.Overtaken() {
+			if stored || err != nil {
+				_ = c.remote.del(ctx, key) // it is logged and counted
+			}
+			return false
+		}
+		if !stored && err == nil {
+			return false
+		}
+	}
+	kept := false
+	note.FillLoaded(func() { kept = c.keepLocal(key, data, life.since(began), it) })
+	return kept
+}
+
+// keepLocal is the local half of keep and of a Set; it reports whether the condition of
+// the item allowed it.
+func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) bool {
+	// Where the remote is written, it has decided about the condition.
+	if (!c.remote.exists() || life.remote <= 0) && !c.allowedLocally(key, it.condition) {
+		return false
+	}
+	if it.skipLocal { // what it holds is older
+		c.local.del(key)
+	} else {
+		c.local.set(key, data, life.local)
+	}
+	return true
+}
+
+// allowedLocally says whether the condition of a write that does not go to the remote
+// holds.
+func (c *jetCache) allowedLocally(key string, cond condition) bool {
+	if cond == always {
+		return true
+	}
+	_, there := c.local.get(key)
+	return there == (cond == ifPresent)
+}
+
+// lifetimes says how long each level keeps an entry.
+type lifetimes struct {
+	remote time.Duration // zero or less: it is not written
+	local  time.Duration // noBound: as long as the store keeps its entries
+}
+
+// since takes from the local lifetime what has passed since the remote was written: it
+// read its clock some time after began.
+func (l lifetimes) since(began time.Time) lifetimes {
+	if l.remote > 0 && l.local > 0 {
+		if l.local -= time.Since(began); l.local <= 0 {
+			l.local = -1
+		}
+	}
+	return l
+}
+
+// lifetimes returns those of a value with the TTL of an item.
+func (c *jetCache) lifetimes(ttl time.Duration) lifetimes {
+	switch {
+	case ttl > 0:
+		return lifetimes{ttl, ttl}
+	case ttl < 0:
+		return lifetimes{0, noBound}
+	case c.remote.exists():
+		return lifetimes{c.remoteExpiry, c.remoteExpiry}
+	}
+	return lifetimes{0, noBound}
+}
+
+// placeholderLifetimes returns those of a placeholder.
+func (c *jetCache) placeholderLifetimes() lifetimes {
+	d := jitter.Add(c.notFoundExpiry, c.offset)
+	return lifetimes{d, d}
+}

@@ -1,0 +1,128 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+)
+
+func (c *jetCache) Set(ctx context.Context, key string, opts ...ItemOption) error {
+	return c.set(ctx, key, newItem(opts))
+}
+
+func (c *jetCache) set(ctx context.Context, key string, it item) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	if it.do == nil {
+		data, err := c.encodeForSet(key, it.value)
+		if err != nil {
+			return err
+		}
+		w, err := c.flights.BeginWrite(ctx, key)
+		return c.write(ctx, key, data, c.lifetimes(it.ttl), it, w, err)
+	}
+
+	note := c.flights.Note(key)
+	defer note.Release()
+	v, err := c.callLoader(ctx, it.do)
+	data, life := placeholder, c.placeholderLifetimes()
+	switch {
+	case err == nil:
+		life = c.lifetimes(it.ttl)
+		if data, err = c.encodeForSet(key, v); err != nil {
+			return err
+		}
+	case !c.isNotFound(err):
+		return err
+	}
+	w, precedence, err := note.BeginWrite(ctx)
+	switch precedence {
+	case flight.Superseded:
+		return nil // as if this Set had come just before the one that superseded it
+	case flight.Uncertain:
+		return c.remove(ctx, key, w, err)
+	}
+	return c.write(ctx, key, data, life, it, w, err)
+}
+
+func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
+	data, err := c.encode(key, v)
+	if err == nil && isPlaceholder(data) {
+		err = fmt.Errorf("%w: key %q", ErrReservedValue, key)
+	}
+	return data, err
+}
+
+// write carries out a Set whose write has begun, or failed to begin with err.
+func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, w flight.Write[outcome], err error) error {
+	if err != nil {
+		c.flights.Invalidate(key, func() { c.local.del(key) })
+		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
+	}
+	began := time.Now()
+	stored, done := true, false
+	func() {
+		defer w.End(func(overtaken bool) {
+			switch {
+			case !done || err != nil:
+				c.local.del(key)
+			case !stored:
+			case overtaken:
+				c.local.del(key)
+			default:
+				stored = c.keepLocal(key, data, life.since(began), it)
+			}
+		})
+		if c.remote.exists() && life.remote > 0 {
+			stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
+		}
+		done = true // otherwise the remote panicked
+	}()
+	if err != nil {
+		return fmt.Errorf("cache: writing %q: %w", key, err)
+	}
+	if stored {
+		c.emit(EventTypeSet, key)
+	}
+	return nil
+}
+
+func (c *jetCache) Delete(ctx context.Context, key string) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	c.refresh.forget(key)
+	w, err := c.flights.BeginWrite(ctx, key)
+	return c.remove(ctx, key, w, err)
+}
+
+// remove carries out a Delete whose write has begun, or failed to begin with err.
+func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcome], err error) error {
+	drop := func() { c.local.del(key) }
+	if err != nil {
+		c.flights.Invalidate(key, drop)
+		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
+	}
+	func() {
+		defer w.End(func(bool) { drop() }) // also if the remote panics
+		if c.remote.exists() {
+			err = c.remote.del(ctx, key)
+		}
+	}()
+	if err != nil {
+		return fmt.Errorf("cache: deleting %q: %w", key, err)
+	}
+	c.emit(EventTypeDelete, key)
+	return nil
+}
+
+func (c *jetCache) DeleteFromLocalCache(key string) {
+	if c.local.exists() && checkKey(key) == nil {
+		c.flights.Invalidate(key, func() { c.local.del(key) })
+	}
+}
