@@ -175,7 +175,7 @@ func New(opts ...Option) Cache {
 	}
 	c.remote.init(&o, c.stats)
 	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
-		c.events = newEventQueue(&o)
+		c.events = newEventQueue(&o, c.stats)
 	}
 	if o.refreshDuration > 0 {
 		c.refresh = newRefresher(c)

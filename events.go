@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/limit"
 	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
 // EventType says what changed keys.
@@ -36,6 +38,8 @@ type eventQueue struct {
 	sourceID  string
 	handler   func(*Event)
 	size      int
+	counter   stats.EventCounter // nil: nobody counts
+	lost      limit.Limiter
 
 	mu      sync.Mutex
 	waiting []*waitingEvent             // guarded by mu
@@ -50,11 +54,18 @@ type waitingEvent struct {
 	keys map[string]struct{} // those of the event; nil until one is merged into it
 }
 
+// maxMergedKeys bounds how many keys one event may have that others were merged into. More
+// are lost, which is counted and logged: the handler cannot be keeping up by any measure.
+const maxMergedKeys = 1 << 17
+
 // drainTime bounds how long Close waits for the handler.
 const drainTime = 5 * time.Second
 
-func newEventQueue(o *options) *eventQueue {
-	return &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer, newest: make(map[EventType]*waitingEvent)}
+func newEventQueue(o *options, handler stats.Handler) *eventQueue {
+	q := &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer, newest: make(map[EventType]*waitingEvent)}
+	q.counter, _ = handler.(stats.EventCounter)
+	q.lost.Interval = troubleInterval
+	return q
 }
 
 // emit tells the event handler, if there is one, of a change of keys.
@@ -92,13 +103,32 @@ func (q *eventQueue) mergeLocked(t EventType, keys []string) bool {
 			e.keys[key] = struct{}{}
 		}
 	}
+	lost := 0
 	for _, key := range keys {
-		if _, ok := e.keys[key]; !ok {
-			e.keys[key] = struct{}{}
-			e.Keys = append(e.Keys, key)
+		if _, ok := e.keys[key]; ok {
+			continue
 		}
+		if len(e.Keys) >= maxMergedKeys {
+			lost++
+			continue
+		}
+		e.keys[key] = struct{}{}
+		e.Keys = append(e.Keys, key)
+	}
+	if lost > 0 {
+		q.report(lost)
 	}
 	return true
+}
+
+// report counts and logs keys whose event is lost.
+func (q *eventQueue) report(n int) {
+	if q.counter != nil {
+		q.counter.IncrEventKeysLost(n)
+	}
+	if held, ok := q.lost.Allow(); ok {
+		logger.Error("cache %s: the event handler is so slow that %d keys wait in one event; of %d more, other nodes are not told (%d more such losses since the last such line)", q.cacheName, maxMergedKeys, n, held)
+	}
 }
 
 // run delivers what waits and then ends.

@@ -65,6 +65,12 @@ func (t *T[K, V]) Exists(ctx context.Context, key string, id K) bool {
 	return t.Cache.Exists(ctx, t.key(key, id))
 }
 
+// RefreshNow loads the entity with this id at once, if it is being refreshed: if somebody
+// asked for its key by Once with Refresh(true). See the function RefreshNow.
+func (t *T[K, V]) RefreshNow(ctx context.Context, key string, id K) error {
+	return RefreshNow(ctx, t.Cache, t.key(key, id))
+}
+
 // MGet is MGetWithErr that logs the error, at level Warn and a bounded rate, instead of
 // returning it. With a nil fn, that something is missing is no error.
 func (t *T[K, V]) MGet(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) map[K]V {

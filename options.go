@@ -19,6 +19,8 @@ const (
 	defaultRemoteExpiry       = time.Hour
 	defaultNotFoundExpiry     = time.Minute
 	defaultRefreshConcurrency = 4
+	defaultMaxRefreshTasks    = 10_000
+	minRefreshTimeout         = 30 * time.Second
 	defaultEventBuffer        = 100
 	defaultSeparator          = ":"
 	minRefreshDuration        = time.Second
@@ -43,6 +45,8 @@ type options struct {
 	refreshDuration            time.Duration
 	stopRefreshAfterLastAccess time.Duration
 	refreshConcurrency         int
+	refreshTimeout             time.Duration
+	maxRefreshTasks            int
 
 	statsHandler  stats.Handler
 	statsGiven    bool
@@ -88,6 +92,8 @@ func resolveOptions(opts []Option) options {
 	}
 	positive(&o.stopRefreshAfterLastAccess, o.refreshDuration+time.Second)
 	positive(&o.refreshConcurrency, defaultRefreshConcurrency)
+	positive(&o.refreshTimeout, max(o.refreshDuration, minRefreshTimeout))
+	positive(&o.maxRefreshTasks, defaultMaxRefreshTasks)
 	positive(&o.eventBuffer, defaultEventBuffer)
 	if o.separatorDisabled {
 		o.separator = ""
@@ -168,14 +174,26 @@ func WithRefreshDuration(d time.Duration) Option { return func(o *options) { o.r
 
 // WithStopRefreshAfterLastAccess sets how long a key is refreshed after it was last asked
 // for with Refresh(true). Default, and for zero or less: the refresh interval plus one
-// second. It has no effect without WithRefreshDuration.
+// second. NeverStopRefresh is without end. It has no effect without WithRefreshDuration.
 func WithStopRefreshAfterLastAccess(d time.Duration) Option {
 	return func(o *options) { o.stopRefreshAfterLastAccess = d }
 }
 
 // WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for
-// zero or less: 4. It has no effect without WithRefreshDuration.
+// zero or less: 4. A load that takes longer than the refresh interval does not count any
+// more, so that loads that hang do not hold up the rest. It has no effect without
+// WithRefreshDuration.
 func WithRefreshConcurrency(n int) Option { return func(o *options) { o.refreshConcurrency = n } }
+
+// WithRefreshTimeout sets the deadline of a load in the background. Default, and for zero
+// or less: the refresh interval, or 30s if that is more. It has no effect without
+// WithRefreshDuration.
+func WithRefreshTimeout(d time.Duration) Option { return func(o *options) { o.refreshTimeout = d } }
+
+// WithMaxRefreshTasks bounds how many keys are refreshed. Beyond it, the one that was not
+// asked for the longest gives way, which is counted and logged. Default, and for zero or
+// less: 10,000. It has no effect without WithRefreshDuration.
+func WithMaxRefreshTasks(n int) Option { return func(o *options) { o.maxRefreshTasks = n } }
 
 // WithStatsHandler sets what counts hits, misses and queries; it alone decides, also over
 // WithStatsDisabled. Default: a stats.NewStatsLogger with the cache's name, which logs

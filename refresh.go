@@ -3,24 +3,38 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
 	"github.com/mgtv-tech/jetcache-go/internal/schedule"
 	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/remote"
+	"github.com/mgtv-tech/jetcache-go/stats"
 )
+
+// NeverStopRefresh, given to WithStopRefreshAfterLastAccess, has keys refreshed until they
+// are deleted or the cache is closed.
+const NeverStopRefresh time.Duration = math.MaxInt64
+
+// ErrNoRefreshTask is returned by RefreshNow for a key that is not being refreshed.
+var ErrNoRefreshTask = errors.New("cache: the key is not being refreshed: no Once asked for it with Refresh(true) and Do lately")
 
 // refresher loads keys again in the background; internal/schedule says when.
 type refresher struct {
 	c        *jetCache
 	schedule *schedule.Scheduler[item]
 	unlock   remote.CompareDeleter // nil: the lock of a failed load expires
+	counter  stats.RefreshCounter  // nil: nobody counts
 	failures limit.Limiter
 	hangs    limit.Limiter
+	evicted  limit.Limiter
 	warned   sync.Once // of Refresh(true) without Do
 }
 
@@ -32,22 +46,36 @@ const (
 	// raceDivisor is the part of the interval that the winner of a lock gets to load,
 	// before the others look for the result.
 	raceDivisor = 5
-	// minRefreshTimeout is how long a load in the background may take at least.
-	minRefreshTimeout = 30 * time.Second
 	// closeTime bounds how long Close waits for loads in the background.
 	closeTime = 5 * time.Second
 )
 
 func newRefresher(c *jetCache) *refresher {
 	r := &refresher{c: c}
-	r.failures.Interval, r.hangs.Interval = troubleInterval, troubleInterval
+	r.failures.Interval, r.hangs.Interval, r.evicted.Interval = troubleInterval, troubleInterval, troubleInterval
 	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
+	r.counter, _ = c.stats.(stats.RefreshCounter)
+	// The scheduler's goroutine must not keep alive a cache that nobody uses any more.
+	self := weak.Make(r)
 	r.schedule = schedule.New(schedule.Config[item]{
 		Interval: c.refreshDuration,
 		Idle:     c.stopRefreshAfterLastAccess,
 		Workers:  c.refreshConcurrency,
-		Run:      r.run,
+		Slow:     c.refreshDuration,
+		MaxTasks: c.maxRefreshTasks,
+		Run: func(ctx context.Context, key string, it item, again bool) time.Duration {
+			if r := self.Value(); r != nil {
+				return r.run(ctx, key, it, again)
+			}
+			return 0
+		},
+		Evicted: func(key string) {
+			if r := self.Value(); r != nil {
+				r.reportEvicted(key)
+			}
+		},
 	})
+	runtime.AddCleanup(c, (*schedule.Scheduler[item]).Abandon, r.schedule)
 	return r
 }
 
@@ -86,13 +114,10 @@ func (r *refresher) close() {
 	}
 }
 
-// timeout is how long a run may take.
-func (r *refresher) timeout() time.Duration { return max(r.c.refreshDuration, minRefreshTimeout) }
-
 // run refreshes one key. It returns when to look for the value that another node is
 // loading.
 func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout())
+	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()
 	if !r.c.remote.exists() || it.ttl < 0 { // there is no value to share
 		r.report(ctx, key, r.load(ctx, key, it))
@@ -182,12 +207,48 @@ func (r *refresher) report(ctx context.Context, key string, err error) {
 		return
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if r.counter != nil {
+			r.counter.IncrRefreshTimeout()
+		}
 		if held, ok := r.hangs.Allow(); ok {
-			logger.Warn("cache %s: refreshing %q has not ended after %s; its loader should end when its ctx does (%d more such loads since the last such line)", r.c.name, key, r.timeout(), held)
+			logger.Warn("cache %s: refreshing %q has not ended after %s; its loader should end when its ctx does (%d more such loads since the last such line)", r.c.name, key, r.c.refreshTimeout, held)
 		}
 		return
 	}
 	if held, ok := r.failures.Allow(); ok {
 		logger.Warn("cache %s: refreshing %q failed: %v (%d more failures since the last such line)", r.c.name, key, err, held)
 	}
+}
+
+// reportEvicted counts and logs that a key's task gave way to a newer one.
+func (r *refresher) reportEvicted(key string) {
+	if r.counter != nil {
+		r.counter.IncrRefreshEvicted()
+	}
+	if held, ok := r.evicted.Allow(); ok {
+		logger.Warn("cache %s: %d keys are being refreshed, so %q, which was not asked for the longest, no longer is (%d more since the last such line); WithMaxRefreshTasks allows more", r.c.name, r.c.maxRefreshTasks, key, held)
+	}
+}
+
+// RefreshNow loads a key of c that is being refreshed, at once and on this node, whether or
+// not another node has its turn, and keeps the value in both levels. It uses the newest
+// loader that Once was given for the key, and returns its error; for a record that does not
+// exist, that is nil. It returns ErrNoRefreshTask for a key that is not being refreshed.
+// When ctx ends, it returns ctx's error. c may be a wrapper that embeds a Cache or has a
+// method Unwrap() Cache.
+func RefreshNow(ctx context.Context, c Cache, key string) error {
+	inner := innermost(c)
+	if inner == nil {
+		return fmt.Errorf("%w: %q, and a %T is no cache of this library", ErrNoRefreshTask, key, c)
+	}
+	ctx, err := inner.begin(ctx, key)
+	if err != nil {
+		return err
+	}
+	if inner.refresh != nil {
+		if it, ok := inner.refresh.schedule.Job(key); ok {
+			return inner.refresh.load(ctx, key, it)
+		}
+	}
+	return fmt.Errorf("%w: %q", ErrNoRefreshTask, key)
 }

@@ -21,15 +21,23 @@ func (s settings) key(prefix, id string) string { return prefix + s.separator + 
 // settingsOf returns the settings of c, or of the cache that c wraps: the result of a
 // method Unwrap() Cache, or an embedded Cache. Where it finds none, it takes the defaults.
 func settingsOf(c Cache) settings {
+	if c := innermost(c); c != nil {
+		return settings{c.name, c.separator, c.errNotFound}
+	}
+	return settings{defaultName, defaultSeparator, ErrNotFound}
+}
+
+// innermost returns the cache that New made and c is or wraps, nil if there is none.
+func innermost(c Cache) *jetCache {
 	for range maxWrappers {
 		if c, ok := c.(*jetCache); ok {
-			return settings{c.name, c.separator, c.errNotFound}
+			return c
 		}
 		if c = unwrap(c); c == nil {
 			break
 		}
 	}
-	return settings{defaultName, defaultSeparator, ErrNotFound}
+	return nil
 }
 
 // maxWrappers bounds how many wrappers are looked through, should one wrap itself.

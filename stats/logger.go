@@ -21,15 +21,19 @@ type Stats struct {
 	Name string // the cache's name in the table; not changed after creation
 
 	// Counters, written with sync/atomic.
-	Hit          uint64
-	Miss         uint64
-	LocalHit     uint64
-	LocalMiss    uint64
-	RemoteHit    uint64
-	RemoteMiss   uint64
-	Query        uint64
-	QueryFail    uint64
-	RemoteErrors uint64 // remote calls that failed
+	Hit        uint64
+	Miss       uint64
+	LocalHit   uint64
+	LocalMiss  uint64
+	RemoteHit  uint64
+	RemoteMiss uint64
+	Query      uint64
+	QueryFail  uint64
+	// What should stay zero; the table mentions it only if it does not.
+	RemoteErrors    uint64 // remote calls that failed
+	RefreshTimeouts uint64 // loads in the background that did not end within their deadline
+	RefreshEvicted  uint64 // keys no longer refreshed because too many were
+	EventKeysLost   uint64 // keys whose events were never delivered
 
 	interval time.Duration
 
@@ -43,6 +47,8 @@ type Stats struct {
 var (
 	_ Handler            = (*Stats)(nil)
 	_ RemoteErrorCounter = (*Stats)(nil)
+	_ RefreshCounter     = (*Stats)(nil)
+	_ EventCounter       = (*Stats)(nil)
 )
 
 // Option configures NewStatsLogger.
@@ -142,7 +148,12 @@ func (s *Stats) load() counts {
 		remoteMiss: atomic.LoadUint64(&s.RemoteMiss),
 		query:      atomic.LoadUint64(&s.Query),
 		queryFail:  atomic.LoadUint64(&s.QueryFail),
-		remoteErrs: atomic.LoadUint64(&s.RemoteErrors),
+		troubles: troubles{
+			remoteErrors:    atomic.LoadUint64(&s.RemoteErrors),
+			refreshTimeouts: atomic.LoadUint64(&s.RefreshTimeouts),
+			refreshEvicted:  atomic.LoadUint64(&s.RefreshEvicted),
+			eventKeysLost:   atomic.LoadUint64(&s.EventKeysLost),
+		},
 	}
 }
 
@@ -172,6 +183,15 @@ func (s *Stats) IncrQueryFail(error) { atomic.AddUint64(&s.QueryFail, 1) }
 
 // IncrRemoteError counts a remote call that failed.
 func (s *Stats) IncrRemoteError(string, error) { atomic.AddUint64(&s.RemoteErrors, 1) }
+
+// IncrRefreshTimeout counts a load in the background that did not end in time.
+func (s *Stats) IncrRefreshTimeout() { atomic.AddUint64(&s.RefreshTimeouts, 1) }
+
+// IncrRefreshEvicted counts a key that is no longer refreshed because too many are.
+func (s *Stats) IncrRefreshEvicted() { atomic.AddUint64(&s.RefreshEvicted, 1) }
+
+// IncrEventKeysLost counts keys whose events were never delivered.
+func (s *Stats) IncrEventKeysLost(n int) { atomic.AddUint64(&s.EventKeysLost, uint64(n)) }
 
 // open knows every Stats that has not been closed, without keeping it alive.
 var open = registry{m: make(map[weak.Pointer[Stats]]struct{})}

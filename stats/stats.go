@@ -5,7 +5,7 @@ package stats
 // must be safe for concurrent use and quick: they are called on the path of
 // every read.
 //
-// A handler may also implement RemoteErrorCounter.
+// A handler may also implement RemoteErrorCounter, RefreshCounter and EventCounter.
 type Handler interface {
 	IncrHit()                // a read was answered from the cache, a placeholder included
 	IncrMiss()               // no level had an answer
@@ -21,6 +21,19 @@ type Handler interface {
 // remote call that failed. op is the kind of call ("get", "set", "del" …).
 type RemoteErrorCounter interface {
 	IncrRemoteError(op string, err error)
+}
+
+// RefreshCounter is an optional ability of a Handler: it hears of what goes wrong with
+// refreshing in the background, beside the loaders' failures.
+type RefreshCounter interface {
+	IncrRefreshTimeout() // a load did not end within its deadline
+	IncrRefreshEvicted() // a key is no longer refreshed, because too many are
+}
+
+// EventCounter is an optional ability of a Handler: it hears of keys whose events were
+// never delivered, because far too many waited for the event handler.
+type EventCounter interface {
+	IncrEventKeysLost(n int)
 }
 
 // NewHandles returns a Handler that passes each call to all of handlers, in
@@ -44,6 +57,8 @@ type fanOut []Handler
 var (
 	_ Handler            = fanOut(nil)
 	_ RemoteErrorCounter = fanOut(nil)
+	_ RefreshCounter     = fanOut(nil)
+	_ EventCounter       = fanOut(nil)
 )
 
 func (f fanOut) IncrHit() {
@@ -99,6 +114,33 @@ func (f fanOut) IncrRemoteError(op string, err error) {
 	for _, h := range f {
 		if c, ok := h.(RemoteErrorCounter); ok {
 			c.IncrRemoteError(op, err)
+		}
+	}
+}
+
+// IncrRefreshTimeout reaches the handlers that count refreshes.
+func (f fanOut) IncrRefreshTimeout() {
+	for _, h := range f {
+		if c, ok := h.(RefreshCounter); ok {
+			c.IncrRefreshTimeout()
+		}
+	}
+}
+
+// IncrRefreshEvicted reaches the handlers that count refreshes.
+func (f fanOut) IncrRefreshEvicted() {
+	for _, h := range f {
+		if c, ok := h.(RefreshCounter); ok {
+			c.IncrRefreshEvicted()
+		}
+	}
+}
+
+// IncrEventKeysLost reaches the handlers that count lost events.
+func (f fanOut) IncrEventKeysLost(n int) {
+	for _, h := range f {
+		if c, ok := h.(EventCounter); ok {
+			c.IncrEventKeysLost(n)
 		}
 	}
 }

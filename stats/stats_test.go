@@ -40,6 +40,10 @@ func (r *recErrorHandler) IncrRemoteError(op string, err error) {
 	r.add("remoteError " + op + " " + err.Error())
 }
 
+func (r *recErrorHandler) IncrRefreshTimeout()     { r.add("refreshTimeout") }
+func (r *recErrorHandler) IncrRefreshEvicted()     { r.add("refreshEvicted") }
+func (r *recErrorHandler) IncrEventKeysLost(n int) { r.add(fmt.Sprint("eventKeysLost ", n)) }
+
 func callAll(h Handler) {
 	h.IncrHit()
 	h.IncrMiss()
@@ -54,15 +58,23 @@ func callAll(h Handler) {
 	}
 }
 
+func callOptional(h Handler) {
+	h.(RefreshCounter).IncrRefreshTimeout()
+	h.(RefreshCounter).IncrRefreshEvicted()
+	h.(EventCounter).IncrEventKeysLost(2)
+}
+
 const eight = "hit miss localHit localMiss remoteHit remoteMiss query queryFail boom"
 
 func TestNewHandlesPassesEachCallToAll(t *testing.T) {
 	a, b := &recHandler{}, &recErrorHandler{}
-	callAll(NewHandles(false, a, b))
+	h := NewHandles(false, a, b)
+	callAll(h)
+	callOptional(h)
 	if got := strings.Join(a.calls, " "); got != eight {
 		t.Errorf("the first handler got %q, want %q", got, eight)
 	}
-	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused"; got != want {
+	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2"; got != want {
 		t.Errorf("the second handler got %q, want %q", got, want)
 	}
 }
@@ -90,7 +102,10 @@ func TestStatsCounts(t *testing.T) {
 	t.Cleanup(s.Close)
 	callAll(h)
 	h.IncrHit()
-	want := counts{2, 1, 1, 1, 1, 1, 1, 1, 1}
+	s.IncrRefreshTimeout()
+	s.IncrRefreshEvicted()
+	s.IncrEventKeysLost(3)
+	want := counts{2, 1, 1, 1, 1, 1, 1, 1, troubles{1, 1, 1, 3}}
 	if got := s.load(); got != want {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}

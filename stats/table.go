@@ -9,7 +9,13 @@ import (
 
 // counts is a reading of a Stats' counters, or the difference of two.
 type counts struct {
-	hit, miss, localHit, localMiss, remoteHit, remoteMiss, query, queryFail, remoteErrs uint64
+	hit, miss, localHit, localMiss, remoteHit, remoteMiss, query, queryFail uint64
+	troubles
+}
+
+// troubles are the counts of what should not happen.
+type troubles struct {
+	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost uint64
 }
 
 func (c counts) minus(d counts) counts {
@@ -17,7 +23,11 @@ func (c counts) minus(d counts) counts {
 		c.hit - d.hit, c.miss - d.miss,
 		c.localHit - d.localHit, c.localMiss - d.localMiss,
 		c.remoteHit - d.remoteHit, c.remoteMiss - d.remoteMiss,
-		c.query - d.query, c.queryFail - d.queryFail, c.remoteErrs - d.remoteErrs,
+		c.query - d.query, c.queryFail - d.queryFail,
+		troubles{
+			c.remoteErrors - d.remoteErrors, c.refreshTimeouts - d.refreshTimeouts,
+			c.refreshEvicted - d.refreshEvicted, c.eventKeysLost - d.eventKeysLost,
+		},
 	}
 }
 
@@ -62,8 +72,18 @@ func table(rows []row) string {
 	}
 	b.WriteString(rule)
 	for _, r := range rows {
-		if r.remoteErrs > 0 {
-			fmt.Fprintf(&b, "%s: %d remote calls failed\n", r.name, r.remoteErrs)
+		for _, trouble := range []struct {
+			n    uint64
+			what string
+		}{
+			{r.remoteErrors, "remote calls failed"},
+			{r.refreshTimeouts, "loads in the background did not end in time"},
+			{r.refreshEvicted, "keys are no longer refreshed because too many were"},
+			{r.eventKeysLost, "keys whose events were never delivered"},
+		} {
+			if trouble.n > 0 {
+				fmt.Fprintf(&b, "%s: %d %s\n", r.name, trouble.n, trouble.what)
+			}
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")

@@ -22,11 +22,23 @@ type Config[J any] struct {
 	Idle time.Duration
 	// Workers is how many tasks run at a time.
 	Workers int
+	// Slow is how long a run keeps its worker to itself. After that another task gets
+	// the place, so that runs that hang do not hold up the rest; up to lentFactor times
+	// Workers of such places are lent.
+	Slow time.Duration
+	// MaxTasks is how many tasks there may be. For one more, the one that was touched
+	// longest ago gives way.
+	MaxTasks int
+	// Evicted is told of a task that gave way. It must not call the Scheduler.
+	Evicted func(key string)
 	// Run runs a task with its newest job. ctx ends with Close. If it returns later above
 	// zero, the task runs once more after that time, with again set, before its next
 	// interval. It must not panic.
 	Run func(ctx context.Context, key string, job J, again bool) (later time.Duration)
 }
+
+// lentFactor bounds the runs that outlast Slow.
+const lentFactor = 8
 
 // Scheduler runs tasks. It has a goroutine only while it has tasks, and one more for each
 // task that is running. Make one with New; its methods may be called from any goroutine.
@@ -41,7 +53,9 @@ type Scheduler[J any] struct {
 
 	mu      sync.Mutex
 	queue   queue[J]        // guarded by mu: the tasks that are not running
+	byTouch byTouch[J]      // guarded by mu: all tasks
 	active  map[string]bool // guarded by mu: the keys that are running
+	lent    int             // guarded by mu: how many of active have given their place away
 	looping bool            // guarded by mu: there is a loop
 	closed  bool            // guarded by mu
 	running sync.WaitGroup  // the loop and the runs; added to with mu held
@@ -59,6 +73,8 @@ type task[J any] struct {
 	due     time.Time // when it is to run
 	again   bool      // the run is a second one in its interval
 	index   int       // in the queue; below zero: it is not there
+	seen    time.Time // when it was touched, as byTouch knows it
+	place   int       // in byTouch
 }
 
 // touch is the newest sign of interest in a task.
@@ -96,9 +112,14 @@ func (s *Scheduler[J]) Touch(key string, job J) {
 	t := &task[J]{key: key, offset: jitter.Add(0, s.Interval/10), nominal: now.at.Add(s.Interval)}
 	t.due = t.nominal.Add(t.offset)
 	t.latest.Store(now)
+	t.seen = now.at
+	if s.Size() >= s.MaxTasks {
+		s.evictLocked()
+	}
 	s.tasks.Store(key, t)
 	s.size.Add(1)
 	heap.Push(&s.queue, t)
+	heap.Push(&s.byTouch, t)
 	if !s.looping {
 		s.looping = true
 		s.running.Add(1)
@@ -126,13 +147,7 @@ func (s *Scheduler[J]) Size() int { return int(s.size.Load()) }
 // Close ends all tasks, cancels the runs that are under way and waits for them, for bound
 // at most. It reports whether all have ended. Later calls of Touch do nothing.
 func (s *Scheduler[J]) Close(bound time.Duration) bool {
-	s.mu.Lock()
-	s.closed = true
-	s.tasks.Range(func(_, t any) bool {
-		s.removeLocked(t.(*task[J]))
-		return true
-	})
-	s.mu.Unlock()
+	s.Abandon()
 	s.cancel()
 	s.signal()
 	ended := make(chan struct{})
@@ -150,6 +165,20 @@ func (s *Scheduler[J]) Close(bound time.Duration) bool {
 	}
 }
 
+// Abandon ends all tasks and takes no more, without waiting: the loop ends when it next
+// looks, within an interval, and runs that are under way are the last. It uses no channels,
+// so that it may be called from a cleanup, which a bubble of testing/synctest does not
+// know.
+func (s *Scheduler[J]) Abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.tasks.Range(func(_, t any) bool {
+		s.removeLocked(t.(*task[J]))
+		return true
+	})
+}
+
 // signal makes the loop look again.
 func (s *Scheduler[J]) signal() {
 	select {
@@ -162,9 +191,35 @@ func (s *Scheduler[J]) removeLocked(t *task[J]) {
 	t.gone.Store(true)
 	s.tasks.Delete(t.key)
 	s.size.Add(-1)
+	heap.Remove(&s.byTouch, t.place)
 	if t.index >= 0 {
 		heap.Remove(&s.queue, t.index)
 	}
+}
+
+// evictLocked removes the task that was touched longest ago. Touches do not move a task in
+// byTouch: what was touched since it was put there goes to its new place now.
+func (s *Scheduler[J]) evictLocked() {
+	for {
+		t := s.byTouch[0]
+		if at := t.latest.Load().at; at.After(t.seen) {
+			t.seen = at
+			heap.Fix(&s.byTouch, 0)
+			continue
+		}
+		s.removeLocked(t)
+		s.Evicted(t.key)
+		return
+	}
+}
+
+// Job returns the newest job of a task; ok is false if there is no such task.
+func (s *Scheduler[J]) Job(key string) (job J, ok bool) {
+	t, ok := s.tasks.Load(key)
+	if !ok {
+		return job, false
+	}
+	return t.(*task[J]).latest.Load().job, true
 }
 
 // loop starts the runs that are due, until there are no tasks.
@@ -191,7 +246,7 @@ func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for len(s.queue) > 0 && len(s.active) < s.Workers && !s.queue[0].due.After(now) {
+	for len(s.queue) > 0 && s.freeLocked() && !s.queue[0].due.After(now) {
 		t := s.queue[0]
 		switch {
 		case s.endIdleLocked(t):
@@ -209,11 +264,14 @@ func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
 		s.looping = false
 		return 0, false
 	}
-	if len(s.queue) == 0 || len(s.active) >= s.Workers {
+	if len(s.queue) == 0 || !s.freeLocked() {
 		return s.Interval, true // the end of a run signals
 	}
 	return s.queue[0].due.Sub(now), true
 }
+
+// freeLocked reports whether a worker is free.
+func (s *Scheduler[J]) freeLocked() bool { return len(s.active)-s.lent < s.Workers }
 
 // endIdleLocked removes t if nobody has asked for it for too long. A touch in the same
 // moment counts: it stores first and looks at gone second, and here it is the other way
@@ -235,9 +293,24 @@ func (s *Scheduler[J]) endIdleLocked(t *task[J]) bool {
 // run runs t once and puts it back into the queue.
 func (s *Scheduler[J]) run(t *task[J]) {
 	defer s.running.Done()
+	ended, lent := false, false // guarded by mu
+	slow := time.AfterFunc(s.Slow, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !ended && s.lent < lentFactor*s.Workers {
+			lent = true
+			s.lent++
+			s.signal()
+		}
+	})
+	defer slow.Stop()
 	later := s.Run(s.ctx, t.key, t.latest.Load().job, t.again)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ended = true
+	if lent {
+		s.lent--
+	}
 	delete(s.active, t.key)
 	s.signal()
 	if t.gone.Load() {
@@ -252,30 +325,4 @@ func (s *Scheduler[J]) run(t *task[J]) {
 		t.due = t.nominal.Add(t.offset)
 	}
 	heap.Push(&s.queue, t)
-}
-
-// queue is a heap of tasks by the time they are due.
-type queue[J any] []*task[J]
-
-func (q queue[J]) Len() int           { return len(q) }
-func (q queue[J]) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-
-func (q queue[J]) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-func (q *queue[J]) Push(x any) {
-	t := x.(*task[J])
-	t.index = len(*q)
-	*q = append(*q, t)
-}
-
-func (q *queue[J]) Pop() any {
-	last := len(*q) - 1
-	t := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	t.index = -1
-	return t
 }

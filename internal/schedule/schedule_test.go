@@ -67,7 +67,7 @@ func (r *rec) times(name string) []time.Duration {
 const interval = 10 * time.Second
 
 func open(t *testing.T, r *rec, idle time.Duration, workers int) *Scheduler[int] {
-	s := New(Config[int]{Interval: interval, Idle: idle, Workers: workers, Run: r.run(t)})
+	s := New(Config[int]{Interval: interval, Idle: idle, Workers: workers, Slow: time.Hour, MaxTasks: 1000, Run: r.run(t)})
 	t.Cleanup(func() { s.Close(time.Minute) })
 	return s
 }
@@ -213,7 +213,7 @@ func TestCloseAtEveryMoment(t *testing.T) {
 func TestCloseWaitsWithABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Run: func(context.Context, string, int, bool) time.Duration {
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Slow: time.Hour, MaxTasks: 10, Run: func(context.Context, string, int, bool) time.Duration {
 			<-release
 			return 0
 		}})
@@ -227,8 +227,60 @@ func TestCloseWaitsWithABound(t *testing.T) {
 	})
 }
 
+func TestRunsThatHangDoNotHoldUpTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.took = func(key string) time.Duration {
+			if key[0] == 'h' {
+				return 3 * interval
+			}
+			return 0
+		}
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 2, Slow: time.Second, MaxTasks: 1000, Run: r.run(t)})
+		defer s.Close(time.Minute)
+		for i := range 5 {
+			s.Touch(fmt.Sprint("hangs ", i), 1)
+		}
+		s.Touch("runs", 1)
+		time.Sleep(6 * interval)
+		if n := len(r.times("runs.1")); n < 5 {
+			t.Errorf("a healthy task ran %d times in 6 intervals", n)
+		}
+	})
+}
+
+func TestTheTaskTouchedLongestAgoGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		var evicted []string
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 2, Slow: time.Hour, MaxTasks: 3, Run: r.run(t),
+			Evicted: func(key string) { evicted = append(evicted, key) }})
+		defer s.Close(time.Minute)
+		touch := func(keys ...string) {
+			for _, k := range keys {
+				time.Sleep(time.Millisecond)
+				s.Touch(k, 1)
+			}
+		}
+		touch("a", "b", "c", "a", "d", "b", "a", "e")
+		if got := fmt.Sprint(evicted); got != "[b c d]" || s.Size() != 3 {
+			t.Errorf("evicted %s, size %d", got, s.Size())
+		}
+		if _, ok := s.Job("d"); ok {
+			t.Error("an evicted task is there")
+		}
+		if job, ok := s.Job("e"); !ok || job != 1 {
+			t.Errorf("the job of e is %d, %v", job, ok)
+		}
+		time.Sleep(2 * interval)
+		if n := len(r.times("d.1")); n != 0 {
+			t.Errorf("an evicted task ran %d times", n)
+		}
+	})
+}
+
 func TestConcurrentUse(t *testing.T) {
-	s := New(Config[int]{Interval: time.Millisecond, Idle: time.Hour, Workers: 4, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+	s := New(Config[int]{Interval: time.Millisecond, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -257,7 +309,7 @@ func BenchmarkTasks(b *testing.B) {
 		keys[i] = fmt.Sprint("key:", i)
 	}
 	newScheduler := func() *Scheduler[int] {
-		return New(Config[int]{Interval: time.Hour, Idle: time.Hour, Workers: 4, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+		return New(Config[int]{Interval: time.Hour, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
 	}
 	b.Run("register", func(b *testing.B) {
 		var before, after runtime.MemStats
@@ -289,6 +341,23 @@ func BenchmarkTasks(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			s.startDue()
+		}
+	})
+}
+
+func TestAbandonEndsTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, time.Hour, 1)
+		s.Touch("k", 1)
+		s.Abandon()
+		s.Touch("l", 1)
+		time.Sleep(interval + interval/10)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.looping || s.Size() != 0 || len(r.runs) != 0 {
+			t.Errorf("looping %v, size %d, runs %v", s.looping, s.Size(), r.runs)
 		}
 	})
 }
