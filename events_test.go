@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
 func TestEvents(t *testing.T) {
@@ -233,5 +235,28 @@ func TestGoldenWireFiles(t *testing.T) {
 		if want := goldenFile(t, "lockkey.txt"); len(keys) != 1 || keys[0] != want {
 			t.Errorf("the lock keys are %q, want %q", keys, want)
 		}
+	})
+}
+
+// A handler that hangs while far more keys change than anybody can hold: what is lost is
+// counted and logged.
+func TestLostKeysAreCountedAndLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := captureLog(t)
+		s := stats.NewStatsLogger("x", stats.WithStatsInterval(1000*time.Hour)).(*stats.Stats)
+		defer s.Close()
+		release := make(chan struct{})
+		n := both(t, cache.WithSyncLocal(true), cache.WithEventChBufSize(1), cache.WithStatsHandler(s), cache.WithEventHandler(func(*cache.Event) { <-release }))
+		for i := range 1<<17 + 12 {
+			_ = n.Delete(ctx, strconv.Itoa(i))
+			if i == 0 {
+				synctest.Wait()
+			}
+		}
+		// One key is with the handler, 131,072 wait.
+		if got := log.matching("other nodes are not told"); s.EventKeysLost != 11 || len(got) != 1 {
+			t.Errorf("%d lost, logged %q", s.EventKeysLost, got)
+		}
+		close(release)
 	})
 }

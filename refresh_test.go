@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
 // counter is a loader that counts its calls and returns their number.
@@ -401,4 +404,91 @@ func TestARefreshWithTheRemoteDown(t *testing.T) {
 			t.Errorf("when it is back: %q, %v", s, err)
 		}
 	})
+}
+
+func TestTooManyTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := captureLog(t)
+		n := both(t, cache.WithRefreshDuration(interval), cache.WithMaxRefreshTasks(3))
+		load := &counter{}
+		for _, key := range []string{"a", "b", "c", "a", "d"} {
+			pass(time.Millisecond)
+			_, _ = onceString(n, key, load.do(), cache.Refresh(true))
+		}
+		if got := log.matching(`so "b", which was not asked for the longest`); n.TaskSize() != 3 || len(got) != 1 {
+			t.Errorf("%d tasks, logged %q", n.TaskSize(), log.lines)
+		}
+		if err := cache.RefreshNow(ctx, n.Cache, "b"); !errors.Is(err, cache.ErrNoRefreshTask) {
+			t.Errorf("the task that gave way: %v", err)
+		}
+	})
+}
+
+func TestNeverStopRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(cache.NeverStopRefresh))
+		load := &counter{}
+		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		pass(100*interval + spread)
+		if load.calls() != 101 || n.TaskSize() != 1 {
+			t.Errorf("%d loads, %d tasks", load.calls(), n.TaskSize())
+		}
+	})
+}
+
+func TestRefreshTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := captureLog(t)
+		s := stats.NewStatsLogger("x", stats.WithStatsInterval(1000*time.Hour)).(*stats.Stats)
+		defer s.Close()
+		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour), cache.WithRefreshTimeout(2*time.Second), cache.WithStatsHandler(s))
+		load := &counter{}
+		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		load.become(time.Hour, nil)
+		pass(interval + spread + 2*time.Second)
+		if got := log.matching(`refreshing "k" has not ended after 2s`); len(got) != 1 || s.RefreshTimeouts != 1 {
+			t.Errorf("%d timeouts, logged %q", s.RefreshTimeouts, log.lines)
+		}
+	})
+}
+
+func TestLoadsThatHangDoNotHoldUpTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour), cache.WithRefreshConcurrency(2), cache.WithRefreshTimeout(time.Hour))
+		hang := &counter{}
+		for i := range 6 {
+			_, _ = onceString(n, fmt.Sprint("hangs", i), hang.do(), cache.Refresh(true))
+		}
+		hang.become(24*time.Hour, nil)
+		load := &counter{}
+		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		pass(10 * interval)
+		if load.calls() < 7 {
+			t.Errorf("a healthy key was loaded %d times in 10 intervals", load.calls())
+		}
+	})
+}
+
+// A cache that is dropped without Close leaves no goroutine for ever, even with a task
+// that never stops.
+func TestADroppedCacheEndsItsRefreshing(t *testing.T) {
+	var calls atomic.Int32
+	func() {
+		c := cache.New(cache.WithLocal(stores["TinyLFU"](t)), cache.WithStatsDisabled(true),
+			cache.WithRefreshDuration(time.Second), cache.WithStopRefreshAfterLastAccess(cache.NeverStopRefresh))
+		_ = c.Once(ctx, "k", cache.Refresh(true), cache.Do(func(context.Context) (any, error) {
+			calls.Add(1)
+			return "v", nil
+		}))
+	}()
+	stacks := make([]byte, 1<<20)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		runtime.GC()
+		if !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "schedule.(*Scheduler") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the scheduler still runs, after %d loads", calls.Load())
+		}
+	}
 }

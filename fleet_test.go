@@ -1,0 +1,217 @@
+package cache_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// fleetInterval is the shortest there is.
+const fleetInterval = time.Second
+
+// openOnRedis makes a node of a fleet, with a client of its own.
+func openOnRedis(t testing.TB, addr string, db int) cache.Cache {
+	client := redis.NewClient(&redis.Options{Addr: addr, DB: db})
+	store := local.NewTinyLFU(100, time.Hour)
+	c := cache.New(
+		cache.WithLocal(store), cache.WithRemote(remote.NewGoRedisV9Adapter(client)), cache.WithStatsDisabled(true),
+		cache.WithRefreshDuration(fleetInterval), cache.WithStopRefreshAfterLastAccess(time.Hour),
+	)
+	t.Cleanup(func() {
+		c.Close()
+		store.Close()
+		_ = client.Close()
+	})
+	return c
+}
+
+// Four nodes, one real Redis, ten intervals: one load per interval, give or take one, and
+// every local level follows within an interval and a half.
+func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
+	s := redistest.Real(t)
+	o := s.Client.Options()
+	var loads atomic.Int64
+	load := cache.Do(func(context.Context) (any, error) {
+		time.Sleep(20 * time.Millisecond)
+		return fmt.Sprint(loads.Add(1)), nil
+	})
+	var nodes []cache.Cache
+	for range 4 {
+		c := openOnRedis(t, o.Addr, o.DB)
+		nodes = append(nodes, c)
+	}
+	var wg sync.WaitGroup
+	for _, c := range nodes { // together, so that their refreshes race for the lock
+		wg.Go(func() {
+			if _, err := onceString(c, "hot", load, cache.Refresh(true)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	first := loads.Load() // the nodes may have loaded one each: loads are shared within a node
+	const intervals = 10
+	var worst int64
+	for start := time.Now(); time.Since(start) < intervals*fleetInterval; time.Sleep(10 * time.Millisecond) {
+		newest := loads.Load()
+		for i, c := range nodes {
+			v, err := onceString(c, "hot", load, cache.Refresh(true))
+			var n int64
+			if _, scanErr := fmt.Sscan(v, &n); err != nil || scanErr != nil {
+				t.Fatalf("node %d: %q, %v", i, v, err)
+			}
+			if time.Since(start) > 2*fleetInterval { // at first, each has what it loaded itself
+				worst = max(worst, newest-n)
+			}
+		}
+	}
+	if n := loads.Load() - first; n < intervals-1 || n > intervals+1 {
+		t.Errorf("%d loads in %d intervals of 4 nodes", n, intervals)
+	}
+	// A node copies within an interval of the load, and waits up to a tenth of one for its
+	// turn and a fifth for the winner: it may be one version behind, and for a moment two.
+	if worst > 2 {
+		t.Errorf("a node was %d versions behind", worst)
+	}
+}
+
+// holderEnv makes the test binary a node that takes the refresh lock and dies loading.
+const holderEnv = "JETCACHE_TEST_LOCK_HOLDER"
+
+func TestMainOfTheLockHolder(t *testing.T) {
+	addr := os.Getenv(holderEnv)
+	if addr == "" {
+		t.Skip("skipped: this is the process that the next test kills")
+	}
+	var db int
+	if _, err := fmt.Sscanf(addr[strings.LastIndex(addr, "/"):], "/%d", &db); err != nil {
+		t.Fatal(err)
+	}
+	c := openOnRedis(t, addr[:strings.LastIndex(addr, "/")], db)
+	calls := 0
+	_, _ = onceString(c, "hot", cache.Do(func(ctx context.Context) (any, error) {
+		if calls++; calls > 1 {
+			fmt.Println("LOADING")
+			<-ctx.Done()
+		}
+		return "holder's", ctx.Err()
+	}), cache.Refresh(true))
+	time.Sleep(time.Minute)
+}
+
+// The node that holds the lock is killed in the middle of its load: when the lock has
+// expired, another takes over.
+func TestAnotherNodeTakesOverFromOneThatDied(t *testing.T) {
+	s := redistest.Real(t)
+	o := s.Client.Options()
+	holder := exec.Command(os.Args[0], "-test.run=^TestMainOfTheLockHolder$")
+	holder.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%d", holderEnv, o.Addr, o.DB))
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	kill := func() {
+		if !killed {
+			killed = true
+			_ = holder.Process.Kill() // SIGKILL
+			_ = holder.Wait()
+		}
+	}
+	defer kill()
+	loading := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if lines.Text() == "LOADING" {
+				close(loading)
+				return
+			}
+		}
+	}()
+	select {
+	case <-loading:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the holder did not get to its load")
+	}
+	kill()
+	if n, err := s.Client.Exists(ctx, "hot_#RL#").Result(); err != nil || n != 1 {
+		t.Fatalf("the dead node's lock is not there: %d, %v", n, err)
+	}
+	died := time.Now()
+
+	c := openOnRedis(t, o.Addr, o.DB)
+	took := make(chan time.Duration, 1)
+	if v, err := onceString(c, "hot", cache.Do(func(context.Context) (any, error) {
+		select {
+		case took <- time.Since(died):
+		default:
+		}
+		return "survivor's", nil
+	}), cache.Refresh(true)); v != "holder's" || err != nil {
+		t.Fatalf("the survivor read %q, %v", v, err)
+	}
+	select {
+	case d := <-took:
+		t.Logf("another node loaded %s after the holder's death", d.Round(time.Millisecond))
+	case <-time.After(5 * fleetInterval):
+		t.Fatal("nobody took over")
+	}
+	for range 100 {
+		if v, _ := onceString(c, "hot"); v == "survivor's" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the survivor's value did not reach its local level")
+}
+
+func TestRefreshNow(t *testing.T) {
+	n := both(t, cache.WithRefreshDuration(time.Hour))
+	load := &counter{}
+	_, _ = onceString(n, "k:1", load.do(), cache.Refresh(true))
+	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); err != nil || n.inLocal("k:1") != "2" || n.inRemote("k:1") != "2" {
+		t.Errorf("%v; local %q, remote %q", err, n.inLocal("k:1"), n.inRemote("k:1"))
+	}
+	if err := cache.NewT[int, string](n).RefreshNow(ctx, "k", 1); err != nil || n.inLocal("k:1") != "3" { // n wraps the cache
+		t.Errorf("through a wrapper: %v, local %q", err, n.inLocal("k:1"))
+	}
+	load.become(0, errBoom)
+	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); !errors.Is(err, errBoom) || n.inLocal("k:1") != "3" {
+		t.Errorf("a failing loader: %v, local %q", err, n.inLocal("k:1"))
+	}
+	load.become(0, cache.ErrNotFound)
+	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); err != nil || n.inLocal("k:1") != "*" {
+		t.Errorf("a record that is gone: %v, local %q", err, n.inLocal("k:1"))
+	}
+	for name, err := range map[string]error{
+		"another key":     cache.RefreshNow(ctx, n.Cache, "other"),
+		"no refreshing":   cache.RefreshNow(ctx, both(t).Cache, "k:1"),
+		"another's cache": cache.RefreshNow(ctx, &mockCache{}, "k:1"),
+	} {
+		if !errors.Is(err, cache.ErrNoRefreshTask) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := cache.RefreshNow(ctx, n.Cache, ""); !errors.Is(err, cache.ErrInvalidKey) {
+		t.Errorf("an empty key: %v", err)
+	}
+}
