@@ -188,7 +188,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	for n, k := range open {
 		k.err = nil // what was stored and damaged is overwritten
 		if !found[n] {
-			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes()})
+			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes(0)})
 			continue
 		}
 		data, err := l.c.encode(k.key, l.slots.value(k.slot))
@@ -274,9 +274,11 @@ func (l *batchLoad) keepRemotely(ctx context.Context, keep []loaded) {
 	if err := l.c.remote.mset(ctx, items); err != nil {
 		l.errs = append(l.errs, fmt.Errorf("cache: writing %d keys: %w", len(items), err))
 	}
+	var undo []string
 	for n := range keep {
 		if k := &keep[n]; k.lane && l.claims.Note(k.claim).Overtaken() {
-			_ = l.c.remote.del(ctx, k.key) // it is logged and counted
+			undo = append(undo, k.key)
 		}
 	}
+	l.c.undo(ctx, undo...)
 }

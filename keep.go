@@ -13,12 +13,18 @@ import (
 // written does not keep it out of local.
 func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item) bool {
 	began := time.Now()
-	if c.remote.exists() && life.remote > 0 && note.BeginFill() {
+	if c.remote.exists() && life.remote > 0 {
+		if !note.BeginFill() { // overtaken, or somebody is writing the key
+			if it.condition != always {
+				return false // only the remote could say whether it holds
+			}
+			return c.keepOnlyLocally(key, data, life, note, it)
+		}
 		defer note.EndFill()
 		stored, err := c.remote.set(ctx, key, data, life.remote, it.condition)
 		if note.Overtaken() {
 			if stored || err != nil {
-				_ = c.remote.del(ctx, key) // it is logged and counted
+				c.undo(ctx, key)
 			}
 			return false
 		}
@@ -26,9 +32,24 @@ func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifet
 			return false
 		}
 	}
-	kept := false
-	note.FillLoaded(func() { kept = c.keepLocal(key, data, life.since(began), it) })
+	return c.keepOnlyLocally(key, data, life.since(began), note, it)
+}
+
+func (c *jetCache) keepOnlyLocally(key string, data []byte, life lifetimes, note flight.Note[outcome], it item) (kept bool) {
+	note.FillLoaded(func() { kept = c.keepLocal(key, data, life, it) })
 	return kept
+}
+
+// undo removes from the remote what an overtaken load has put there, also if its callers
+// have left meanwhile. A failure is logged and counted.
+func (c *jetCache) undo(ctx context.Context, keys ...string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	for _, key := range keys {
+		if c.remote.del(ctx, key) != nil {
+			return // the next would fail alike
+		}
+	}
 }
 
 // keepLocal is the local half of keep and of a Set; it reports whether the condition of
@@ -86,8 +107,11 @@ func (c *jetCache) lifetimes(ttl time.Duration) lifetimes {
 	return lifetimes{0, noBound}
 }
 
-// placeholderLifetimes returns those of a placeholder.
-func (c *jetCache) placeholderLifetimes() lifetimes {
+// placeholderLifetimes returns those of a placeholder for an item with this TTL.
+func (c *jetCache) placeholderLifetimes(ttl time.Duration) lifetimes {
 	d := jitter.Add(c.notFoundExpiry, c.offset)
+	if ttl < 0 {
+		return lifetimes{0, d}
+	}
 	return lifetimes{d, d}
 }

@@ -126,7 +126,10 @@ func (b *batch) round(ctx context.Context, open []int) (again []int, err error) 
 		if err != nil && ctx.Err() != nil {
 			return nil, err
 		}
-		if !b.takeOutcome(i, out, err) {
+		if isContextError(err) && b.tries < maxTries { // the leader's loader ended with the leader's own ctx
+			b.tries++
+			again = append(again, i)
+		} else if !b.takeOutcome(i, out, err) {
 			again = append(again, i)
 		}
 	}
@@ -139,14 +142,27 @@ func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome
 	for n, joined := range claims.Background {
 		keys[n] = b.keys[open[claims.Joined[joined]]]
 	}
-	found, _ := b.c.remote.mget(ctx, keys, false) // its failure counts as a miss
+	useLocal := b.c.local.exists()
+	notes := make([]flight.Note[outcome], 0, len(keys))
+	for _, key := range keys {
+		note := b.c.flights.Note(key)
+		defer note.Release()
+		notes = append(notes, note)
+	}
+	found, err := b.c.remote.mget(ctx, keys, useLocal)
+	if err != nil {
+		b.errs = append(b.errs, fmt.Errorf("cache: reading %d keys: %w", len(keys), err))
+	}
 	for n, joined := range claims.Background {
-		if v, ok := found[keys[n]]; ok && b.take(open[claims.Joined[joined]], stored(v.data, fromRemote)) == nil {
-			if b.c.local.exists() {
-				b.c.stats.IncrLocalMiss()
-			}
-			b.c.countRemoteHit()
+		v, ok := found[keys[n]]
+		if !ok || b.take(open[claims.Joined[joined]], stored(v.data, fromRemote)) != nil {
+			continue
 		}
+		if useLocal {
+			b.c.stats.IncrLocalMiss()
+			notes[n].FillRead(func() { b.c.local.set(keys[n], v.data, v.left) })
+		}
+		b.c.countRemoteHit()
 	}
 }
 
@@ -176,7 +192,7 @@ func (b *batch) takeOutcome(i int, out outcome, err error) bool {
 }
 
 // maxTries bounds how often a batch claims keys again because what another's flight found
-// could not be decoded. When it gets to load them itself, that is once.
+// is of no use to it. When it gets to load them itself, that is once.
 const maxTries = 100
 
 // missing returns the error of a key that nobody loads; damaged, if not nil, is why what

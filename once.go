@@ -76,12 +76,20 @@ func (c *jetCache) fly(ctx context.Context, key string, it item) error {
 			return c.find(ctx, key, note, it)
 		})
 		if err != nil {
+			if !led && ctx.Err() == nil && isContextError(err) {
+				continue // the leader's loader ended with the leader's own ctx
+			}
 			return err
 		}
 		if led || !unfit(out, it) {
 			return c.deliverOutcome(key, out, it)
 		}
 	}
+}
+
+// isContextError reports whether err is that of a context that ended.
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // deliverOutcome hands the outcome of a flight to a caller.
@@ -150,7 +158,7 @@ func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcom
 func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (outcome, error) {
 	v, err := c.callLoader(ctx, it.do)
 	if c.isNotFound(err) {
-		if c.keep(ctx, key, placeholder, c.placeholderLifetimes(), note, it) {
+		if c.keep(ctx, key, placeholder, c.placeholderLifetimes(it.ttl), note, it) {
 			c.emit(event, key)
 		}
 		return outcome{kind: outcomeNotFound, from: fromLoader}, nil

@@ -36,6 +36,10 @@ type refresher struct {
 	hangs    limit.Limiter
 	evicted  limit.Limiter
 	warned   sync.Once // of Refresh(true) without Do
+
+	// loading has the keys whose loaders are running. A loader that hangs beyond its
+	// deadline is not called again.
+	loading sync.Map
 }
 
 const (
@@ -119,6 +123,9 @@ func (r *refresher) close() {
 func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()
+	if _, hangs := r.loading.Load(key); hangs {
+		return 0 // which was logged when its deadline passed
+	}
 	if !r.c.remote.exists() || it.ttl < 0 { // there is no value to share
 		r.report(ctx, key, r.load(ctx, key, it))
 		return 0
@@ -159,6 +166,8 @@ func (r *refresher) justTaken(ctx context.Context, lock string) bool {
 func (r *refresher) load(ctx context.Context, key string, it item) error {
 	for {
 		out, led, err := r.c.flights.DoInBackground(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+			r.loading.Store(key, struct{}{})
+			defer r.loading.Delete(key)
 			return r.c.query(ctx, key, note, it, EventTypeSetByRefresh)
 		})
 		if err != nil || led || out.from == fromLoader {

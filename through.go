@@ -56,7 +56,7 @@ func unwrap(c Cache) Cache {
 		return nil
 	}
 	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.Anonymous && f.Type == reflect.TypeFor[Cache]() {
+		if f := v.Type().Field(i); f.Anonymous && f.IsExported() && f.Type == reflect.TypeFor[Cache]() {
 			inner, _ := v.Field(i).Interface().(Cache)
 			return inner
 		}

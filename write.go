@@ -29,7 +29,7 @@ func (c *jetCache) set(ctx context.Context, key string, it item) error {
 	note := c.flights.Note(key)
 	defer note.Release()
 	v, err := c.callLoader(ctx, it.do)
-	data, life := placeholder, c.placeholderLifetimes()
+	data, life := placeholder, c.placeholderLifetimes(it.ttl)
 	switch {
 	case err == nil:
 		life = c.lifetimes(it.ttl)
@@ -40,13 +40,17 @@ func (c *jetCache) set(ctx context.Context, key string, it item) error {
 		return err
 	}
 	w, precedence, err := note.BeginWrite(ctx)
-	switch precedence {
-	case flight.Superseded:
-		return nil // as if this Set had come just before the one that superseded it
-	case flight.Uncertain:
-		return c.remove(ctx, key, w, err)
+	switch {
+	case err != nil || precedence == flight.Current:
+		return c.write(ctx, key, data, life, it, w, err)
+	case precedence == flight.Superseded, it.condition != always:
+		w.End(nil) // as if this Set had come just before what came in between
+		return nil
+	case life.remote <= 0: // the remote is not ours to change
+		w.End(func(bool) bool { c.local.del(key); return true })
+		return nil
 	}
-	return c.write(ctx, key, data, life, it, w, err)
+	return c.remove(ctx, key, w, nil)
 }
 
 func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
@@ -66,16 +70,19 @@ func (c *jetCache) write(ctx context.Context, key string, data []byte, life life
 	began := time.Now()
 	stored, done := true, false
 	func() {
-		defer w.End(func(overtaken bool) {
+		defer w.End(func(overtaken bool) (changed bool) {
 			switch {
 			case !done || err != nil:
 				c.local.del(key)
+				return false
 			case !stored:
+				return false
 			case overtaken:
 				c.local.del(key)
 			default:
 				stored = c.keepLocal(key, data, life.since(began), it)
 			}
+			return stored
 		})
 		if c.remote.exists() && life.remote > 0 {
 			stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
@@ -109,7 +116,7 @@ func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcom
 		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
 	}
 	func() {
-		defer w.End(func(bool) { drop() }) // also if the remote panics
+		defer w.End(func(bool) bool { drop(); return err == nil }) // also if the remote panics
 		if c.remote.exists() {
 			err = c.remote.del(ctx, key)
 		}

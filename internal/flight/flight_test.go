@@ -333,7 +333,7 @@ func TestAReaderAfterAWriteDoesNotJoinAnOlderLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.End(func(bool) {})
+			w.End(func(bool) bool { return true })
 		},
 		"invalidation": func(table *Table[string]) { table.Invalidate("k", func() {}) },
 	}
@@ -392,10 +392,11 @@ func TestAWriteWaitsForAFillUnderWay(t *testing.T) {
 		if err != nil || time.Since(start) != time.Second {
 			t.Errorf("the write began after %s, %v", time.Since(start), err)
 		}
-		w.End(func(overtaken bool) {
+		w.End(func(overtaken bool) bool {
 			if overtaken {
 				t.Error("the only write is told that it was overtaken")
 			}
+			return true
 		})
 	})
 }
@@ -411,11 +412,7 @@ func TestAWriteWaitsNoLongerThanItsContext(t *testing.T) {
 		if _, err := table.BeginWrite(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the second write: %v", err)
 		}
-		first.End(func(overtaken bool) {
-			if !overtaken {
-				t.Error("the first write is not told of the second")
-			}
-		})
+		first.End(nil)
 	})
 }
 
@@ -429,7 +426,7 @@ func TestAFillDoesNotWaitForAWrite(t *testing.T) {
 		if n.BeginFill() {
 			t.Error("a fill began during a write")
 		}
-		w.End(func(bool) {})
+		w.End(func(bool) bool { return true })
 		if n.BeginFill() || n.FillLoaded(func() {}) {
 			t.Error("a read that began during a write may fill after it")
 		}
@@ -440,29 +437,56 @@ func TestAFillDoesNotWaitForAWrite(t *testing.T) {
 func TestAWriteFromANoteGivesWayToLaterWrites(t *testing.T) {
 	bubble(t, func(t *testing.T, table *Table[string]) {
 		n := table.Note("k")
-		begin := func(want Precedence) {
+		begin := func(want Precedence, changes bool) {
 			t.Helper()
 			w, got, err := n.BeginWrite(bg)
 			if got != want || err != nil {
 				t.Errorf("%d, %v, want %d", got, err, want)
 			}
-			if got != Superseded {
-				w.End(func(bool) {})
-			}
+			w.End(func(bool) bool { return changes })
 		}
-		begin(Current)
-		begin(Uncertain) // the first was a write of the same kind
+		write := func(changes bool) {
+			w, err := table.BeginWrite(bg, "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.End(func(bool) bool { return changes })
+		}
+		begin(Current, false)
+		begin(Current, true) // the one before changed nothing
+		begin(Uncertain, true)
 		n.Release()
 		n = table.Note("k")
+		write(false) // refused, or failed
+		begin(Current, false)
 		table.Invalidate("k", func() {})
-		begin(Uncertain)
-		w, err := table.BeginWrite(bg, "k")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.End(func(bool) {})
-		begin(Superseded)
+		begin(Uncertain, false)
+		write(true)
+		begin(Superseded, false)
 		n.Release()
+	})
+}
+
+func TestConcurrentWritesLeaveTheLastValue(t *testing.T) {
+	bubble(t, func(t *testing.T, table *Table[string]) {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				w, err := table.BeginWrite(bg, "k")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Second)
+				w.End(func(overtaken bool) bool {
+					if overtaken {
+						t.Error("a write was told that it was overtaken by one that waits for it")
+					}
+					return true
+				})
+			})
+		}
+		wg.Wait()
 	})
 }
 
@@ -473,10 +497,11 @@ func TestAnInvalidationDuringAWriteIsNotLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		table.Invalidate("k", func() {})
-		w.End(func(overtaken bool) {
+		w.End(func(overtaken bool) bool {
 			if !overtaken {
 				t.Error("the write may leave its value although an invalidation came in")
 			}
+			return true
 		})
 	})
 }
@@ -734,7 +759,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 3:
 					if w, err := table.BeginWrite(ctx, key()); err == nil {
 						runtime.Gosched()
-						w.End(func(bool) {})
+						w.End(func(bool) bool { return true })
 					}
 				case 4:
 					table.Invalidate(key(), func() {})

@@ -26,19 +26,18 @@ import "context"
 
 // Note is the memory that a read or a load has of when it began.
 type Note[V any] struct {
-	t     *Table[V]
-	e     *entry[V]
-	load  *load // nil: the read is not part of a load
-	epoch uint64
-	sets  uint64
-	fills uint64
+	t    *Table[V]
+	e    *entry[V]
+	load *load // nil: the read is not part of a load
+	// The entry's counters when it was taken.
+	epoch, sets, unsure, fills uint64
 }
 
 // Note begins a read of key. The caller ends it with Release.
 func (t *Table[V]) Note(key string) Note[V] { return t.note(t.hold(key), nil) }
 
 func (t *Table[V]) note(e *entry[V], l *load) Note[V] {
-	return Note[V]{t, e, l, e.epoch.Load(), e.sets.Load(), e.fills.Load()}
+	return Note[V]{t, e, l, e.epoch.Load(), e.sets.Load(), e.unsure.Load(), e.fills.Load()}
 }
 
 // Release ends the read.
@@ -99,9 +98,10 @@ func (n Note[V]) EndFill() { n.e.leaveLane() }
 
 // Write is a change of a key under way.
 type Write[V any] struct {
-	t     *Table[V]
-	e     *entry[V]
-	epoch uint64 // the one that the write began
+	t      *Table[V]
+	e      *entry[V]
+	given  bool   // the value was given, not worked out
+	unsure uint64 // the entry's counter when the lane was taken
 }
 
 // BeginWrite announces a change of key and waits until no other write of the key is
@@ -127,48 +127,50 @@ const (
 )
 
 // BeginWrite is Table.BeginWrite for a value that was worked out since the note was
-// taken. If it is Superseded, no write begins. If it is Uncertain, the caller should
-// remove the key instead of writing the value.
+// taken. What came in between is for the caller to judge by: without an error, it calls
+// End in any case.
 func (n Note[V]) BeginWrite(ctx context.Context) (Write[V], Precedence, error) {
-	p := Current
-	if n.e.sets.Load() != n.sets {
-		return Write[V]{}, Superseded, nil
-	}
-	if !n.e.epoch.CompareAndSwap(n.epoch, n.epoch+1) { // our own step leaves no gap
-		p = Uncertain
-	}
 	w, err := n.t.beginWrite(ctx, n.t.hold(n.e.key), false)
-	if err == nil && n.e.sets.Load() != n.sets { // it had the lane before us
-		w.End(nil)
-		return Write[V]{}, Superseded, nil
+	if err != nil {
+		return w, Current, err
 	}
-	return w, p, err
+	// We have the lane: every other write on this node has ended or not begun.
+	switch {
+	case n.e.sets.Load() != n.sets:
+		return w, Superseded, nil
+	case n.e.unsure.Load() != n.unsure:
+		return w, Uncertain, nil
+	}
+	return w, Current, nil
 }
 
 func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V], given bool) (Write[V], error) {
-	if given {
-		e.sets.Add(1)
-	}
-	epoch := t.advance(e)
+	t.advance(e)
 	if err := e.enterLane(ctx); err != nil {
 		t.release(e)
 		return Write[V]{}, err
 	}
-	return Write[V]{t, e, epoch}, nil
+	return Write[V]{t, e, given, e.unsure.Load()}, nil
 }
 
 // End makes the change take effect on this node: it voids the reads that began during
-// the write and calls apply, which changes the local store; nil is nothing. overtaken
-// tells apply that another write or an invalidation of the key came in meanwhile: then
-// nobody knows whose value is the newest, and apply must leave none.
-func (w Write[V]) End(apply func(overtaken bool)) {
+// the write and calls apply, which changes the local store and reports whether there was
+// a change, in any store; nil is none. overtaken tells apply that an invalidation of the
+// key came in during the write: then nobody knows whose value is the newest, and apply
+// must leave none.
+func (w Write[V]) End(apply func(overtaken bool) (changed bool)) {
 	defer w.t.release(w.e)
 	defer w.e.leaveLane()
 	w.e.local.Lock()
 	defer w.e.local.Unlock()
-	overtaken := w.t.advance(w.e) != w.epoch+1
-	if apply != nil {
-		apply(overtaken)
+	w.t.advance(w.e)
+	if apply == nil || !apply(w.e.unsure.Load() != w.unsure) {
+		return
+	}
+	if w.given {
+		w.e.sets.Add(1)
+	} else {
+		w.e.unsure.Add(1)
 	}
 }
 
@@ -177,6 +179,7 @@ func (w Write[V]) End(apply func(overtaken bool)) {
 func (t *Table[V]) Invalidate(key string, apply func()) {
 	e := t.hold(key)
 	defer t.release(e)
+	e.unsure.Add(1)
 	t.advance(e)
 	e.local.Lock()
 	defer e.local.Unlock()

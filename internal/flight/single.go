@@ -14,21 +14,20 @@ import (
 //
 // Do returns with ctx's error as soon as ctx ends, whatever run does.
 func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return v, false, err
-	}
-	w, led := t.board(ctx, key, run, false)
-	v, err = w.wait(ctx)
-	return v, led, err
+	return t.do(ctx, key, run, false)
 }
 
 // DoInBackground is Do for a load that nobody misses: readers of the key should look into
 // the stores before they join it, see InBackground.
 func (t *Table[V]) DoInBackground(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	return t.do(ctx, key, run, true)
+}
+
+func (t *Table[V]) do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error), background bool) (v V, led bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, false, err
 	}
-	w, led := t.board(ctx, key, run, true)
+	w, led := t.board(ctx, key, run, background)
 	v, err = w.wait(ctx)
 	return v, led, err
 }

@@ -51,9 +51,11 @@ type entry[V any] struct {
 	// epoch is advanced by every write. A read that began in an earlier epoch must
 	// not fill a store.
 	epoch atomic.Uint64
-	// sets counts the writes of values that were given, and removals; they also advance
-	// the epoch.
+	// sets counts the values that were given, and the removals, that took effect.
 	sets atomic.Uint64
+	// unsure counts what may or may not be newer than a value that is being worked out:
+	// invalidations, and other such values that took effect.
+	unsure atomic.Uint64
 	// fills counts the fills of the local store by loads.
 	fills atomic.Uint64
 
@@ -123,14 +125,14 @@ func (t *Table[V]) endFlightLocked(e *entry[V]) {
 	e.flight = nil
 }
 
-// advance begins a new epoch of e and returns it: reads that began before are void, and
+// advance begins a new epoch of e: reads that began before are void, and
 // nobody joins them any more.
-func (t *Table[V]) advance(e *entry[V]) uint64 {
+func (t *Table[V]) advance(e *entry[V]) {
 	s := t.shard(e.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.endFlightLocked(e)
-	return e.epoch.Add(1)
+	e.epoch.Add(1)
 }
 
 // Len returns how many keys are being read, loaded or written.

@@ -3,6 +3,7 @@
 package jitter
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -18,6 +19,9 @@ func Default(ttl time.Duration) time.Duration {
 func Add(d, spread time.Duration) time.Duration {
 	if spread <= 0 {
 		return d
+	}
+	if d > math.MaxInt64-spread {
+		return d // as long as can be said
 	}
 	return d + rand.N(spread)
 }

@@ -1,6 +1,7 @@
 package jitter
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ func TestAdd(t *testing.T) {
 		if got := Add(time.Minute, spread); got != time.Minute {
 			t.Errorf("Add(1m, %s) = %s", spread, got)
 		}
+	}
+	if got := Add(math.MaxInt64, time.Second); got != math.MaxInt64 {
+		t.Errorf("the longest duration became %s", got)
 	}
 	seen := map[time.Duration]bool{}
 	for range 1000 {
