@@ -11,39 +11,48 @@ import (
 var (
 	errTruncated = errors.New("msgpack: the payload ends within a value")
 	errDepth     = fmt.Errorf("msgpack: nested deeper than %d levels", MaxDepth)
-	errInflated  = fmt.Errorf("msgpack: the S2 block holds more values than bytes, and more than %d", MaxInflatedValues)
 )
 
+// counts is what a payload holds.
+type counts struct {
+	elements int // of all lists
+	pairs    int // of all maps
+}
+
 // check walks over data without decoding it and returns an error unless it is a
-// sequence of at most limit whole MessagePack values, nested no deeper than MaxDepth.
-// (More than one value at the top is what a custom encoder may leave behind.) After it, every
+// sequence of whole MessagePack values, nested no deeper than MaxDepth. (More than one
+// value at the top is what a custom encoder may leave behind.) It counts what the lists and
+// maps hold. After it, every
 // length in data is covered by bytes that are really there, so a decoder that
 // allocates what is announced allocates no more than a multiple of len(data).
 //
 // The format: https://github.com/msgpack/msgpack/blob/master/spec.md
-func check(data []byte, limit int) error {
+func check(data []byte) (n counts, err error) {
 	if len(data) == 0 {
-		return errTruncated
+		return n, errTruncated
 	}
 	var space [32]int
 	open := space[:0] // how many values each enclosing array or map still lacks
-	for values := 1; len(data) > 0 || len(open) > 0; values++ {
-		if values > limit {
-			return errInflated
-		}
+	for len(data) > 0 || len(open) > 0 {
 		head, payload, inner, err := header(data)
 		if err != nil {
-			return err
+			return n, err
 		}
 		// Each inner value takes a byte at least. The sizes come from 32 bits at
 		// most, doubled for maps: no overflow.
 		if size := head + payload; size > len(data) || inner > len(data)-size {
-			return errTruncated
+			return n, errTruncated
 		}
+		code := data[0]
 		data = data[head+payload:]
 		if inner > 0 {
 			if len(open) == MaxDepth {
-				return errDepth
+				return n, errDepth
+			}
+			if isMap(code) {
+				n.pairs += inner / 2
+			} else {
+				n.elements += inner
 			}
 			open = append(open, inner)
 			continue
@@ -56,7 +65,11 @@ func check(data []byte, limit int) error {
 			open = open[:len(open)-1]
 		}
 	}
-	return nil
+	return n, nil
+}
+
+func isMap(code byte) bool {
+	return msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32
 }
 
 // header reads the head of the value that data begins with: its length, the

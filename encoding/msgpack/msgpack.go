@@ -6,7 +6,8 @@
 // where it makes the value smaller.
 //
 // What is read is not trusted: before anything is decoded, the announced sizes
-// are held against the bytes that are there, and the nesting against MaxDepth.
+// are held against the bytes that are there, the nesting against MaxDepth, and
+// what it would take in memory against MaxMemory.
 package msgpack
 
 import (
@@ -28,10 +29,10 @@ const (
 	MaxDepth = 10_000
 	// MaxDecodedSize is how many bytes an S2 block may announce.
 	MaxDecodedSize = 64 << 20
-	// MaxInflatedValues is how many values an S2 block may hold, or one for each of its
-	// bytes if that is more: a value that takes a byte of MessagePack, and next to nothing
-	// of S2, may take a whole struct of memory.
-	MaxInflatedValues = 1 << 20
+	// MaxMemory is how many bytes the elements of lists and the pairs of maps may take in
+	// the destination, or memoryPerByte for each byte of the payload if that is more.
+	MaxMemory     = 256 << 20
+	memoryPerByte = 64
 )
 
 // minCompressed is the length from which compression is tried.
@@ -55,7 +56,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) >= minCompressed {
-		if packed := s2.Encode(nil, b); len(packed) < len(b) && readable(b, len(packed)) {
+		if packed := s2.Encode(nil, b); len(packed) < len(b) && len(b) <= MaxDecodedSize {
 			return append(packed, trailerS2), nil
 		}
 	}
@@ -67,8 +68,12 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := check(plain, max(len(data), MaxInflatedValues)); err != nil {
+	n, err := check(plain)
+	if err != nil {
 		return err
+	}
+	if need, limit := costOf(v).memory(n), max(MaxMemory, memoryPerByte*uint64(len(data))); need > limit {
+		return fmt.Errorf("msgpack: %d list elements and %d map pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.elements, n.pairs, len(data), need, v, limit)
 	}
 	// The decoder panics on well-formed input that does not suit the destination,
 	// such as a map whose key is a list read into a map[any]any.
@@ -78,15 +83,6 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 		}
 	}()
 	return msgpack.Unmarshal(plain, v)
-}
-
-// readable reports whether Unmarshal would take b, which is well-formed, as an S2 block
-// of the given size.
-func readable(b []byte, packed int) bool {
-	if len(b) <= MaxInflatedValues { // no value is shorter than a byte
-		return true
-	}
-	return len(b) <= MaxDecodedSize && check(b, max(packed, MaxInflatedValues)) == nil
 }
 
 // unpack takes off the trailer, and the compression where there is one.

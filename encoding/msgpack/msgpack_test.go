@@ -151,10 +151,10 @@ func TestCheckAcceptsEveryFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := check(b, math.MaxInt); err != nil {
+		if _, err := check(b); err != nil {
 			t.Errorf("%T of %d bytes: %v", v, len(b), err)
 		}
-		if err := check(b[:len(b)-1], math.MaxInt); !errors.Is(err, errTruncated) {
+		if _, err := check(b[:len(b)-1]); !errors.Is(err, errTruncated) {
 			t.Errorf("%T without its last byte: %v, want %v", v, err, errTruncated)
 		}
 	}
@@ -164,7 +164,7 @@ func TestCheckAcceptsEveryFormat(t *testing.T) {
 		append([]byte{0xc9, 0, 0, 0, 3, 5}, 1, 2, 3),
 		append([]byte{0xd8, 5}, make([]byte, 16)...),
 	} {
-		if err := check(ext, math.MaxInt); err != nil {
+		if _, err := check(ext); err != nil {
 			t.Errorf("extension % x: %v", ext[:2], err)
 		}
 	}
@@ -178,40 +178,84 @@ func manyKeys(n int) map[int]int {
 	return m
 }
 
-// A payload of a few bytes must not become a list of millions of structs; what is
-// written as such can be read again.
-func TestInflatedValuesAreBounded(t *testing.T) {
-	list := append([]byte{0xdd, 0x00, 0xff, 0xff, 0xff}, bytes.Repeat([]byte{0xc0}, 0xffffff)...)
-	bomb := append(s2.Encode(nil, list), trailerS2)
-	if err := (codec{}).Unmarshal(bomb, new([]struct{ A, B, C, D string })); !errors.Is(err, errInflated) {
-		t.Errorf("%d bytes for 16 Mi structs: %v", len(bomb), err)
+// A payload of a few bytes must not become gigabytes of structs, whatever their size; what
+// an honest writer has compressed as much can be read.
+func TestMemoryIsBounded(t *testing.T) {
+	const many = 4 << 20
+	list := func(element byte) []byte {
+		plain := append([]byte{0xdd, 0x00, 0x40, 0x00, 0x00}, bytes.Repeat([]byte{element}, many)...)
+		return append(s2.Encode(nil, plain), trailerS2)
 	}
-	zeros := make([]int, 2*MaxInflatedValues)
-	b, err := codec{}.Marshal(zeros)
+	for _, element := range []byte{0xc0, 0x80} {
+		for _, dst := range []any{new([]struct{ A [64]string }), new([]*struct{ A [64]string }), new([]encodingtest.Entity)} {
+			if err := (codec{}).Unmarshal(list(element), dst); err == nil || !strings.Contains(err.Error(), "would take up to") {
+				t.Errorf("%d bytes for 4 Mi of %T: %v", len(list(element)), dst, err)
+			}
+		}
+	}
+	// As an original writes it.
+	bools := append([]byte{0xdd, 0x00, 0x20, 0x00, 0x00}, bytes.Repeat([]byte{0xc2}, 2<<20)...)
+	var back []bool
+	if err := (codec{}).Unmarshal(append(s2.Encode(nil, bools), trailerS2), &back); err != nil || len(back) != 2<<20 {
+		t.Errorf("2 Mi of false came back as %d, %v", len(back), err)
+	}
+}
+
+// Lists of entities that are as large as caches hold them must not be refused.
+func TestLargeHonestValuesAreRead(t *testing.T) {
+	many := make([]encodingtest.Entity, 20_000)
+	for i := range many {
+		many[i] = encodingtest.Sample(int64(i))
+	}
+	b, err := codec{}.Marshal(many)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back []int
-	if err := (codec{}).Unmarshal(b, &back); err != nil || len(back) != len(zeros) {
-		t.Errorf("%d zeros came back as %d, %v", len(zeros), len(back), err)
+	var back []encodingtest.Entity
+	if err := (codec{}).Unmarshal(b, &back); err != nil || len(back) != len(many) {
+		t.Errorf("%d entities came back as %d, %v", len(many), len(back), err)
 	}
-	text := strings.Repeat("x", 8<<20) // one value: compressed, however large
-	if b, err = (codec{}).Marshal(text); err != nil || len(b) > 1<<20 {
-		t.Errorf("8 MiB of text take %d bytes, %v", len(b), err)
+}
+
+func TestCostOfTypes(t *testing.T) {
+	type node struct {
+		Children []node
+		Next     *node
+	}
+	for _, tt := range []struct {
+		v    any
+		want cost
+	}{
+		{nil, cost{}},
+		{new(int), cost{}},
+		{new([]int64), cost{element: 8}},
+		{new([][4]int32), cost{element: 16}},
+		{new([]*int64), cost{element: 16}},
+		{new(map[string]int64), cost{pair: 24}},
+		{new(map[string][]string), cost{element: 16, pair: 40}},
+		{new(any), cost{element: anyCost, pair: 2 * anyCost}},
+		{new(node), cost{element: 32}},
+		{new(struct {
+			A []struct{ B map[int32][]int16 }
+		}), cost{element: 8, pair: 28}},
+	} {
+		if got := costOf(tt.v); got != tt.want {
+			t.Errorf("%T: %+v, want %+v", tt.v, got, tt.want)
+		}
 	}
 }
 
 func TestCheckBoundsDepth(t *testing.T) {
 	nest := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
-	if err := check(nest(MaxDepth), math.MaxInt); err != nil {
+	if _, err := check(nest(MaxDepth)); err != nil {
 		t.Errorf("%d levels: %v", MaxDepth, err)
 	}
-	if err := check(nest(MaxDepth+1), math.MaxInt); !errors.Is(err, errDepth) {
+	if _, err := check(nest(MaxDepth + 1)); !errors.Is(err, errDepth) {
 		t.Errorf("%d levels: %v, want %v", MaxDepth+1, err, errDepth)
 	}
 	// Values after a nested one must not count as nested.
 	wide := append([]byte{0xdd, 0, 1, 0, 0}, bytes.Repeat([]byte{0x90}, 1<<16)...)
-	if err := check(wide, math.MaxInt); err != nil {
+	if _, err := check(wide); err != nil {
 		t.Errorf("a wide, flat list: %v", err)
 	}
 }
