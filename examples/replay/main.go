@@ -16,6 +16,7 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,11 +54,14 @@ func main() {
 	flag.IntVar(&c.local, "local", 5_000, "entries in the local level of each instance")
 	flag.DurationVar(&c.localTTL, "local-ttl", 2*time.Second, "how long the local level keeps an entry")
 	flag.Parse()
-	if flag.NArg() > 0 || c.accesses < 1 || c.keys < 2 || c.workers < 1 || c.batch < 1 || c.local < 1 || c.localTTL < 0 {
-		fmt.Fprintln(os.Stderr, "replay: sizes must be positive, and there are no arguments but flags; see -help")
+	if err := c.check(flag.Args()); err != nil {
+		fmt.Fprintf(os.Stderr, "replay: %v; see -help\n", err)
 		os.Exit(2)
 	}
-	r, err := run(c)
+	// The first interrupt ends the log early, with a report; the second the program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	r, err := run(ctx, c)
 	if err != nil {
 		log.Fatal("replay: ", err)
 	}
@@ -65,6 +69,24 @@ func main() {
 	if r.violations.Load() > 0 {
 		log.Fatalf("replay: %d answers were never true; the first: %v", r.violations.Load(), r.firstViolation)
 	}
+	if r.failures.Load() > 0 {
+		log.Fatalf("replay: %d calls failed; the first: %v", r.failures.Load(), r.firstFailure)
+	}
+}
+
+// check says what of the flags cannot be.
+func (c config) check(args []string) error {
+	switch {
+	case len(args) > 0:
+		return fmt.Errorf("%q is no flag", args[0])
+	case c.accesses < 1 || c.keys < 2 || c.workers < 1 || c.batch < 1 || c.local < 1:
+		return errors.New("-n, -workers, -batch and -local must be 1 or more, -keys 2 or more")
+	case c.latency < 0 || c.localTTL < 0:
+		return errors.New("-db-latency and -local-ttl must not be negative")
+	case !(c.batches >= 0 && c.batches <= 1) || !(c.writes >= 0 && c.writes <= 1):
+		return errors.New("-batches and -writes are shares, from 0 to 1")
+	}
+	return nil
 }
 
 // replay is one run.
@@ -75,8 +97,8 @@ type replay struct {
 	instances []*instance
 	took      time.Duration
 
-	accesses, reads, batches, writes atomic.Int64
-	stale, absent, violations        atomic.Int64
+	accesses, batched, writes           atomic.Int64
+	stale, absent, violations, failures atomic.Int64
 
 	fromLocal, fromJoined, fromRemote, fromLoad, wholeBatch meter
 
@@ -84,6 +106,7 @@ type replay struct {
 
 	mu             sync.Mutex
 	firstViolation error // guarded by mu
+	firstFailure   error // guarded by mu
 }
 
 // request is what one worker serves at a time.
@@ -92,7 +115,7 @@ type request struct {
 	write bool
 }
 
-func run(c config) (*replay, error) {
+func run(ctx context.Context, c config) (*replay, error) {
 	next, closer, err := open(c)
 	if err != nil {
 		return nil, err
@@ -104,8 +127,10 @@ func run(c config) (*replay, error) {
 	}
 	defer server.Close()
 	r := &replay{config: c, server: server.String(), db: newDatabase(c.latency), distinct: make(map[string]struct{})}
+	// A prefix of its own keeps a run clear of what others have left on a shared Redis.
+	prefix := fmt.Sprintf("replay-%08x", rand.Uint32())
 	for _, name := range []string{"one", "two"} {
-		in := newInstance(name, server, c.local, c.localTTL)
+		in := newInstance(name, prefix, server, c.local, c.localTTL)
 		defer in.close()
 		r.instances = append(r.instances, in)
 	}
@@ -123,12 +148,15 @@ func run(c config) (*replay, error) {
 	ended := make(chan struct{})
 	var progress sync.WaitGroup
 	progress.Go(func() { r.progress(os.Stderr, start, ended) })
-	err = r.feed(next, requests)
+	err = r.feed(ctx, next, requests)
 	close(requests)
 	workers.Wait()
 	r.took = time.Since(start)
 	close(ended)
 	progress.Wait()
+	if err == nil && len(r.distinct) == 0 {
+		err = errors.New("the log has no keys")
+	}
 	return r, errors.Join(err, r.clean())
 }
 
@@ -141,9 +169,9 @@ func open(c config) (source, io.Closer, error) {
 
 // feed turns the log into requests: most are single reads, some a batch of the next keys,
 // some change the entity they ask for.
-func (r *replay) feed(next source, requests chan<- request) error {
+func (r *replay) feed(ctx context.Context, next source, requests chan<- request) error {
 	random := rand.New(rand.NewPCG(3, 4))
-	for {
+	for ctx.Err() == nil {
 		size := 1
 		if random.Float64() < r.config.batches/float64(r.batch) {
 			size = r.batch
@@ -166,6 +194,7 @@ func (r *replay) feed(next source, requests chan<- request) error {
 		req.write = size == 1 && random.Float64() < r.config.writes
 		requests <- req
 	}
+	return nil
 }
 
 // serve does on a random instance what a service would do.
@@ -178,8 +207,8 @@ func (r *replay) serve(req request) {
 	case req.write && r.db.exists(req.keys[0]):
 		r.writes.Add(1)
 		r.db.update(req.keys[0])
-		if err := in.entities.Delete(context.Background(), prefix, req.keys[0]); err != nil {
-			r.violate(fmt.Errorf("deleting %q: %w", req.keys[0], err))
+		if err := in.entities.Delete(context.Background(), in.prefix, req.keys[0]); err != nil {
+			r.fail(fmt.Errorf("deleting %q: %w", req.keys[0], err))
 		}
 	default:
 		r.serveOne(in, req.keys[0])
@@ -187,13 +216,12 @@ func (r *replay) serve(req request) {
 }
 
 func (r *replay) serveOne(in *instance, key string) {
-	r.reads.Add(1)
 	t := &trace{}
 	ctx := context.WithValue(context.Background(), traceKey{}, t)
-	_, inLocal := in.local.Get(prefix + ":" + key) // a look past the cache, which does not count
+	_, inLocal := in.local.Get(in.prefix + ":" + key) // a look past the cache, which has no part in its counts
 	newest := r.db.version(key)
 	start := time.Now()
-	e, err := in.entities.Get(ctx, prefix, key, r.db.one)
+	e, err := in.entities.Get(ctx, in.prefix, key, r.db.one)
 	took := time.Since(start)
 	switch {
 	case t.loaded.Load():
@@ -208,28 +236,28 @@ func (r *replay) serveOne(in *instance, key string) {
 	if errors.Is(err, cache.ErrNotFound) {
 		r.checkAbsent(key)
 	} else if err != nil {
-		r.violate(fmt.Errorf("reading %q: %w", key, err))
+		r.fail(fmt.Errorf("reading %q: %w", key, err))
 	} else {
 		r.check(key, e, newest)
 	}
 }
 
 func (r *replay) serveBatch(in *instance, keys []string) {
-	r.batches.Add(1)
+	r.batched.Add(int64(len(keys)))
 	newest := make(map[string]uint64, len(keys))
 	for _, key := range keys {
 		newest[key] = r.db.version(key)
 	}
 	start := time.Now()
-	found, err := in.entities.MGetWithErr(context.Background(), prefix, keys, r.db.many)
+	found, err := in.entities.MGetWithErr(context.Background(), in.prefix, keys, r.db.many)
 	r.wholeBatch.add(time.Since(start))
 	if err != nil {
-		r.violate(fmt.Errorf("reading a batch: %w", err))
+		r.fail(fmt.Errorf("reading a batch: %w", err))
 	}
 	for key := range newest {
 		if e, ok := found[key]; ok {
 			r.check(key, e, newest[key])
-		} else {
+		} else if err == nil {
 			r.checkAbsent(key)
 		}
 	}
@@ -261,10 +289,20 @@ func (r *replay) violate(err error) {
 	}
 }
 
+// fail notes a call that gave no answer.
+func (r *replay) fail(err error) {
+	r.failures.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.firstFailure == nil {
+		r.firstFailure = err
+	}
+}
+
 // clean removes the replay's keys, which on a real Redis others might stumble over.
 func (r *replay) clean() error {
 	ctx := context.Background()
-	client := r.instances[0].client
+	client, prefix := r.instances[0].client, r.instances[0].prefix
 	pipe := client.Pipeline()
 	for key := range r.distinct {
 		pipe.Del(ctx, prefix+":"+key)

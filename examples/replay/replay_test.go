@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +23,7 @@ func small() config {
 }
 
 func TestReplayOfAZipfWorkload(t *testing.T) {
-	r, err := run(small())
+	r, err := run(context.Background(), small())
 	if err != nil || r.violations.Load() != 0 {
 		t.Fatalf("%d violations (%v), %v", r.violations.Load(), r.firstViolation, err)
 	}
@@ -55,15 +56,75 @@ func TestReplayOfALog(t *testing.T) {
 		}
 		c := small()
 		c.log = path
-		r, err := run(c)
+		r, err := run(context.Background(), c)
 		if err != nil || r.accesses.Load() != 200 || len(r.distinct) != 3 || r.violations.Load() != 0 {
 			t.Errorf("%s: %d accesses to %d keys, %v", name, r.accesses.Load(), len(r.distinct), err)
 		}
 	}
+}
+
+func TestLogsThatCannotBeReplayed(t *testing.T) {
+	for want, content := range map[string]string{
+		"the log has no keys": "\n \n",
+		"line 2 is not text":  "a\n\xff\xfe\n",
+		"line 1: bufio":       strings.Repeat("x", 100_000),
+		"no such file":        "",
+		"gzip":                "\x1f\x8bnot really",
+		"unexpected EOF":      cutGzip(t),
+	} {
+		c := small()
+		c.log = filepath.Join(t.TempDir(), "log")
+		if want != "no such file" {
+			if err := os.WriteFile(c.log, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// cutGzip returns the beginning of a packed log of a line and a half.
+func cutGzip(t *testing.T) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte("a\nb")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestFlagsThatCannotBe(t *testing.T) {
+	if err := small().check(nil); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*config){
+		"-workers": func(c *config) { c.workers = 0 }, "-writes": func(c *config) { c.writes = math.NaN() },
+		"-batches": func(c *config) { c.batches = 2 }, "-db-latency": func(c *config) { c.latency = -1 },
+	} {
+		c := small()
+		c.keys = 10
+		change(&c)
+		if err := c.check(nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if small().check([]string{"access.log"}) == nil {
+		t.Error("an argument: no error")
+	}
+}
+
+func TestAnInterruptedReplayReports(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
 	c := small()
-	c.log = filepath.Join(t.TempDir(), "absent")
-	if _, err := run(c); err == nil {
-		t.Error("a log that is not there: no error")
+	c.accesses = 1 << 40
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if r, err := run(ctx, c); err != nil || r.accesses.Load() == 0 {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -74,7 +135,7 @@ func TestReplayFindsAnswersThatWereNeverTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	in := newInstance("one", server, 100, time.Minute)
+	in := newInstance("one", "lies", server, 100, time.Minute)
 	defer in.close()
 	db := newDatabase(0)
 	existing := "k"
@@ -89,7 +150,7 @@ func TestReplayFindsAnswersThatWereNeverTrue(t *testing.T) {
 	}
 	for name, lie := range lies {
 		r := &replay{db: db, instances: []*instance{in}}
-		if err := in.entities.Set(context.Background(), prefix, existing, lie); err != nil {
+		if err := in.entities.Set(context.Background(), in.prefix, existing, lie); err != nil {
 			t.Fatal(err)
 		}
 		r.serveOne(in, existing)

@@ -32,13 +32,14 @@ func (r *replay) print(out io.Writer) {
 
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
-	line("accesses", thousands(n), fmt.Sprintf("%s in batches of %d, %s distinct keys", thousands(r.batches.Load()*int64(r.batch)), r.batch, thousands(distinct)))
+	line("accesses", thousands(n), fmt.Sprintf("%s in batches of %d, %s distinct keys", thousands(r.batched.Load()), r.batch, thousands(distinct)))
 	line("speed", thousands(perSecond(n, r.took))+"/s", fmt.Sprintf("in %s", r.took.Round(10*time.Millisecond)))
 	line("changes", thousands(r.writes.Load()), "the database first, then Delete")
 	line("database", thousands(r.db.asked.Load())+" keys", fmt.Sprintf("in %s queries; %s of the accesses, %.2f per distinct key", thousands(r.db.queries.Load()), percent(r.db.asked.Load(), n), float64(r.db.asked.Load())/float64(distinct)))
 	line("not found", thousands(r.absent.Load()), "answers that a record does not exist")
 	line("stale", thousands(r.stale.Load()), percent(r.stale.Load(), n)+" of the accesses; the other instance's local level does not hear of a change")
 	line("never true", thousands(r.violations.Load()), "answers that no version of the key accounts for")
+	line("failed", thousands(r.failures.Load()), "calls that gave no answer")
 	w.Flush()
 
 	fmt.Fprintln(out)

@@ -14,11 +14,9 @@ import (
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
-// prefix is that of all keys of the replay.
-const prefix = "replay"
-
 // instance is one service instance: a cache with a local level of its own.
 type instance struct {
+	prefix   string // of all keys
 	client   *redis.Client
 	local    *local.TinyLFU
 	cache    cache.Cache
@@ -26,10 +24,10 @@ type instance struct {
 	counts   *stats.Stats
 }
 
-func newInstance(name string, server *demoredis.Server, size int, ttl time.Duration) *instance {
+func newInstance(name, prefix string, server *demoredis.Server, size int, ttl time.Duration) *instance {
 	// The replay prints the counts itself, at the end.
 	counts := stats.NewStatsLogger(name, stats.WithStatsInterval(24*time.Hour)).(*stats.Stats)
-	in := &instance{client: server.Client(), local: local.NewTinyLFU(size, ttl), counts: counts}
+	in := &instance{prefix: prefix, client: server.Client(), local: local.NewTinyLFU(size, ttl), counts: counts}
 	adapter := remote.NewGoRedisV9Adapter(in.client).(*remote.GoRedisV9Adapter)
 	in.cache = cache.New(
 		cache.WithName(name),

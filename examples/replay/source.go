@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // source yields the keys of an access log, one a call; ok is false at its end.
@@ -34,14 +35,20 @@ func openLog(path string) (source, io.Closer, error) {
 		in = bufio.NewReaderSize(unzip, 1<<16)
 	}
 	lines := bufio.NewScanner(in)
+	number := 0
 	return func() (string, bool, error) {
 		for lines.Scan() {
-			if key := strings.TrimSpace(lines.Text()); key != "" {
+			number++
+			key := strings.TrimSpace(lines.Text())
+			if !utf8.ValidString(key) {
+				return "", false, fmt.Errorf("%s: line %d is not text", path, number)
+			}
+			if key != "" {
 				return key, true, nil
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return "", false, fmt.Errorf("%s: %w", path, err)
+			return "", false, fmt.Errorf("%s: line %d: %w (a line may have %d bytes)", path, number+1, err, bufio.MaxScanTokenSize)
 		}
 		return "", false, nil
 	}, file, nil
