@@ -33,8 +33,8 @@ const (
 
 // Errors of a cache; match them with errors.Is.
 var (
-	// ErrCacheMiss is returned by Get, GetSkippingLocal, and by Once and T without a
-	// loader, for a key that no level has.
+	// ErrCacheMiss is returned by Get, GetSkippingLocal, and by Once, T.Get and
+	// T.MGetWithErr without a loader, for a key that no level has.
 	ErrCacheMiss = errors.New("cache: key is missing")
 
 	// ErrRemoteLocalBothNil is returned by every call of a cache that was made without
@@ -49,8 +49,9 @@ var (
 	// valid UTF-8, which events could not carry to other nodes.
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
-	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the value to
-	// decode into is neither nil nor a pointer. Nothing has been read or loaded then.
+	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if what to
+	// decode into is not nil and no pointer, or a nil pointer of some type. Nothing has been
+	// read or loaded then.
 	ErrInvalidDestination = errors.New("cache: the destination must be a non-nil pointer")
 
 	// ErrReservedValue is returned by Set for a value whose stored form is the single byte
@@ -59,7 +60,8 @@ var (
 	ErrReservedValue = errors.New(`cache: the value is stored as "*", which is the placeholder of a record that does not exist`)
 
 	// ErrLoaderCycle is returned by Once and by T to a loader that asks for what waits for
-	// it: its own key, or one whose loader waits for it.
+	// it: its own key, or one whose loader waits for it. That goes for everything that uses
+	// the ctx which the loader was given.
 	ErrLoaderCycle = flight.ErrCycle
 )
 
@@ -70,13 +72,17 @@ type PanicError = flight.PanicError
 // Cache is a two-level cache. New makes one.
 type Cache interface {
 	// Set stores the Value, or what Do returns, in the remote and then in the local
-	// level. If Do returns the not-found error, a placeholder is stored and Set returns
+	// level; without either, it stores no bytes, as for nil. If Do returns the not-found error, a placeholder is stored and Set returns
 	// nil. If the remote cannot be written, Set returns its error and the local entry is
 	// dropped. A write that SetNX or SetXX refuses changes nothing and returns nil.
 	//
-	// If the key was changed while Do ran, what Do returned may be older. A Set of a
-	// Value, or a Delete, then counts, and this Set changes nothing; after a Set with Do,
-	// or an invalidation of the local entry, nobody knows, and this Set deletes the key.
+	// What Do returns may be older than a change of the key that was made while Do ran:
+	//   - After a Set of a Value, or a Delete, this Set changes nothing.
+	//   - After another Set with Do, or a DeleteFromLocalCache, it cannot be told which
+	//     value is the newest. This Set then deletes the key, so that the next read loads
+	//     it; with SetNX or SetXX it changes nothing, and with a TTL below zero it removes
+	//     the local entry alone.
+	// In all these cases it returns nil.
 	Set(ctx context.Context, key string, opts ...ItemOption) error
 
 	// Once decodes the key's value into the pointer given by Value. It reads local, then
@@ -117,9 +123,11 @@ type Cache interface {
 	// level.
 	CacheType() string
 
-	// Close ends what the cache runs in the background, delivers the events that wait,
-	// and waits for both. It does not close the local store nor the Redis client. Later
-	// calls work, but refresh no keys.
+	// Close ends the refreshing, waits for the loads that are running, and then until the
+	// events that wait have been delivered: for 5s at most each, and it logs what has not
+	// ended by then. It does not close the local store nor the Redis client. It may be
+	// called again. Later calls of other methods work, but refresh no keys. A loader or an
+	// event handler that calls Close waits for itself, for these 5s.
 	Close()
 }
 
@@ -292,8 +300,8 @@ func (c *jetCache) TaskSize() int { return c.refresh.size() }
 
 func (c *jetCache) Close() {
 	c.refresh.close()
-	if !c.flights.WaitForOrphans(closeTime) {
-		logger.Warn("cache %s: closed, but after %s a loader whose callers have all left has not ended; it should end when its ctx does", c.name, closeTime)
+	if !c.flights.Wait(closeTime) {
+		logger.Warn("cache %s: closed, but after %s a load has not ended; its loader should end when its ctx does", c.name, closeTime)
 	}
 	c.events.close()
 	if c.ownStats != nil {

@@ -56,7 +56,8 @@ func SetXX(on bool) ItemOption { return ItemOption{kind: itemSetXX, on: on} }
 func SkipLocal(on bool) ItemOption { return ItemOption{kind: itemSkipLocal, on: on} }
 
 // Refresh makes Once have the key refreshed in the background, as WithRefreshDuration
-// says. Default: false. It has no effect on Set.
+// says. Default: false. It has no effect on Set, without WithRefreshDuration, and without
+// Do, which is logged once.
 func Refresh(on bool) ItemOption { return ItemOption{kind: itemRefresh, on: on} }
 
 // item is what the ItemOptions of one call have set.

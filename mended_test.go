@@ -13,6 +13,7 @@ import (
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
@@ -371,7 +372,7 @@ func TestCloseWaitsForLoadsThatNobodyWaitsFor(t *testing.T) {
 		abandon(time.Hour)
 		start = time.Now()
 		n.Close()
-		if took := time.Since(start); took != 5*time.Second || len(log.matching("it should end when its ctx does")) != 1 {
+		if took := time.Since(start); took != 5*time.Second || len(log.matching("should end when its ctx does")) != 1 {
 			t.Errorf("Close took %s, logged %q", took, log.lines)
 		}
 		time.Sleep(time.Hour)
@@ -413,4 +414,219 @@ func TestLocalDoesNotOutliveASlowRemoteWrite(t *testing.T) {
 			t.Errorf("MGet: local kept it for %s", got)
 		}
 	})
+}
+
+func TestConcurrentSetsLeaveAValue(t *testing.T) {
+	for name, open := range map[string]func(testing.TB, ...cache.Option) *node{"local": onlyLocal, "both": both} {
+		n := open(t)
+		for range 300 {
+			var wg sync.WaitGroup
+			for i := range 4 {
+				wg.Go(func() {
+					if err := n.Set(ctx, "k", cache.Value(fmt.Sprint(i))); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if _, ok := n.local.Get("k"); !ok {
+				t.Fatalf("%s: after four Sets at a time, local holds nothing", name)
+			}
+			if n.remote != nil && n.inLocal("k") != n.inRemote("k") {
+				t.Fatalf("local holds %q, the remote %q", n.inLocal("k"), n.inRemote("k"))
+			}
+		}
+	}
+}
+
+func TestAnOvertakenFillIsUndoneEvenIfItsCallersHaveLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		n := &node{local: stores["TinyLFU"](t), remote: m, counts: &recStats{}}
+		n.open(t, []cache.Option{cache.WithLocal(n.local), cache.WithRemote(slowWrites{m})})
+		short, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+		defer cancel()
+		go func() { _, _ = onceStringCtx(short, n, "once", returns("old", nil)) }()
+		go func() {
+			_, _ = cache.NewT[int, string](n.Cache).MGetWithErr(short, "mget", []int{1}, func(context.Context, []int) (map[int]string, error) {
+				return map[int]string{1: "old"}, nil
+			})
+		}()
+		time.Sleep(500 * time.Millisecond)
+		n.DeleteFromLocalCache("once")
+		n.DeleteFromLocalCache("mget:1")
+		time.Sleep(5 * time.Second)
+		n.expectStored(t, "once", "-", "-")
+		n.expectStored(t, "mget:1", "-", "-")
+	})
+}
+
+// What a Set with Do does when something else happened while Do ran.
+func TestSetWithDoAndWhatCameInBetween(t *testing.T) {
+	invalidate := func(n *node) { n.DeleteFromLocalCache("k") }
+	tests := []struct {
+		name              string
+		meanwhile         func(n *node)
+		opts              []cache.ItemOption
+		inLocal, inRemote string
+	}{
+		{"a refused Set", func(n *node) { _ = n.Set(ctx, "k", cache.Value("x"), cache.SetNX(true)) }, nil, "loaded", "loaded"},
+		{"a failed Set", func(n *node) {
+			n.remote.SetFault(func(context.Context, string, ...string) error { return errBoom })
+			_ = n.Set(ctx, "k", cache.Value("x"))
+			n.remote.SetFault(nil)
+		}, nil, "loaded", "loaded"},
+		{"a Set", func(n *node) { _ = n.Set(ctx, "k", cache.Value("given")) }, nil, "given", "given"},
+		{"a Delete", func(n *node) { _ = n.Delete(ctx, "k") }, nil, "-", "-"},
+		{"an invalidation", invalidate, nil, "-", "-"},
+		{"an invalidation, with NX", invalidate, []cache.ItemOption{cache.SetNX(true)}, "-", "old"},
+		{"an invalidation, with XX", invalidate, []cache.ItemOption{cache.SetXX(true)}, "-", "old"},
+		{"an invalidation, with a TTL below zero", invalidate, []cache.ItemOption{cache.TTL(-1)}, "-", "old"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := both(t)
+			_ = n.Set(ctx, "k", cache.Value("old"))
+			err := n.Set(ctx, "k", append(tt.opts, cache.Do(func(context.Context) (any, error) {
+				tt.meanwhile(n)
+				return "loaded", nil
+			}))...)
+			if err != nil {
+				t.Error(err)
+			}
+			n.expectStored(t, "k", tt.inLocal, tt.inRemote)
+		})
+	}
+	t.Run("a Set that was under way", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n := both(t)
+			n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+				if op == "set" {
+					time.Sleep(time.Second)
+				}
+				return nil
+			})
+			go func() { _ = n.Set(ctx, "k", cache.Value("given")) }()
+			synctest.Wait()
+			if err := n.Set(ctx, "k", returns("loaded", nil)); err != nil {
+				t.Error(err)
+			}
+			n.expectStored(t, "k", "given", "given")
+		})
+	})
+}
+
+func TestAConditionIsNotDecidedWithoutTheRemote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t)
+		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "setxx" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		go func() { _ = n.Set(ctx, "k", cache.Value("x"), cache.SetXX(true)) }() // holds the lane, and is refused
+		synctest.Wait()
+		if s, err := onceString(n, "k", returns("loaded", nil), cache.SetXX(true)); s != "loaded" || err != nil {
+			t.Errorf("got %q, %v", s, err)
+		}
+		time.Sleep(2 * time.Second)
+		n.expectStored(t, "k", "-", "-")
+	})
+}
+
+func TestReadingDuringARefreshReportsRedisTroubleAndFillsLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
+		load := &counter{}
+		_, _ = onceString(n, "k:1", load.do(), cache.Refresh(true))
+		load.become(5*time.Second, nil)
+		pass(interval + spread)
+		n.local.Del("k:1")
+		strs := cache.NewT[int, string](n.Cache)
+		if got, err := strs.MGetWithErr(ctx, "k", []int{1}, nil); got[1] != "1" || err != nil || n.inLocal("k:1") != "1" {
+			t.Errorf("got %v, %v, local %q", got, err, n.inLocal("k:1"))
+		}
+		n.local.Del("k:1")
+		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "mget" {
+				return errBoom
+			}
+			return nil
+		})
+		if got, err := strs.MGetWithErr(ctx, "k", []int{1}, nil); got[1] != "2" || !errors.Is(err, errBoom) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+func TestTheLongestDurations(t *testing.T) {
+	const forever = 1<<63 - 1
+	s := local.NewTinyLFU(100, forever)
+	defer s.Close()
+	s.Set("k", []byte("v"))
+	if _, ok := s.Get("k"); !ok {
+		t.Error("a store with the longest TTL keeps nothing")
+	}
+	n := both(t, cache.WithNotFoundExpiry(forever), cache.WithRemoteExpiry(forever))
+	_ = n.Set(ctx, "k", cache.Value("v"))
+	_, _ = onceString(n, "absent", returns(nil, cache.ErrNotFound))
+	if n.inLocal("k") != "v" || n.inLocal("absent") != "*" {
+		t.Errorf("local holds %q and %q", n.inLocal("k"), n.inLocal("absent"))
+	}
+}
+
+type aliased = cache.Cache
+
+// aliasCache embeds a Cache under a name that is not exported.
+type aliasCache struct{ aliased }
+
+func TestAWrapperWithAnAlias(t *testing.T) {
+	n := both(t)
+	if v, err := cache.NewT[int, string](aliasCache{n.Cache}).Get(ctx, "k", 1, func(context.Context, int) (string, error) { return "v", nil }); v != "v" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+}
+
+// A loader that uses its caller's ctx from outside ends with that caller, but not the
+// others who wait.
+func TestALoaderThatUsesItsCallersContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		load := func(ctx context.Context) cache.ItemOption {
+			return cache.Do(func(context.Context) (any, error) {
+				select {
+				case <-time.After(2 * time.Second):
+					return "v", nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			})
+		}
+		go func() { _, _ = onceStringCtx(short, n, "k:1", load(short)) }()
+		synctest.Wait()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if s, err := onceString(n, "k:1", load(ctx)); s != "v" || err != nil {
+				t.Errorf("Once: %q, %v", s, err)
+			}
+		})
+		wg.Go(func() {
+			got, err := cache.NewT[int, string](n.Cache).MGetWithErr(ctx, "k", []int{1}, func(context.Context, []int) (map[int]string, error) {
+				return map[int]string{1: "v"}, nil
+			})
+			if got[1] != "v" || err != nil {
+				t.Errorf("MGet: %v, %v", got, err)
+			}
+		})
+		wg.Wait()
+	})
+}
+
+func TestAPlaceholderOfAnItemThatIsOnlyLocal(t *testing.T) {
+	n := both(t)
+	_, _ = onceString(n, "k", returns(nil, cache.ErrNotFound), cache.TTL(-1))
+	n.expectStored(t, "k", "*", "-")
 }

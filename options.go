@@ -121,7 +121,7 @@ func randomID() string {
 }
 
 // WithName names the cache in logs, events and statistics; it is never part of a key.
-// Default: "default".
+// Default, and for "": "default".
 func WithName(name string) Option { return func(o *options) { o.name = name } }
 
 // WithRemote sets the level that the fleet shares. Default: none. The cache does not
@@ -133,7 +133,8 @@ func WithRemote(r remote.Remote) Option { return func(o *options) { o.remote = r
 func WithLocal(l local.Local) Option { return func(o *options) { o.local = l } }
 
 // WithCodec sets the codec of values that are neither nil, string nor []byte: "msgpack",
-// "json", "sonic", or a name that was given to encoding.RegisterCodec. Default: "msgpack".
+// "json", "sonic", or a name that was given to encoding.RegisterCodec. Default, and for "":
+// "msgpack".
 // New panics for a name that is not registered.
 //
 // "sonic" works without an import: until the package encoding/sonic is imported, the
@@ -206,7 +207,7 @@ func WithStatsHandler(h stats.Handler) Option {
 func WithStatsDisabled(disabled bool) Option { return func(o *options) { o.statsDisabled = disabled } }
 
 // WithSourceId sets the SourceID of the cache's events, by which a node knows its own.
-// Default: 16 random hexadecimal digits.
+// Default, and for "": 16 random hexadecimal digits.
 func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id } }
 
 // WithSyncLocal makes the cache tell the event handler of each change that other nodes'
@@ -219,6 +220,7 @@ func WithSyncLocal(sync bool) Option { return func(o *options) { o.syncLocal = s
 func WithEventChBufSize(n int) Option { return func(o *options) { o.eventBuffer = n } }
 
 // WithEventHandler sets what is told of changes when WithSyncLocal is on. It is called
-// from one goroutine at a time, in the order of the changes; its panics are recovered and
-// logged. Default: none.
+// from one goroutine at a time, in the order of the changes, but that beyond
+// WithEventChBufSize the keys of an event join the newest of its type that waits. Its panics
+// are recovered and logged. It should not call Close. Default: none.
 func WithEventHandler(h func(*Event)) Option { return func(o *options) { o.eventHandler = h } }

@@ -113,8 +113,9 @@ func (s *Stats) tick() {
 	}
 }
 
-// Close stops the logging for good; the counters go on counting. It is safe to
-// call more than once and from any goroutine.
+// Close stops the logging for good, without a table of the last interval; the
+// counters go on counting. It is safe to call more than once and from any
+// goroutine.
 func (s *Stats) Close() {
 	open.forget(weak.Make(s))
 	s.mu.Lock()

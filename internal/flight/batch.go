@@ -37,7 +37,7 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // once and joined once. If Owned is not empty, the caller calls Start; in any case it
 // calls Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, load: newLoad(ctx, &t.orphans), calls: make([]call[V], len(keys)), done: make(chan struct{})}
+	b := &Batch[V]{t: t, load: newLoad(ctx, &t.running), calls: make([]call[V], len(keys)), done: make(chan struct{})}
 	for i, key := range keys {
 		b.claim(i, key)
 	}
@@ -68,6 +68,7 @@ func (b *Batch[V]) claim(i int, key string) {
 // the values of the claimer's ctx but ends only when no caller of any of them is left.
 // The keys that run has not resolved when it ends, by a panic or otherwise, get an error.
 func (b *Batch[V]) Start(run func(ctx context.Context)) {
+	b.load.begin()
 	go func() {
 		returned := false
 		defer func() {
@@ -144,9 +145,6 @@ func (b *Batch[V]) leaveBefore(n int) {
 
 // Leave ends the caller's interest in the keys that have no result yet.
 func (b *Batch[V]) Leave() {
-	if len(b.Owned) == 0 {
-		b.load.end() // it has never been started
-	}
 	b.load.leave()
 	b.leaveBefore(len(b.tickets))
 }

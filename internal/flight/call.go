@@ -47,11 +47,10 @@ type load struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	orphans *orphanage
+	running *counter // of the table: the loads that are running
 
 	mu        sync.Mutex
 	waiters   int         // guarded by mu
-	ended     bool        // guarded by mu
 	abandoned atomic.Bool // written with mu held: waiters has been zero; nobody may join any more
 
 	// waitsFor are the loads whose results this load's loader is waiting for.
@@ -61,8 +60,8 @@ type load struct {
 type loadKey struct{}
 
 // newLoad returns a load with one waiter, which takes over the values of ctx.
-func newLoad(ctx context.Context, orphans *orphanage) *load {
-	l := &load{waiters: 1, orphans: orphans}
+func newLoad(ctx context.Context, running *counter) *load {
+	l := &load{waiters: 1, running: running}
 	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.ctx = context.WithValue(ctx, loadKey{}, l)
 	return l
@@ -86,53 +85,48 @@ func (l *load) leave() {
 	if l.waiters--; l.waiters == 0 {
 		l.abandoned.Store(true)
 		l.cancel(errAbandoned)
-		if !l.ended {
-			l.orphans.add(1)
-		}
 	}
 }
+
+// begin notes that the load gets a goroutine.
+func (l *load) begin() { l.running.add(1) }
 
 // end notes that the load's goroutine has done its work.
 func (l *load) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	if l.abandoned.Load() {
-		l.orphans.add(-1)
-	}
+	l.running.add(-1)
 	l.cancel(nil) // releases the context
 }
 
-// orphanage counts the abandoned loads that have not ended.
-type orphanage struct {
-	mu    sync.Mutex
-	n     int           // guarded by mu
-	empty chan struct{} // guarded by mu: closed when n becomes zero; nil: nobody waits
+// counter counts up and down, and can be waited for.
+type counter struct {
+	mu   sync.Mutex
+	n    int           // guarded by mu
+	zero chan struct{} // guarded by mu: closed when n becomes zero; nil: nobody waits
 }
 
-func (o *orphanage) add(delta int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.n += delta; o.n == 0 && o.empty != nil {
-		close(o.empty)
-		o.empty = nil
+func (c *counter) add(delta int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n += delta; c.n == 0 && c.zero != nil {
+		close(c.zero)
+		c.zero = nil
 	}
 }
 
-// WaitForOrphans waits until the loads that nobody waits for any more, which have been
-// cancelled, have ended; for bound at most. It reports whether they have.
-func (t *Table[V]) WaitForOrphans(bound time.Duration) bool {
-	o := &t.orphans
-	o.mu.Lock()
-	if o.n == 0 {
-		o.mu.Unlock()
+// Wait waits until no load is running, for bound at most. It reports whether none is.
+// Loads that nobody waits for any more have been cancelled, but may not have ended.
+func (t *Table[V]) Wait(bound time.Duration) bool {
+	c := &t.running
+	c.mu.Lock()
+	if c.n == 0 {
+		c.mu.Unlock()
 		return true
 	}
-	if o.empty == nil {
-		o.empty = make(chan struct{})
+	if c.zero == nil {
+		c.zero = make(chan struct{})
 	}
-	empty := o.empty
-	o.mu.Unlock()
+	empty := c.zero
+	c.mu.Unlock()
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {

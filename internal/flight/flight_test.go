@@ -665,13 +665,13 @@ func TestAnAbandonedLoadFillsNothing(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
-		if table.WaitForOrphans(time.Second) {
+		if table.Wait(time.Second) {
 			t.Error("an abandoned load that runs is not waited for")
 		}
 		if <-filled {
 			t.Error("an abandoned load may fill")
 		}
-		if !table.WaitForOrphans(time.Second) {
+		if !table.Wait(time.Second) {
 			t.Error("an abandoned load that has ended is waited for")
 		}
 	})

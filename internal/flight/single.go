@@ -52,7 +52,8 @@ func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.C
 		return w, false
 	}
 	t.endFlightLocked(e) // an abandoned one
-	l := newLoad(ctx, &t.orphans)
+	l := newLoad(ctx, &t.running)
+	l.begin()
 	c := &call[V]{note: t.note(e, l), load: l, single: true, background: background, done: make(chan struct{})}
 	e.flight = c
 	result := t.single.DoChan(key, func() (any, error) {

@@ -31,8 +31,7 @@ type Table[V any] struct {
 	// under the shard's mutex.
 	single singleflight.Group
 
-	// orphans are the loads that run although nobody waits for them any more.
-	orphans orphanage
+	running counter // the loads that are running
 }
 
 type shard[V any] struct {
