@@ -383,7 +383,28 @@ func TestEverythingAtOnce(t *testing.T) {
 							}
 							return value(id), nil
 						}
-						switch rand.IntN(9) {
+						switch rand.IntN(13) {
+						case 9:
+							var v string
+							if c.GetSkippingLocal(ctx, key, &v) == nil {
+								check(id, v)
+							}
+						case 10:
+							_ = strs.Set(ctx, "k", id, value(id))
+							strs.Exists(ctx, "k", id)
+							_ = strs.Delete(ctx, "k", id)
+						case 11:
+							_ = c.Set(ctx, key, cache.Value(value(id)), cache.SetXX(true), cache.TTL(time.Duration(rand.IntN(3)-1)*time.Second))
+							if v, err := strs.Get(ctx, "k", id, func(context.Context, int) (string, error) { panic("boom") }); err == nil {
+								check(id, v)
+							}
+						case 12:
+							for id, v := range strs.MGet(ctx, "k", []int{0, 1, 2, 3, 4}, func(context.Context, []int) (map[int]string, error) { return nil, errBoom }) {
+								check(id, v)
+							}
+							if rand.IntN(20) == 0 {
+								c.Close() // later calls work
+							}
 						case 0:
 							_ = c.Set(ctx, key, cache.Value(value(id)), cache.SetNX(rand.IntN(2) == 0))
 						case 1:
@@ -421,6 +442,13 @@ func TestEverythingAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
+			last := value(0)
+			if err := c.Set(ctx, "k:0", cache.Value(last)); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := onceString(c, "k:0"); v != last || err != nil {
+				t.Errorf("after the last Set the key is %q, %v, want %q", v, err, last)
+			}
 		})
 	}
 }
