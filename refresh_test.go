@@ -54,6 +54,17 @@ func (l *counter) become(took time.Duration, err error) {
 	l.took, l.err = took, err
 }
 
+// refreshed opens a node with both levels that refreshes "k", and goes on when nobody asks.
+func refreshed(t *testing.T) (*node, *counter) {
+	t.Helper()
+	n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
+	load := &counter{}
+	if _, err := onceString(n, "k", load.do(), cache.Refresh(true)); err != nil {
+		t.Fatal(err)
+	}
+	return n, load
+}
+
 const interval = 10 * time.Second
 
 // spread is by how much a task may run later than its interval.
@@ -225,9 +236,7 @@ func TestAValueGoneFromTheRemoteGoesFromLocal(t *testing.T) {
 
 func TestDeleteEndsTheTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
-		load := &counter{}
-		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		n, load := refreshed(t)
 		load.become(5*time.Second, nil)
 		pass(interval) // the refresh is about to begin or under way
 		pass(spread)
@@ -344,9 +353,7 @@ func TestTasksThatWereRegisteredTogetherDoNotRunTogether(t *testing.T) {
 
 func TestARefreshObeysTheFillRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
-		load := &counter{}
-		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		n, load := refreshed(t)
 		load.become(5*time.Second, nil)
 		pass(interval + spread)
 		if load.calls() != 2 {
@@ -360,9 +367,7 @@ func TestARefreshObeysTheFillRule(t *testing.T) {
 
 func TestARefreshSharesItsLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
-		load := &counter{}
-		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		n, load := refreshed(t)
 		load.become(5*time.Second, nil)
 		pass(interval + spread)
 		n.local.Del("k")
@@ -390,9 +395,7 @@ func TestCloseCancelsARefresh(t *testing.T) {
 
 func TestARefreshWithTheRemoteDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := both(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
-		load := &counter{}
-		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		n, _ := refreshed(t)
 		n.remote.SetFault(func(context.Context, string, ...string) error { return errBoom })
 		pass(3 * interval)
 		if s := n.inLocal("k"); s != "1" || n.counts.remoteErrors() == 0 {
