@@ -185,6 +185,10 @@ func (q *eventQueue) close() {
 	case <-timer.C:
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		logger.Warn("cache %s: closed, but after %s the event handler has not taken %d events", q.cacheName, drainTime, len(q.waiting))
+		keys := 0
+		for _, e := range q.waiting {
+			keys += len(e.Keys)
+		}
+		logger.Warn("cache %s: closed, but after %s the event handler is still busy with an event, and %d more with %d keys wait", q.cacheName, drainTime, len(q.waiting), keys)
 	}
 }

@@ -186,7 +186,7 @@ func TestCloseWaitsForAHangingHandlerWithABound(t *testing.T) {
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("Close took %s", took)
 		}
-		if got := log.matching("has not taken 2 events"); len(got) != 1 {
+		if got := log.matching("busy with an event, and 2 more with 2 keys wait"); len(got) != 1 {
 			t.Errorf("logged %q", log.lines)
 		}
 		close(release)

@@ -37,9 +37,8 @@ type refresher struct {
 	evicted  limit.Limiter
 	warned   sync.Once // of Refresh(true) without Do
 
-	// loading has the keys whose loaders are running. A loader that hangs beyond its
-	// deadline is not called again.
-	loading sync.Map
+	mu      sync.Mutex
+	loading map[string]int // guarded by mu: how many loaders of a key are running
 }
 
 const (
@@ -55,23 +54,26 @@ const (
 )
 
 func newRefresher(c *jetCache) *refresher {
-	r := &refresher{c: c}
+	r := &refresher{c: c, loading: make(map[string]int)}
 	r.failures.Interval, r.hangs.Interval, r.evicted.Interval = troubleInterval, troubleInterval, troubleInterval
 	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
 	r.counter, _ = c.stats.(stats.RefreshCounter)
 	// The scheduler's goroutine must not keep alive a cache that nobody uses any more.
-	self := weak.Make(r)
+	self, name := weak.Make(r), c.name
 	r.schedule = schedule.New(schedule.Config[item]{
 		Interval: c.refreshDuration,
 		Idle:     c.stopRefreshAfterLastAccess,
 		Workers:  c.refreshConcurrency,
 		Slow:     c.refreshDuration,
 		MaxTasks: c.maxRefreshTasks,
-		Run: func(ctx context.Context, key string, it item, again bool) time.Duration {
+		Run: func(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
 			if r := self.Value(); r != nil {
-				return r.run(ctx, key, it, again)
+				next = r.run(ctx, key, it, attempt)
 			}
-			return 0
+			return next
+		},
+		Panicked: func(key string, v any, stack []byte) {
+			logger.Error("cache %s: refreshing %q panicked outside of its loader: %v\n%s", name, key, v, stack)
 		},
 		Evicted: func(key string) {
 			if r := self.Value(); r != nil {
@@ -118,71 +120,134 @@ func (r *refresher) close() {
 	}
 }
 
-// run refreshes one key. It returns when to look for the value that another node is
-// loading.
-func (r *refresher) run(ctx context.Context, key string, it item, again bool) (later time.Duration) {
+// maxAttempts bounds how often one node tries for a key's lock within an interval.
+const maxAttempts = 3
+
+// run refreshes one key.
+func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
 	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()
-	if _, hangs := r.loading.Load(key); hangs {
-		return 0 // which was logged when its deadline passed
-	}
-	if !r.c.remote.exists() || it.ttl < 0 { // there is no value to share
-		r.report(ctx, key, r.load(ctx, key, it))
-		return 0
-	}
-	if again {
+	shared := r.c.remote.exists() && it.ttl >= 0
+	hangs := r.isLoading(key) // a loader that hangs beyond its deadline is not called once more
+	switch {
+	case hangs && shared:
 		r.copy(ctx, key, it)
-		return 0
+		return next
+	case hangs:
+		return next
+	case !shared: // there is no value to share
+		r.report(ctx, key, r.load(ctx, key, it))
+		return next
 	}
+
 	lock, asked := key+lockSuffix, time.Now()
 	stamp := strconv.FormatInt(asked.Unix(), 10)
 	won, err := r.c.remote.set(ctx, lock, []byte(stamp), r.c.refreshDuration-lockMargin, ifAbsent)
-	switch {
-	case err != nil: // logged and counted
-		return 0
-	case won:
+	if err != nil { // logged and counted
+		return next
+	}
+	if won {
+		if _, there := r.schedule.Job(key); !there { // deleted while we asked for the lock
+			r.release(lock, stamp, asked)
+			return next
+		}
 		if err := r.load(ctx, key, it); err != nil {
 			r.report(ctx, key, err)
 			r.release(lock, stamp, asked)
+			// Let every other node have its turn before we try again.
+			next.Delay = r.c.refreshDuration * 9 / 10
 		}
-		return 0
-	case r.justTaken(ctx, lock):
-		return r.c.refreshDuration / raceDivisor
+		return next
+	}
+
+	left, known := r.lockLeft(ctx, lock)
+	part := r.c.refreshDuration / raceDivisor
+	if attempt+1 < maxAttempts {
+		switch {
+		case !known || left > r.c.refreshDuration-part:
+			// The lock was just taken: its winner may be loading.
+			return schedule.Next{Again: part}
+		case left < part:
+			// It is the last interval's, and runs out soon.
+			next.Again = left + lockMargin/2
+		}
 	}
 	r.copy(ctx, key, it)
-	return 0
+	return next
 }
 
-// justTaken says whether the lock was won so shortly ago that its winner may be loading.
-func (r *refresher) justTaken(ctx context.Context, lock string) bool {
-	if r.c.remote.ttl == nil {
-		return true
+// isLoading reports whether a loader of key is running.
+func (r *refresher) isLoading(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.loading[key] > 0
+}
+
+// noteLoading counts a loader of key in; the result counts it out.
+func (r *refresher) noteLoading(key string) (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loading[key]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.loading[key]--; r.loading[key] == 0 {
+			delete(r.loading, key)
+		}
 	}
-	v, found, _ := r.c.remote.get(ctx, lock, true)
-	return found && v.left > r.c.refreshDuration-r.c.refreshDuration/raceDivisor
+}
+
+// lockLeft returns how long the lock has to live, if the remote can tell.
+func (r *refresher) lockLeft(ctx context.Context, lock string) (left time.Duration, known bool) {
+	if r.c.remote.ttl == nil {
+		return 0, false
+	}
+	v, found, err := r.c.remote.get(ctx, lock, true)
+	if err != nil {
+		return 0, false
+	}
+	if !found { // it ran out, or was released, since we asked
+		return 0, true
+	}
+	return max(v.left, 0), true
 }
 
 // load loads key and keeps what it gets in both levels.
 func (r *refresher) load(ctx context.Context, key string, it item) error {
 	for {
-		out, led, err := r.c.flights.DoInBackground(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
-			r.loading.Store(key, struct{}{})
-			defer r.loading.Delete(key)
-			return r.c.query(ctx, key, note, it, EventTypeSetByRefresh)
+		out, led, err := r.c.flights.DoInBackground(ctx, key, func(flight context.Context, note flight.Note[outcome]) (outcome, error) {
+			defer r.noteLoading(key)()
+			// A flight has nobody's deadline; a loader in the background shall know its own.
+			if end, ok := ctx.Deadline(); ok {
+				var cancel context.CancelFunc
+				flight, cancel = context.WithDeadline(flight, end)
+				defer cancel()
+			}
+			return r.c.query(flight, key, note, it, EventTypeSetByRefresh)
 		})
-		if err != nil || led || out.from == fromLoader {
+		switch {
+		case led:
 			return err
+		case err != nil && (ctx.Err() != nil || !isContextError(err)):
+			return err
+		case err == nil && out.from == fromLoader:
+			return nil
 		}
+		// Another's flight, which found the old value or ended with its own caller.
 	}
 }
 
 // copy brings the local level up to what the remote has.
 func (r *refresher) copy(ctx context.Context, key string, it item) {
-	if !r.c.local.exists() || it.skipLocal {
+	if !r.c.local.exists() {
 		return
 	}
 	note := r.c.flights.Note(key)
 	defer note.Release()
+	if it.skipLocal {
+		note.FillRead(func() { r.c.local.del(key) })
+		return
+	}
 	v, found, err := r.c.remote.get(ctx, key, true)
 	if err != nil { // logged and counted
 		return

@@ -5,6 +5,7 @@ package schedule
 import (
 	"container/heap"
 	"context"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +32,19 @@ type Config[J any] struct {
 	MaxTasks int
 	// Evicted is told of a task that gave way. It must not call the Scheduler.
 	Evicted func(key string)
-	// Run runs a task with its newest job. ctx ends with Close. If it returns later above
-	// zero, the task runs once more after that time, with again set, before its next
-	// interval. It must not panic.
-	Run func(ctx context.Context, key string, job J, again bool) (later time.Duration)
+	// Run runs a task with its newest job. ctx ends with Close. attempt counts the runs
+	// within one interval, from 0. A panic ends the run only, and is handed to Panicked.
+	Run func(ctx context.Context, key string, job J, attempt int) Next
+	// Panicked is told of a panic of Run, with its stack.
+	Panicked func(key string, value any, stack []byte)
+}
+
+// Next says when a task runs again. Its zero value is: one interval after the last time.
+type Next struct {
+	// Again, if above zero: after this time, as another attempt of the same interval.
+	Again time.Duration
+	// Delay is added to the time of the next interval's run.
+	Delay time.Duration
 }
 
 // lentFactor bounds the runs that outlast Slow.
@@ -71,7 +81,7 @@ type task[J any] struct {
 	// Guarded by the scheduler's mu.
 	nominal time.Time // when it is due by the interval alone; idleness is judged by it
 	due     time.Time // when it is to run
-	again   bool      // the run is a second one in its interval
+	attempt int       // of the next run
 	index   int       // in the queue; below zero: it is not there
 	seen    time.Time // when it was touched, as byTouch knows it
 	place   int       // in byTouch
@@ -304,25 +314,39 @@ func (s *Scheduler[J]) run(t *task[J]) {
 		}
 	})
 	defer slow.Stop()
-	later := s.Run(s.ctx, t.key, t.latest.Load().job, t.again)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ended = true
-	if lent {
-		s.lent--
-	}
-	delete(s.active, t.key)
-	s.signal()
-	if t.gone.Load() {
-		return
-	}
-	if t.again = later > 0; t.again {
-		t.due = time.Now().Add(later)
+	var next Next
+	defer func() { // also when Run ends its goroutine
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		ended = true
+		if lent {
+			s.lent--
+		}
+		delete(s.active, t.key)
+		s.signal()
+		if !t.gone.Load() {
+			s.requeueLocked(t, next)
+		}
+	}()
+	defer func() {
+		if v := recover(); v != nil {
+			s.Panicked(t.key, v, debug.Stack())
+		}
+	}()
+	next = s.Run(s.ctx, t.key, t.latest.Load().job, t.attempt)
+}
+
+// requeueLocked puts t back into the queue after a run.
+func (s *Scheduler[J]) requeueLocked(t *task[J], next Next) {
+	if next.Again > 0 {
+		t.attempt++
+		t.due = time.Now().Add(next.Again)
 	} else {
+		t.attempt = 0
 		// Skip the intervals that a long run has missed.
 		missed := max(0, time.Since(t.nominal)/s.Interval)
 		t.nominal = t.nominal.Add((missed + 1) * s.Interval)
-		t.due = t.nominal.Add(t.offset)
+		t.due = t.nominal.Add(t.offset + next.Delay)
 	}
 	heap.Push(&s.queue, t)
 }

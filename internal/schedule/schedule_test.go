@@ -22,17 +22,17 @@ type rec struct {
 	most  int                        // guarded by mu: of runs at a time
 	start time.Time
 	took  func(key string) time.Duration
-	later time.Duration
+	next  Next
 }
 
 func newRec() *rec {
 	return &rec{runs: map[string][]time.Duration{}, busy: map[string]bool{}, start: time.Now(), took: func(string) time.Duration { return 0 }}
 }
 
-func (r *rec) run(t *testing.T) func(ctx context.Context, key string, job int, again bool) time.Duration {
-	return func(ctx context.Context, key string, job int, again bool) time.Duration {
+func (r *rec) run(t *testing.T) func(ctx context.Context, key string, job, attempt int) Next {
+	return func(ctx context.Context, key string, job, attempt int) Next {
 		name := fmt.Sprintf("%s.%d", key, job)
-		if again {
+		if attempt > 0 {
 			name += " again"
 		}
 		r.mu.Lock()
@@ -50,10 +50,10 @@ func (r *rec) run(t *testing.T) func(ctx context.Context, key string, job int, a
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.busy, key)
-		if again {
-			return 0
+		if attempt > 0 {
+			return Next{}
 		}
-		return r.later
+		return r.next
 	}
 }
 
@@ -177,13 +177,62 @@ func TestALongRunDoesNotHoldUpOthersNorRunTwice(t *testing.T) {
 func TestASecondRunInTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRec()
-		r.later = 2 * time.Second
+		r.next.Again = 2 * time.Second
 		s := open(t, r, time.Hour, 1)
 		s.Touch("k", 1)
 		time.Sleep(3 * interval)
 		first, second := r.times("k.1"), r.times("k.1 again")
 		if len(first) != 2 || len(second) != 2 || second[0]-first[0] != 2*time.Second || first[1]-first[0] != interval {
 			t.Errorf("ran at %v and again at %v", first, second)
+		}
+	})
+}
+
+func TestADelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.next.Delay = interval / 2
+		s := open(t, r, time.Hour, 1)
+		s.Touch("k", 1)
+		time.Sleep(4 * interval)
+		if times := r.times("k.1"); len(times) != 3 || times[1]-times[0] != interval+interval/2 || times[2]-times[1] != interval {
+			t.Errorf("ran at %v", times)
+		}
+	})
+}
+
+func TestARunThatPanicsOrExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		runs, panics := 0, 0
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Slow: time.Hour, MaxTasks: 10,
+			Run: func(context.Context, string, int, int) Next {
+				mu.Lock()
+				runs++
+				n := runs
+				mu.Unlock()
+				switch n {
+				case 1:
+					panic("boom")
+				case 2:
+					runtime.Goexit()
+				}
+				return Next{}
+			},
+			Panicked: func(key string, v any, stack []byte) {
+				if panics++; key != "k" || v != "boom" || len(stack) == 0 {
+					t.Errorf("told of %q, %v", key, v)
+				}
+			},
+		})
+		defer s.Close(time.Minute)
+		s.Touch("k", 1)
+		time.Sleep(4*interval + interval/2)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if runs != 4 || panics != 1 {
+			t.Errorf("%d runs, %d panics", runs, panics)
 		}
 	})
 }
@@ -213,9 +262,9 @@ func TestCloseAtEveryMoment(t *testing.T) {
 func TestCloseWaitsWithABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Slow: time.Hour, MaxTasks: 10, Run: func(context.Context, string, int, bool) time.Duration {
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 1, Slow: time.Hour, MaxTasks: 10, Run: func(context.Context, string, int, int) Next {
 			<-release
-			return 0
+			return Next{}
 		}})
 		s.Touch("k", 1)
 		time.Sleep(interval + interval/10)
@@ -280,7 +329,7 @@ func TestTheTaskTouchedLongestAgoGivesWay(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	s := New(Config[int]{Interval: time.Millisecond, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+	s := New(Config[int]{Interval: time.Millisecond, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, int) Next { return Next{} }})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -309,7 +358,7 @@ func BenchmarkTasks(b *testing.B) {
 		keys[i] = fmt.Sprint("key:", i)
 	}
 	newScheduler := func() *Scheduler[int] {
-		return New(Config[int]{Interval: time.Hour, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, bool) time.Duration { return 0 }})
+		return New(Config[int]{Interval: time.Hour, Idle: time.Hour, Workers: 4, Slow: time.Hour, MaxTasks: 1_000_000, Run: func(context.Context, string, int, int) Next { return Next{} }})
 	}
 	b.Run("register", func(b *testing.B) {
 		var before, after runtime.MemStats
