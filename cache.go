@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
@@ -126,7 +127,8 @@ type Cache interface {
 	// Close ends the refreshing, waits for the loads that are running, and then until the
 	// events that wait have been delivered: for 5s at most each, and it logs what has not
 	// ended by then. It does not close the local store nor the Redis client. It may be
-	// called again. Later calls of other methods work, but refresh no keys. A loader or an
+	// called again, and does not wait again for what has not ended. Later calls of other
+	// methods work, but refresh no keys. A loader or an
 	// event handler that calls Close waits for itself, for these 5s.
 	Close()
 }
@@ -143,6 +145,7 @@ type jetCache struct {
 	refresh *refresher  // nil: refreshing is off
 
 	ownStats *stats.Stats // the default statistics; nil: none
+	closing  sync.Mutex   // held by Close
 }
 
 var _ Cache = (*jetCache)(nil)
@@ -299,6 +302,8 @@ func (c *jetCache) countRemoteHit() {
 func (c *jetCache) TaskSize() int { return c.refresh.size() }
 
 func (c *jetCache) Close() {
+	c.closing.Lock() // who closes at the same time waits, too
+	defer c.closing.Unlock()
 	c.refresh.close()
 	if !c.flights.Wait(closeTime) {
 		logger.Warn("cache %s: closed, but after %s a load has not ended; its loader should end when its ctx does", c.name, closeTime)

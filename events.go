@@ -45,6 +45,7 @@ type eventQueue struct {
 	waiting []*waitingEvent             // guarded by mu
 	newest  map[EventType]*waitingEvent // guarded by mu: of each type, the last of waiting
 	running bool                        // guarded by mu: there is a goroutine
+	givenUp chan struct{}               // guarded by mu: the idle that close has waited for in vain
 	idle    chan struct{}               // guarded by mu: closed when the goroutine has ended
 }
 
@@ -173,9 +174,9 @@ func (q *eventQueue) close() {
 		return
 	}
 	q.mu.Lock()
-	running, idle := q.running, q.idle
+	wait, idle := q.running && q.idle != q.givenUp, q.idle
 	q.mu.Unlock()
-	if !running {
+	if !wait {
 		return
 	}
 	timer := time.NewTimer(drainTime)
@@ -185,6 +186,7 @@ func (q *eventQueue) close() {
 	case <-timer.C:
 		q.mu.Lock()
 		defer q.mu.Unlock()
+		q.givenUp = idle
 		keys := 0
 		for _, e := range q.waiting {
 			keys += len(e.Keys)

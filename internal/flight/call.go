@@ -47,7 +47,8 @@ type load struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	running *counter // of the table: the loads that are running
+	running    *running    // of the table
+	generation *generation // of running; set when the load begins
 
 	mu        sync.Mutex
 	waiters   int         // guarded by mu
@@ -60,7 +61,7 @@ type load struct {
 type loadKey struct{}
 
 // newLoad returns a load with one waiter, which takes over the values of ctx.
-func newLoad(ctx context.Context, running *counter) *load {
+func newLoad(ctx context.Context, running *running) *load {
 	l := &load{waiters: 1, running: running}
 	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.ctx = context.WithValue(ctx, loadKey{}, l)
@@ -89,52 +90,12 @@ func (l *load) leave() {
 }
 
 // begin notes that the load gets a goroutine.
-func (l *load) begin() { l.running.add(1) }
+func (l *load) begin() { l.generation = l.running.begin() }
 
 // end notes that the load's goroutine has done its work.
 func (l *load) end() {
-	l.running.add(-1)
+	l.running.end(l.generation)
 	l.cancel(nil) // releases the context
-}
-
-// counter counts up and down, and can be waited for.
-type counter struct {
-	mu   sync.Mutex
-	n    int           // guarded by mu
-	zero chan struct{} // guarded by mu: closed when n becomes zero; nil: nobody waits
-}
-
-func (c *counter) add(delta int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n += delta; c.n == 0 && c.zero != nil {
-		close(c.zero)
-		c.zero = nil
-	}
-}
-
-// Wait waits until no load is running, for bound at most. It reports whether none is.
-// Loads that nobody waits for any more have been cancelled, but may not have ended.
-func (t *Table[V]) Wait(bound time.Duration) bool {
-	c := &t.running
-	c.mu.Lock()
-	if c.n == 0 {
-		c.mu.Unlock()
-		return true
-	}
-	if c.zero == nil {
-		c.zero = make(chan struct{})
-	}
-	empty := c.zero
-	c.mu.Unlock()
-	timer := time.NewTimer(bound)
-	defer timer.Stop()
-	select {
-	case <-empty:
-		return true
-	case <-timer.C:
-		return false
-	}
 }
 
 // call is a load as seen from one of its keys. Its result is set once, before whoever

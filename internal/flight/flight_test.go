@@ -668,11 +668,33 @@ func TestAnAbandonedLoadFillsNothing(t *testing.T) {
 		if table.Wait(time.Second) {
 			t.Error("an abandoned load that runs is not waited for")
 		}
+		if !table.Wait(time.Second) {
+			t.Error("a load that was waited for in vain is waited for again")
+		}
 		if <-filled {
 			t.Error("an abandoned load may fill")
 		}
-		if !table.Wait(time.Second) {
-			t.Error("an abandoned load that has ended is waited for")
+	})
+}
+
+func TestWaitIsForTheLoadsThatHaveBegun(t *testing.T) {
+	bubble(t, func(t *testing.T, table *Table[string]) {
+		stop := time.Now().Add(time.Minute)
+		for i := range 3 { // loads follow each other without a gap
+			go func() {
+				for time.Now().Before(stop) {
+					_, _, _ = table.Do(bg, fmt.Sprint(i), slow(time.Duration(i+1)*time.Second, "v", nil))
+				}
+			}()
+		}
+		time.Sleep(500 * time.Millisecond)
+		start := time.Now()
+		if !table.Wait(10*time.Second) || time.Since(start) != 2500*time.Millisecond {
+			t.Errorf("waited for %s", time.Since(start))
+		}
+		time.Sleep(2 * time.Minute)
+		if !table.Wait(0) {
+			t.Error("nothing runs, and Wait says otherwise")
 		}
 	})
 }

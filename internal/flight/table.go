@@ -31,7 +31,7 @@ type Table[V any] struct {
 	// under the shard's mutex.
 	single singleflight.Group
 
-	running counter // the loads that are running
+	running running // the loads that are running
 }
 
 type shard[V any] struct {
