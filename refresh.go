@@ -64,7 +64,7 @@ func newRefresher(c *jetCache) *refresher {
 		Interval: c.refreshDuration,
 		Idle:     c.stopRefreshAfterLastAccess,
 		Workers:  c.refreshConcurrency,
-		Slow:     c.refreshDuration,
+		Slow:     c.refreshDuration / 2,
 		MaxTasks: c.maxRefreshTasks,
 		Run: func(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
 			if r := self.Value(); r != nil {
@@ -120,6 +120,10 @@ func (r *refresher) close() {
 	}
 }
 
+// maxHanging is how many loaders of a key may hang beyond their deadlines before no more
+// are called. It is more than one, because a newer loader may be a better one.
+const maxHanging = 3
+
 // maxAttempts bounds how often one node tries for a key's lock within an interval.
 const maxAttempts = 3
 
@@ -128,7 +132,7 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()
 	shared := r.c.remote.exists() && it.ttl >= 0
-	hangs := r.isLoading(key) // a loader that hangs beyond its deadline is not called once more
+	hangs := r.loaders(key) >= maxHanging
 	switch {
 	case hangs && shared:
 		r.copy(ctx, key, it)
@@ -136,7 +140,9 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 	case hangs:
 		return next
 	case !shared: // there is no value to share
-		r.report(ctx, key, r.load(ctx, key, it))
+		err := r.load(ctx, key, it)
+		r.report(ctx, key, err)
+		next.Suspect = hung(ctx, err)
 		return next
 	}
 
@@ -156,6 +162,7 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 			r.release(lock, stamp, asked)
 			// Let every other node have its turn before we try again.
 			next.Delay = r.c.refreshDuration * 9 / 10
+			next.Suspect = hung(ctx, err)
 		}
 		return next
 	}
@@ -176,11 +183,16 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 	return next
 }
 
-// isLoading reports whether a loader of key is running.
-func (r *refresher) isLoading(key string) bool {
+// hung reports whether a load has outlasted the deadline of its run.
+func hung(ctx context.Context, err error) bool {
+	return err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
+}
+
+// loaders returns how many loaders of key are running.
+func (r *refresher) loaders(key string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.loading[key] > 0
+	return r.loading[key]
 }
 
 // noteLoading counts a loader of key in; the result counts it out.

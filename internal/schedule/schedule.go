@@ -45,6 +45,9 @@ type Next struct {
 	Again time.Duration
 	// Delay is added to the time of the next interval's run.
 	Delay time.Duration
+	// Suspect says that this run hung. Until a run of it does not, the task runs on one
+	// of few places for its like, so that it takes none from the rest.
+	Suspect bool
 }
 
 // lentFactor bounds the runs that outlast Slow.
@@ -62,13 +65,26 @@ type Scheduler[J any] struct {
 	wake  chan struct{} // has one place: the loop shall look again
 
 	mu      sync.Mutex
-	queue   queue[J]        // guarded by mu: the tasks that are not running
+	pools   [2]pool[J]      // guarded by mu: the tasks that are not running, and places to run
 	byTouch byTouch[J]      // guarded by mu: all tasks
 	active  map[string]bool // guarded by mu: the keys that are running
-	lent    int             // guarded by mu: how many of active have given their place away
+	lent    int             // guarded by mu: how many healthy runs have given their place away
 	looping bool            // guarded by mu: there is a loop
 	closed  bool            // guarded by mu
 	running sync.WaitGroup  // the loop and the runs; added to with mu held
+}
+
+// Which of the pools a task is in.
+const (
+	healthy  = 0
+	suspects = 1
+)
+
+// pool is a queue of tasks with places to run them.
+type pool[J any] struct {
+	queue  queue[J]
+	active int
+	places int
 }
 
 // task is one key that is run.
@@ -82,6 +98,7 @@ type task[J any] struct {
 	nominal time.Time // when it is due by the interval alone; idleness is judged by it
 	due     time.Time // when it is to run
 	attempt int       // of the next run
+	pool    int       // healthy or suspects
 	index   int       // in the queue; below zero: it is not there
 	seen    time.Time // when it was touched, as byTouch knows it
 	place   int       // in byTouch
@@ -96,6 +113,7 @@ type touch[J any] struct {
 // New returns a Scheduler without tasks.
 func New[J any](cfg Config[J]) *Scheduler[J] {
 	s := &Scheduler[J]{Config: cfg, wake: make(chan struct{}, 1), active: make(map[string]bool)}
+	s.pools[healthy].places, s.pools[suspects].places = cfg.Workers, max(1, cfg.Workers/2)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -128,7 +146,7 @@ func (s *Scheduler[J]) Touch(key string, job J) {
 	}
 	s.tasks.Store(key, t)
 	s.size.Add(1)
-	heap.Push(&s.queue, t)
+	heap.Push(&s.pools[healthy].queue, t)
 	heap.Push(&s.byTouch, t)
 	if !s.looping {
 		s.looping = true
@@ -203,7 +221,7 @@ func (s *Scheduler[J]) removeLocked(t *task[J]) {
 	s.size.Add(-1)
 	heap.Remove(&s.byTouch, t.place)
 	if t.index >= 0 {
-		heap.Remove(&s.queue, t.index)
+		heap.Remove(&s.pools[t.pool].queue, t.index)
 	}
 }
 
@@ -256,32 +274,43 @@ func (s *Scheduler[J]) startDue() (next time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for len(s.queue) > 0 && s.freeLocked() && !s.queue[0].due.After(now) {
-		t := s.queue[0]
-		switch {
-		case s.endIdleLocked(t):
-		case s.active[t.key]: // a run of an earlier task of this key goes on
-			t.due = now.Add(s.Interval / 10)
-			heap.Fix(&s.queue, 0)
-		default:
-			heap.Pop(&s.queue)
-			s.active[t.key] = true
-			s.running.Add(1)
-			go s.run(t)
+	next = s.Interval // the end of a run signals
+	for i := range s.pools {
+		p := &s.pools[i]
+		for len(p.queue) > 0 && s.freeLocked(i) && !p.queue[0].due.After(now) {
+			t := p.queue[0]
+			switch {
+			case s.endIdleLocked(t):
+			case s.active[t.key]: // a run of an earlier task of this key goes on
+				t.due = now.Add(s.Interval / 10)
+				heap.Fix(&p.queue, 0)
+			default:
+				heap.Pop(&p.queue)
+				s.active[t.key] = true
+				p.active++
+				s.running.Add(1)
+				go s.run(t, i)
+			}
+		}
+		if len(p.queue) > 0 && s.freeLocked(i) {
+			next = min(next, p.queue[0].due.Sub(now))
 		}
 	}
 	if s.Size() == 0 {
 		s.looping = false
 		return 0, false
 	}
-	if len(s.queue) == 0 || !s.freeLocked() {
-		return s.Interval, true // the end of a run signals
-	}
-	return s.queue[0].due.Sub(now), true
+	return next, true
 }
 
-// freeLocked reports whether a worker is free.
-func (s *Scheduler[J]) freeLocked() bool { return len(s.active)-s.lent < s.Workers }
+// freeLocked reports whether a pool has a free place.
+func (s *Scheduler[J]) freeLocked(pool int) bool {
+	p := &s.pools[pool]
+	if pool == healthy {
+		return p.active-s.lent < p.places
+	}
+	return p.active < p.places
+}
 
 // endIdleLocked removes t if nobody has asked for it for too long. A touch in the same
 // moment counts: it stores first and looks at gone second, and here it is the other way
@@ -301,13 +330,13 @@ func (s *Scheduler[J]) endIdleLocked(t *task[J]) bool {
 }
 
 // run runs t once and puts it back into the queue.
-func (s *Scheduler[J]) run(t *task[J]) {
+func (s *Scheduler[J]) run(t *task[J], pool int) {
 	defer s.running.Done()
 	ended, lent := false, false // guarded by mu
 	slow := time.AfterFunc(s.Slow, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if !ended && s.lent < lentFactor*s.Workers {
+		if !ended && pool == healthy && s.lent < lentFactor*s.Workers {
 			lent = true
 			s.lent++
 			s.signal()
@@ -323,6 +352,7 @@ func (s *Scheduler[J]) run(t *task[J]) {
 			s.lent--
 		}
 		delete(s.active, t.key)
+		s.pools[pool].active--
 		s.signal()
 		if !t.gone.Load() {
 			s.requeueLocked(t, next)
@@ -348,5 +378,9 @@ func (s *Scheduler[J]) requeueLocked(t *task[J], next Next) {
 		t.nominal = t.nominal.Add((missed + 1) * s.Interval)
 		t.due = t.nominal.Add(t.offset + next.Delay)
 	}
-	heap.Push(&s.queue, t)
+	t.pool = healthy
+	if next.Suspect {
+		t.pool = suspects
+	}
+	heap.Push(&s.pools[t.pool].queue, t)
 }

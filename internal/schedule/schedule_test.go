@@ -298,6 +298,45 @@ func TestRunsThatHangDoNotHoldUpTheRest(t *testing.T) {
 	})
 }
 
+func TestSuspectsTakeNoPlacesFromTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		runs := map[bool]int{}
+		s := New(Config[int]{Interval: interval, Idle: time.Hour, Workers: 2, Slow: interval / 2, MaxTasks: 1000,
+			Run: func(ctx context.Context, key string, _, _ int) Next {
+				hangs := key != "healthy"
+				mu.Lock()
+				runs[hangs]++
+				mu.Unlock()
+				if hangs {
+					select {
+					case <-time.After(3 * interval):
+					case <-ctx.Done():
+					}
+				}
+				return Next{Suspect: hangs}
+			}})
+		defer s.Close(time.Minute)
+		for i := range 200 {
+			s.Touch(fmt.Sprint(i), 1)
+		}
+		time.Sleep(time.Second)
+		s.Touch("healthy", 1)
+		count := func() int { mu.Lock(); defer mu.Unlock(); return runs[false] }
+		time.Sleep(50 * interval) // until each has hung once
+		before := count()
+		time.Sleep(20 * interval)
+		if n := count() - before; n < 19 {
+			t.Errorf("among 200 tasks that hang, a healthy one ran %d times in 20 intervals", n)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if runs[true] < 200 {
+			t.Errorf("those that hang ran %d times", runs[true])
+		}
+	})
+}
+
 func TestTheTaskTouchedLongestAgoGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRec()
