@@ -181,9 +181,10 @@ func WithStopRefreshAfterLastAccess(d time.Duration) Option {
 }
 
 // WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for
-// zero or less: 4. A load that takes longer than the refresh interval does not count any
-// more, so that loads that hang do not hold up the rest. It has no effect without
-// WithRefreshDuration.
+// zero or less: 4. A load that takes longer than half the refresh interval gives its place
+// to another, up to eight times n; and keys whose loads have outlasted their deadline get
+// n/2 places of their own, one at the least. So up to 9.5 times n loads may run when many
+// hang. It has no effect without WithRefreshDuration.
 func WithRefreshConcurrency(n int) Option { return func(o *options) { o.refreshConcurrency = n } }
 
 // WithRefreshTimeout sets the deadline of a load in the background. Default, and for zero

@@ -320,7 +320,7 @@ func (r *refresher) reportEvicted(key string) {
 // not another node has its turn, and keeps the value in both levels. It uses the newest
 // loader that Once was given for the key, and returns its error; for a record that does not
 // exist, that is nil. It returns ErrNoRefreshTask for a key that is not being refreshed.
-// When ctx ends, it returns ctx's error. c may be a wrapper that embeds a Cache or has a
+// It has no deadline but ctx's: when ctx ends, it returns ctx's error. c may be a wrapper that embeds a Cache or has a
 // method Unwrap() Cache.
 func RefreshNow(ctx context.Context, c Cache, key string) error {
 	inner := innermost(c)

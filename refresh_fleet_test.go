@@ -1,0 +1,246 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+)
+
+// What several nodes do about one key, and what goes wrong with some of them.
+
+// fleetNode opens a node on m that refreshes "k" with load.
+func fleetNode(t *testing.T, m *remotetest.Memory, load cache.ItemOption, opts ...cache.ItemOption) *node {
+	t.Helper()
+	n := bothOn(t, m, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(cache.NeverStopRefresh))
+	if _, err := onceString(n, "k", append(opts, load, cache.Refresh(true))...); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A slow answer to one try for the lock must not cost the next interval its load.
+func TestALockOfTheLastIntervalIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		load := &counter{}
+		fleetNode(t, m, load.do())
+		var tries atomic.Int32
+		m.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "setnx" && tries.Add(1)%2 == 1 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			return nil
+		})
+		pass(10*interval + spread)
+		if n := load.calls() - 1; n < 9 || n > 10 {
+			t.Errorf("%d loads in 10 intervals", n)
+		}
+	})
+}
+
+func TestAHealthyNodeTakesOverFromOneWhoseLoaderFails(t *testing.T) {
+	for _, took := range []time.Duration{0, time.Second, 4 * time.Second} {
+		t.Run(took.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := remotetest.NewMemory()
+				bad, good := &counter{}, &counter{}
+				fleetNode(t, m, bad.do())
+				bad.become(took, errBoom)
+				time.Sleep(time.Second)
+				b := fleetNode(t, m, good.do())
+				pass(20 * interval)
+				if n := good.calls(); n < 9 || b.inLocal("k") == "1" { // at the least every other interval
+					t.Errorf("the healthy node loaded %d times in 20 intervals, the other %d times; local holds %q", n, bad.calls(), b.inLocal("k"))
+				}
+			})
+		})
+	}
+}
+
+func TestANodeWhoseLoaderHangsFollowsTheFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		var calls atomic.Int32
+		release := make(chan struct{})
+		a := fleetNode(t, m, cache.Do(func(context.Context) (any, error) {
+			if calls.Add(1) > 1 {
+				<-release // whatever its ctx does
+			}
+			return "a's", nil
+		}))
+		good := &counter{}
+		fleetNode(t, m, good.do())
+		pass(40 * interval)
+		got, err := strconv.Atoi(a.inLocal("k"))
+		newest := good.calls()
+		if err != nil || newest < 30 || got < newest-1 {
+			t.Errorf("its local level holds %q, the newest is %d", a.inLocal("k"), newest)
+		}
+		close(release)
+	})
+}
+
+func TestALoaderInTheBackgroundKnowsItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := make(chan string, 1)
+		first := true
+		fleetNode(t, remotetest.NewMemory(), cache.Do(func(ctx context.Context) (any, error) {
+			if first {
+				first = false
+				return "v", nil
+			}
+			end, ok := ctx.Deadline()
+			left := time.Until(end)
+			<-ctx.Done()
+			select {
+			case seen <- fmt.Sprint(ok, " ", left, " ", ctx.Err()):
+			default:
+			}
+			return nil, ctx.Err()
+		}))
+		if got := <-seen; got != "true 30s context deadline exceeded" {
+			t.Errorf("it saw %q", got)
+		}
+	})
+}
+
+func TestARemoteThatPanicsOrExitsDuringARefresh(t *testing.T) {
+	for name, end := range map[string]func(){"panics": func() { panic("the remote's fault") }, "exits": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := captureLog(t)
+				m := remotetest.NewMemory()
+				load := &counter{}
+				fleetNode(t, m, load.do())
+				var tries atomic.Int32
+				m.SetFault(func(_ context.Context, op string, _ ...string) error {
+					if op == "setnx" && tries.Add(1) == 1 {
+						end()
+					}
+					return nil
+				})
+				pass(4*interval + spread)
+				if load.calls() != 4 { // at first, and in three of four intervals
+					t.Errorf("%d loads", load.calls())
+				}
+				if got := log.matching("the remote's fault"); name == "panics" && len(got) != 1 {
+					t.Errorf("logged %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestADeleteWhileTheLockIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		load := &counter{}
+		n := fleetNode(t, m, load.do())
+		m.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "setnx" {
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		})
+		pass(interval + spread)
+		if err := n.Delete(ctx, "k"); err != nil {
+			t.Fatal(err)
+		}
+		pass(interval)
+		n.expectStored(t, "k", "-", "-")
+		if _, ok := m.Peek("k_#RL#"); ok || load.calls() != 1 {
+			t.Errorf("the lock is there: %v; %d loads", ok, load.calls())
+		}
+	})
+}
+
+func TestRefreshNowOutlivesAnothersCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		load := &counter{}
+		n := fleetNode(t, remotetest.NewMemory(), load.do())
+		n.local.Del("k")
+		_, _ = n.remote.Del(ctx, "k")
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		go func() {
+			_, _ = onceStringCtx(short, n, "k", cache.Do(func(context.Context) (any, error) {
+				<-short.Done() // uses its caller's ctx
+				return nil, short.Err()
+			}))
+		}()
+		synctest.Wait()
+		if err := cache.RefreshNow(ctx, n.Cache, "k"); err != nil || n.inLocal("k") != "2" {
+			t.Errorf("%v, local holds %q", err, n.inLocal("k"))
+		}
+	})
+}
+
+func TestRefreshNowEndsWithItsContextAndWithDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		load := &counter{}
+		n := fleetNode(t, remotetest.NewMemory(), load.do())
+		load.become(time.Hour, nil)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := cache.RefreshNow(short, n.Cache, "k"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a ctx that ends: %v", err)
+		}
+		load.become(2*time.Second, nil)
+		done := make(chan error, 1)
+		go func() { done <- cache.RefreshNow(ctx, n.Cache, "k") }()
+		time.Sleep(time.Second)
+		if err := n.Delete(ctx, "k"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("overtaken by a Delete: %v", err)
+		}
+		n.expectStored(t, "k", "-", "-")
+		n.Close()
+		if err := cache.RefreshNow(ctx, n.Cache, "k"); !errors.Is(err, cache.ErrNoRefreshTask) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+func TestACopyForAnItemThatSkipsLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		load := &counter{}
+		fleetNode(t, m, load.do())
+		b := fleetNode(t, m, load.do(), cache.SkipLocal(true))
+		b.local.Set("k", []byte("old"))
+		pass(3 * interval)
+		if got := b.inLocal("k"); got != "-" {
+			t.Errorf("local holds %q", got)
+		}
+	})
+}
+
+// Close at every moment of a refresh, with a remote that takes its time.
+func TestCloseAtEveryMomentOfARefresh(t *testing.T) {
+	for moment := time.Duration(0); moment < 2*interval+spread; moment += 370 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			m := remotetest.NewMemory()
+			m.SetLatency(200 * time.Millisecond)
+			load := &counter{took: 300 * time.Millisecond}
+			n := fleetNode(t, m, load.do())
+			time.Sleep(moment)
+			n.Close()
+			calls := load.calls()
+			pass(3 * interval)
+			if n.TaskSize() != 0 || load.calls() != calls {
+				t.Errorf("closed after %s: %d tasks, %d loads afterwards", moment, n.TaskSize(), load.calls()-calls)
+			}
+		})
+	}
+}
