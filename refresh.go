@@ -183,9 +183,11 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 	return next
 }
 
-// hung reports whether a load has outlasted the deadline of its run.
+// hung reports whether a load has ended by the deadline of its run: its loader may heed
+// that, or the run may have left it.
 func hung(ctx context.Context, err error) bool {
-	return err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
+	end, ok := ctx.Deadline()
+	return isContextError(err) && ok && !time.Now().Before(end)
 }
 
 // loaders returns how many loaders of key are running.
@@ -292,12 +294,12 @@ func (r *refresher) report(ctx context.Context, key string, err error) {
 	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if hung(ctx, err) {
 		if r.counter != nil {
 			r.counter.IncrRefreshTimeout()
 		}
 		if held, ok := r.hangs.Allow(); ok {
-			logger.Warn("cache %s: refreshing %q has not ended after %s; its loader should end when its ctx does (%d more such loads since the last such line)", r.c.name, key, r.c.refreshTimeout, held)
+			logger.Warn("cache %s: refreshing %q has not ended after %s: its loader is slow, or hangs (%d more such loads since the last such line)", r.c.name, key, r.c.refreshTimeout, held)
 		}
 		return
 	}
@@ -320,8 +322,8 @@ func (r *refresher) reportEvicted(key string) {
 // not another node has its turn, and keeps the value in both levels. It uses the newest
 // loader that Once was given for the key, and returns its error; for a record that does not
 // exist, that is nil. It returns ErrNoRefreshTask for a key that is not being refreshed.
-// It has no deadline but ctx's: when ctx ends, it returns ctx's error. c may be a wrapper that embeds a Cache or has a
-// method Unwrap() Cache.
+// It has no deadline but ctx's: when ctx ends, it returns ctx's error. c may be a wrapper
+// that embeds a Cache or has a method Unwrap() Cache.
 func RefreshNow(ctx context.Context, c Cache, key string) error {
 	inner := innermost(c)
 	if inner == nil {

@@ -102,12 +102,12 @@ func TestALoaderInTheBackgroundKnowsItsDeadline(t *testing.T) {
 			left := time.Until(end)
 			<-ctx.Done()
 			select {
-			case seen <- fmt.Sprint(ok, " ", left, " ", ctx.Err()):
+			case seen <- fmt.Sprint(ok, " ", left): // it may also end by the run's leaving, in the same moment
 			default:
 			}
 			return nil, ctx.Err()
 		}))
-		if got := <-seen; got != "true 30s context deadline exceeded" {
+		if got := <-seen; got != "true 30s" {
 			t.Errorf("it saw %q", got)
 		}
 	})
