@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -58,7 +57,7 @@ func newRefresher(c *jetCache) *refresher {
 	r.failures.Interval, r.hangs.Interval, r.evicted.Interval = troubleInterval, troubleInterval, troubleInterval
 	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
 	r.counter, _ = c.stats.(stats.RefreshCounter)
-	// The scheduler's goroutine must not keep alive a cache that nobody uses any more.
+	// Nothing that runs on its own may keep alive a cache that nobody uses any more.
 	self, name := weak.Make(r), c.name
 	r.schedule = schedule.New(schedule.Config[item]{
 		Interval: c.refreshDuration,
@@ -81,7 +80,6 @@ func newRefresher(c *jetCache) *refresher {
 			}
 		},
 	})
-	runtime.AddCleanup(c, (*schedule.Scheduler[item]).Abandon, r.schedule)
 	return r
 }
 

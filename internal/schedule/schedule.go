@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/mgtv-tech/jetcache-go/internal/jitter"
 )
@@ -54,7 +55,8 @@ type Next struct {
 const lentFactor = 8
 
 // Scheduler runs tasks. It has a goroutine only while it has tasks, and one more for each
-// task that is running. Make one with New; its methods may be called from any goroutine.
+// task that is running. They end with Close, or when the Scheduler is no longer reachable.
+// Make one with New; its methods may be called from any goroutine.
 type Scheduler[J any] struct {
 	Config[J]
 	ctx    context.Context
@@ -71,7 +73,7 @@ type Scheduler[J any] struct {
 	lent    int             // guarded by mu: how many healthy runs have given their place away
 	looping bool            // guarded by mu: there is a loop
 	closed  bool            // guarded by mu
-	running sync.WaitGroup  // the loop and the runs; added to with mu held
+	running *sync.WaitGroup // the loop and the runs; added to with mu held
 }
 
 // Which of the pools a task is in.
@@ -112,7 +114,7 @@ type touch[J any] struct {
 
 // New returns a Scheduler without tasks.
 func New[J any](cfg Config[J]) *Scheduler[J] {
-	s := &Scheduler[J]{Config: cfg, wake: make(chan struct{}, 1), active: make(map[string]bool)}
+	s := &Scheduler[J]{Config: cfg, wake: make(chan struct{}, 1), active: make(map[string]bool), running: &sync.WaitGroup{}}
 	s.pools[healthy].places, s.pools[suspects].places = cfg.Workers, max(1, cfg.Workers/2)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -151,7 +153,7 @@ func (s *Scheduler[J]) Touch(key string, job J) {
 	if !s.looping {
 		s.looping = true
 		s.running.Add(1)
-		go s.loop()
+		go loop(weak.Make(s), s.wake, s.running)
 	}
 	s.signal()
 }
@@ -175,7 +177,13 @@ func (s *Scheduler[J]) Size() int { return int(s.size.Load()) }
 // Close ends all tasks, cancels the runs that are under way and waits for them, for bound
 // at most. It reports whether all have ended. Later calls of Touch do nothing.
 func (s *Scheduler[J]) Close(bound time.Duration) bool {
-	s.Abandon()
+	s.mu.Lock()
+	s.closed = true
+	s.tasks.Range(func(_, t any) bool {
+		s.removeLocked(t.(*task[J]))
+		return true
+	})
+	s.mu.Unlock()
 	s.cancel()
 	s.signal()
 	ended := make(chan struct{})
@@ -191,20 +199,6 @@ func (s *Scheduler[J]) Close(bound time.Duration) bool {
 	case <-timer.C:
 		return false
 	}
-}
-
-// Abandon ends all tasks and takes no more, without waiting: the loop ends when it next
-// looks, within an interval, and runs that are under way are the last. It uses no channels,
-// so that it may be called from a cleanup, which a bubble of testing/synctest does not
-// know.
-func (s *Scheduler[J]) Abandon() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.tasks.Range(func(_, t any) bool {
-		s.removeLocked(t.(*task[J]))
-		return true
-	})
 }
 
 // signal makes the loop look again.
@@ -250,20 +244,28 @@ func (s *Scheduler[J]) Job(key string) (job J, ok bool) {
 	return t.(*task[J]).latest.Load().job, true
 }
 
-// loop starts the runs that are due, until there are no tasks.
-func (s *Scheduler[J]) loop() {
-	defer s.running.Done()
+// loop starts the runs that are due, until there are no tasks. It holds the scheduler only
+// while it looks: when nobody else does any more, the scheduler goes away with its tasks,
+// even if their jobs refer to what refers to it, and the loop ends.
+func loop[J any](self weak.Pointer[Scheduler[J]], wake <-chan struct{}, running *sync.WaitGroup) {
+	defer running.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	look := func() (next time.Duration, ok bool) {
+		if s := self.Value(); s != nil {
+			return s.startDue()
+		}
+		return 0, false
+	}
 	for {
-		next, ok := s.startDue()
+		next, ok := look()
 		if !ok {
 			return
 		}
 		timer.Reset(next)
 		select {
 		case <-timer.C:
-		case <-s.wake:
+		case <-wake:
 		}
 	}
 }

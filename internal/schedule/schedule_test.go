@@ -432,20 +432,3 @@ func BenchmarkTasks(b *testing.B) {
 		}
 	})
 }
-
-func TestAbandonEndsTheLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRec()
-		s := open(t, r, time.Hour, 1)
-		s.Touch("k", 1)
-		s.Abandon()
-		s.Touch("l", 1)
-		time.Sleep(interval + interval/10)
-		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.looping || s.Size() != 0 || len(r.runs) != 0 {
-			t.Errorf("looping %v, size %d, runs %v", s.looping, s.Size(), r.runs)
-		}
-	})
-}
