@@ -31,7 +31,7 @@ type Config[J any] struct {
 	// MaxTasks is how many tasks there may be. For one more, the one that was touched
 	// longest ago gives way.
 	MaxTasks int
-	// Evicted is told of a task that gave way. It must not call the Scheduler.
+	// Evicted is told of a task that gave way.
 	Evicted func(key string)
 	// Run runs a task with its newest job. ctx ends with Close. attempt counts the runs
 	// within one interval, from 0. A panic ends the run only, and is handed to Panicked.
@@ -130,21 +130,28 @@ func (s *Scheduler[J]) Touch(key string, job J) {
 			return
 		}
 	}
+	if evicted, ok := s.register(key, now); ok {
+		s.Evicted(evicted)
+	}
+}
+
+// register adds a task; ok says that another gave way to it.
+func (s *Scheduler[J]) register(key string, now *touch[J]) (evicted string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return "", false
 	}
-	if t, ok := s.tasks.Load(key); ok {
+	if t, ok := s.tasks.Load(key); ok { // somebody else was first
 		t.(*task[J]).latest.Store(now)
-		return
+		return "", false
 	}
 	t := &task[J]{key: key, offset: jitter.Add(0, s.Interval/10), nominal: now.at.Add(s.Interval)}
 	t.due = t.nominal.Add(t.offset)
 	t.latest.Store(now)
 	t.seen = now.at
 	if s.Size() >= s.MaxTasks {
-		s.evictLocked()
+		evicted, ok = s.evictLocked(), true
 	}
 	s.tasks.Store(key, t)
 	s.size.Add(1)
@@ -156,6 +163,7 @@ func (s *Scheduler[J]) Touch(key string, job J) {
 		go loop(weak.Make(s), s.wake, s.running)
 	}
 	s.signal()
+	return evicted, ok
 }
 
 // Forget ends a task; a run that is under way goes on, as the last one.
@@ -221,17 +229,18 @@ func (s *Scheduler[J]) removeLocked(t *task[J]) {
 
 // evictLocked removes the task that was touched longest ago. Touches do not move a task in
 // byTouch: what was touched since it was put there goes to its new place now.
-func (s *Scheduler[J]) evictLocked() {
+func (s *Scheduler[J]) evictLocked() (key string) {
 	for {
 		t := s.byTouch[0]
+		t.gone.Store(true) // see endIdleLocked
 		if at := t.latest.Load().at; at.After(t.seen) {
+			t.gone.Store(false)
 			t.seen = at
 			heap.Fix(&s.byTouch, 0)
 			continue
 		}
 		s.removeLocked(t)
-		s.Evicted(t.key)
-		return
+		return t.key
 	}
 }
 
