@@ -17,6 +17,7 @@ test: ## run all tests of all modules with the race detector
 	elif command -v redis-server >/dev/null; then echo "Tests on a real Redis: started from $$(command -v redis-server)"; \
 	else echo "Tests on a real Redis are SKIPPED: set REDIS_ADDR, or install redis-server"; fi
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
+	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations .
 
 bench: ## run the benchmarks (see go help testflag for BENCH)
 	@set -e; for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...); done
