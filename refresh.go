@@ -125,7 +125,9 @@ const maxHanging = 3
 // maxAttempts bounds how often one node tries for a key's lock within an interval.
 const maxAttempts = 3
 
-// run refreshes one key.
+// run refreshes one key: it loads it, if this node wins the lock, and otherwise brings the
+// local level up to what the remote has. The result says when to come back before the next
+// interval, and how this node stands back after a failure.
 func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
 	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()

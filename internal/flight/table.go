@@ -6,7 +6,8 @@
 // (how often it has been written while the entry existed) and its lane (which write may
 // reach the stores). The files: table.go keeps the entries, note.go is the fill rule,
 // call.go the loads and who waits for them, single.go loads of one key, batch.go loads
-// of many, cycle.go finds loaders that wait for themselves.
+// of many, running.go what Close waits for, cycle.go finds loaders that wait for
+// themselves.
 package flight
 
 import (
