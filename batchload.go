@@ -14,6 +14,7 @@ import (
 // over everything else in report, when it has ended.
 type batchLoad struct {
 	c      *jetCache
+	it     item
 	claims *flight.Batch[outcome]
 	slots  slots
 	keys   []loadKey
@@ -33,7 +34,7 @@ type loadKey struct {
 }
 
 func newBatchLoad(b *batch, claims *flight.Batch[outcome], open []int) *batchLoad {
-	l := &batchLoad{c: b.c, claims: claims, slots: b.slots, keys: make([]loadKey, len(claims.Owned))}
+	l := &batchLoad{c: b.c, it: b.it, claims: claims, slots: b.slots, keys: make([]loadKey, len(claims.Owned))}
 	for n, claim := range claims.Owned {
 		slot := open[claim]
 		damaged, reload := b.damaged[slot]
@@ -93,14 +94,14 @@ func (l *batchLoad) run(ctx context.Context) {
 	for n := range l.keys {
 		open[n] = &l.keys[n]
 	}
-	if l.c.local.exists() {
+	if l.useLocal() {
 		open = l.lookLocally(open)
 	}
 	if l.c.remote.exists() && len(open) > 0 {
 		open = l.lookRemotely(ctx, open)
 	}
 	for range open {
-		l.c.stats.IncrMiss()
+		l.c.count.miss()
 	}
 	switch {
 	case len(open) == 0:
@@ -113,6 +114,9 @@ func (l *batchLoad) run(ctx context.Context) {
 	}
 }
 
+// useLocal reports whether the load reads and fills the local level.
+func (l *batchLoad) useLocal() bool { return l.c.local.exists() && !l.it.skipLocal }
+
 // lookLocally settles what an earlier flight has put into the local level since the batch
 // looked, and returns the rest.
 func (l *batchLoad) lookLocally(open []*loadKey) (rest []*loadKey) {
@@ -121,13 +125,13 @@ func (l *batchLoad) lookLocally(open []*loadKey) (rest []*loadKey) {
 		if !k.reload {
 			if data, ok := l.c.local.get(k.key); ok {
 				if out := stored(data, fromLocal); l.usable(k, out) {
-					l.c.countLocalHit()
+					l.c.count.localHit()
 					l.settleStored(k, out)
 					continue
 				}
 			}
 		}
-		l.c.stats.IncrLocalMiss()
+		l.c.count.localMiss()
 		rest = append(rest, k)
 	}
 	return rest
@@ -145,7 +149,7 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 	var found map[string]remoteValue
 	if len(ask) > 0 {
 		var err error
-		if found, err = l.c.remote.mget(ctx, ask, l.c.local.exists()); err != nil {
+		if found, err = l.c.remote.mget(ctx, ask, l.useLocal()); err != nil {
 			l.errs = append(l.errs, fmt.Errorf("cache: reading %d keys: %w", len(ask), err))
 		}
 	}
@@ -153,13 +157,15 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 	for _, k := range open {
 		if v, ok := found[k.key]; ok {
 			if out := stored(v.data, fromRemote); l.usable(k, out) {
-				l.c.countRemoteHit()
-				l.claims.Note(k.claim).FillRead(func() { l.c.local.set(k.key, v.data, v.left) })
+				l.c.count.remoteHit()
+				if l.useLocal() {
+					l.claims.Note(k.claim).FillRead(func() { l.c.local.set(k.key, v.data, v.left) })
+				}
 				l.settleStored(k, out)
 				continue
 			}
 		}
-		l.c.stats.IncrRemoteMiss()
+		l.c.count.remoteMiss()
 		rest = append(rest, k)
 	}
 	return rest
@@ -188,7 +194,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	for n, k := range open {
 		k.err = nil // what was stored and damaged is overwritten
 		if !found[n] {
-			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes(0)})
+			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes(l.it.ttl)})
 			continue
 		}
 		data, err := l.c.encode(k.key, l.slots.value(k.slot))
@@ -198,7 +204,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 		case isPlaceholder(data): // it cannot be kept, but it can be returned
 			l.settle(k, slotSet, nil, outcome{data: data, kind: outcomeValue, from: fromLoader}, nil)
 		default:
-			keep = append(keep, loaded{loadKey: k, data: data, life: l.c.lifetimes(0)})
+			keep = append(keep, loaded{loadKey: k, data: data, life: l.c.lifetimes(l.it.ttl)})
 		}
 	}
 	l.keep(ctx, keep)
@@ -206,11 +212,11 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 
 // callLoader calls the loader and counts the query and its failure.
 func (l *batchLoad) callLoader(ctx context.Context, indices []int) (found []bool, err error) {
-	l.c.stats.IncrQuery()
+	l.c.count.query()
 	err = flight.ErrGoexit // until it returns
 	defer func() {
 		if err != nil {
-			l.c.stats.IncrQueryFail(err)
+			l.c.count.queryFail(err)
 		}
 	}()
 	return flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return l.slots.load(ctx, indices) })
@@ -248,13 +254,13 @@ func (l *batchLoad) keep(ctx context.Context, keep []loaded) {
 		}
 	}()
 	began := time.Now()
-	if l.c.remote.exists() {
+	if l.c.remote.exists() && l.it.ttl >= 0 {
 		l.keepRemotely(ctx, keep)
 	}
 	var changed []string
 	for n := range keep {
 		k := &keep[n]
-		if l.claims.Note(k.claim).FillLoaded(func() { l.c.local.set(k.key, k.data, k.life.since(began).local) }) {
+		if l.claims.Note(k.claim).FillLoaded(func() { l.c.keepLocal(k.key, k.data, k.life.since(began), l.it) }) {
 			changed = append(changed, k.key)
 		}
 	}

@@ -60,6 +60,10 @@ var (
 	// as in a struct.
 	ErrReservedValue = errors.New(`cache: the value is stored as "*", which is the placeholder of a record that does not exist`)
 
+	// ErrInvalidOption is returned by the methods of T that take ItemOptions for one that has
+	// no place in the call. Nothing has been read or written then.
+	ErrInvalidOption = errors.New("cache: an option has no place in this call")
+
 	// ErrLoaderCycle is returned by Once and by T to a loader that asks for what waits for
 	// it: its own key, or one whose loader waits for it. That goes for everything that uses
 	// the ctx which the loader was given.
@@ -138,6 +142,8 @@ type jetCache struct {
 	options
 	codec   encoding.Codec
 	stats   stats.Handler
+	count   counter // of stats
+	owner   *owner
 	flights *flight.Table[outcome]
 	local   localLevel
 	remote  remoteLevel
@@ -147,6 +153,9 @@ type jetCache struct {
 	ownStats *stats.Stats // the default statistics; nil: none
 	closing  sync.Mutex   // held by Close
 }
+
+// owner stands for a cache in the entries of its local store, which may outlive it.
+type owner struct{ _ byte }
 
 var _ Cache = (*jetCache)(nil)
 
@@ -171,6 +180,7 @@ func New(opts ...Option) Cache {
 		options: o,
 		codec:   encoding.GetCodec(o.codec),
 		stats:   o.statsHandler,
+		owner:   new(owner),
 		flights: flight.NewTable[outcome](),
 		local:   newLocalLevel(o.local),
 	}
@@ -180,10 +190,11 @@ func New(opts ...Option) Cache {
 	if !o.statsGiven {
 		c.stats = stats.NewHandles(true)
 		if !o.statsDisabled {
-			c.stats = stats.NewStatsLogger(o.name)
+			c.stats = stats.NewStatsLogger(o.name, stats.WithSpreadCounters())
 			c.ownStats, _ = c.stats.(*stats.Stats)
 		}
 	}
+	c.count = newCounter(c.stats)
 	c.remote.init(&o, c.stats)
 	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
 		c.events = newEventQueue(&o, c.stats)
@@ -251,13 +262,13 @@ func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool)
 	useLocal := c.local.exists() && !skipLocal
 	if useLocal {
 		if data, ok := c.local.get(key); ok {
-			c.countLocalHit()
+			c.count.localHit()
 			return c.deliver(key, data, val)
 		}
-		c.stats.IncrLocalMiss()
+		c.count.localMiss()
 	}
 	if !c.remote.exists() {
-		c.stats.IncrMiss()
+		c.count.miss()
 		return ErrCacheMiss
 	}
 	var note flight.Note[outcome]
@@ -267,14 +278,14 @@ func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool)
 	}
 	v, found, err := c.remote.get(ctx, key, useLocal)
 	if !found {
-		c.stats.IncrMiss()
-		c.stats.IncrRemoteMiss()
+		c.count.miss()
+		c.count.remoteMiss()
 		if err != nil {
 			return fmt.Errorf("cache: reading %q: %w", key, err)
 		}
 		return ErrCacheMiss
 	}
-	c.countRemoteHit()
+	c.count.remoteHit()
 	if useLocal {
 		note.FillRead(func() { c.local.set(key, v.data, v.left) })
 	}
@@ -287,16 +298,6 @@ func (c *jetCache) deliver(key string, data []byte, dst any) error {
 		return c.errNotFound
 	}
 	return c.decode(key, data, dst)
-}
-
-func (c *jetCache) countLocalHit() {
-	c.stats.IncrHit()
-	c.stats.IncrLocalHit()
-}
-
-func (c *jetCache) countRemoteHit() {
-	c.stats.IncrHit()
-	c.stats.IncrRemoteHit()
 }
 
 func (c *jetCache) TaskSize() int { return c.refresh.size() }

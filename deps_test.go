@@ -16,6 +16,7 @@ var allowed = []string{
 	"github.com/dgryski/go-rendezvous",    // of go-redis
 	"github.com/dustin/go-humanize",       // of ristretto
 	"github.com/klauspost/compress",       // S2 in the codec msgpack
+	"github.com/maypok86/otter/v2",        // local.Otter
 	"github.com/redis/go-redis/v9",        // remote.GoRedisV9Adapter
 	"github.com/vmihailenco/msgpack/v5",   // the codec msgpack
 	"github.com/vmihailenco/tagparser/v2", // of msgpack

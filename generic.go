@@ -3,8 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
@@ -14,6 +12,9 @@ import (
 // T is a typed view of a Cache for entities with ids: K is the type of the ids, V that of
 // the entities. A key is a prefix, the cache's separator and the id as fmt.Sprint prints
 // it: T.Get(ctx, "user", 7, …) reads "user:7".
+//
+// Over a local store that keeps values, T answers hits without decoding; what that means for
+// V is said at WithSharedValues.
 //
 // A T has no state of its own: it may be made anew or copied, and used from any goroutine.
 // It also has the methods of the Cache that it does not define itself.
@@ -35,6 +36,9 @@ func NewT[K comparable, V any](c Cache) *T[K, V] {
 
 // Set stores v as the entity with this id.
 func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
+	if c, ok := t.Cache.(*jetCache); ok {
+		return c.set(ctx, t.key(key, id), item{value: v})
+	}
 	return t.Cache.Set(ctx, t.key(key, id), Value(v))
 }
 
@@ -42,17 +46,18 @@ func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
 // fn says that it does not exist, by returning the not-found error, so does Get. A nil fn
 // makes a miss ErrCacheMiss.
 func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error)) (V, error) {
-	var v V
-	var do DoFunc
-	if fn != nil {
-		do = func(ctx context.Context) (any, error) { return fn(ctx, id) }
-	}
-	err := t.Cache.Once(ctx, t.key(key, id), Value(&v), Do(do))
-	if err != nil {
+	return t.fetch(ctx, key, id, fn, item{})
+}
+
+// Fetch is Get with options for this call: TTL, SetNX, SetXX, SkipLocal and Refresh. Value and
+// Do are ErrInvalidOption: the value is returned, and fn loads it.
+func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error), opts ...ItemOption) (V, error) {
+	it := newItem(opts)
+	if err := it.check("Fetch", "Value and Do: the value is returned, and fn loads it", it.value == nil && it.do == nil); err != nil {
 		var zero V
 		return zero, err
 	}
-	return v, nil
+	return t.fetch(ctx, key, id, fn, it)
 }
 
 // Delete removes the entity with this id from both levels.
@@ -66,7 +71,7 @@ func (t *T[K, V]) Exists(ctx context.Context, key string, id K) bool {
 }
 
 // RefreshNow loads the entity with this id at once, if it is being refreshed: if somebody
-// asked for its key by Once with Refresh(true). See the function RefreshNow.
+// asked for its key with Refresh(true). See the function RefreshNow.
 func (t *T[K, V]) RefreshNow(ctx context.Context, key string, id K) error {
 	return RefreshNow(ctx, t.Cache, t.key(key, id))
 }
@@ -102,115 +107,65 @@ var mgetFailures = limit.Limiter{Interval: time.Second}
 // read or written, a value could not be encoded or decoded, ctx ended, or fn is nil and
 // something was missing.
 func (t *T[K, V]) MGetWithErr(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) (map[K]V, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	e := &entities[K, V]{fn: fn, ids: distinct(ids)}
-	if len(e.ids) == 0 {
-		return map[K]V{}, nil
-	}
-	e.values = make([]V, len(e.ids))
-	s := settingsOf(t.Cache)
-	keys := make([]string, len(e.ids))
-	for i, id := range e.ids {
-		keys[i] = s.key(key, idText(id))
-	}
+	return t.mfetch(ctx, key, ids, fn, item{})
+}
 
-	var state []slotState
-	var err error
+// MFetch is MGetWithErr with options for this call: TTL, SkipLocal and Refresh, which has each
+// id refreshed by itself, by a call of fn for it alone. Value, Do, SetNX and SetXX are
+// ErrInvalidOption.
+func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts ...ItemOption) (map[K]V, error) {
+	it := newItem(opts)
+	if err := it.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", it.value == nil && it.do == nil && it.condition == always); err != nil {
+		return map[K]V{}, err
+	}
+	return t.mfetch(ctx, key, ids, fn, it)
+}
+
+// MSet stores each of values as the entity with its id, all in one round trip. It takes the
+// options TTL and SkipLocal; Value, Do, SetNX and SetXX are ErrInvalidOption.
+//
+// Each id is set as by Set. A value that cannot be encoded or stored is reported, and does not
+// keep the others from being stored. If the remote cannot be written, its error is returned
+// and all these ids are dropped from the local level, as some may have been written.
+func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...ItemOption) error {
+	it := newItem(opts)
+	if err := it.check("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there", it.value == nil && it.do == nil && it.condition == always); err != nil {
+		return err
+	}
+	writes := make([]batchWrite, 0, len(values))
+	for id, v := range values {
+		writes = append(writes, batchWrite{key: t.key(key, id), value: v})
+	}
 	if c, ok := t.Cache.(*jetCache); ok {
-		if c.CacheType() == "" {
-			return map[K]V{}, ErrRemoteLocalBothNil
-		}
-		e.decodeInto = c.decode
-		e.keys = keys
-		state, err = c.mget(ctx, keys, e)
-	} else {
-		state, err = mgetThrough(ctx, t.Cache, keys, e)
+		return c.mset(ctx, writes, it)
 	}
+	var errs []error
+	for _, w := range writes {
+		errs = append(errs, t.Cache.Set(ctx, w.key, append(it.options(), Value(w.value))...))
+	}
+	return errors.Join(errs...)
+}
 
-	found := make(map[K]V, len(e.ids))
-	for i, st := range state {
-		if st == slotSet {
-			found[e.ids[i]] = e.values[i]
-		}
+// MDelete removes the entities with these ids from both levels, in one round trip, as Delete
+// does for each.
+func (t *T[K, V]) MDelete(ctx context.Context, key string, ids []K) error {
+	writes := make([]batchWrite, 0, len(ids))
+	for _, id := range ids {
+		writes = append(writes, batchWrite{key: t.key(key, id)})
 	}
-	return found, err
+	if c, ok := t.Cache.(*jetCache); ok {
+		return c.mdelete(ctx, writes)
+	}
+	var errs []error
+	for _, w := range writes {
+		errs = append(errs, t.Cache.Delete(ctx, w.key))
+	}
+	return errors.Join(errs...)
 }
 
 // key returns the key of an id.
 func (t *T[K, V]) key(prefix string, id K) string {
-	return settingsOf(t.Cache).key(prefix, idText(id))
-}
-
-// distinct returns ids without repetitions, in their order.
-func distinct[K comparable](ids []K) []K {
-	seen := make(map[K]struct{}, len(ids))
-	out := make([]K, 0, len(ids))
-	for _, id := range ids {
-		if _, ok := seen[id]; !ok {
-			seen[id] = struct{}{}
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// idText returns fmt.Sprint(id), without fmt for the common types.
-func idText[K comparable](id K) string {
-	switch id := any(id).(type) {
-	case string:
-		return id
-	case int:
-		return strconv.Itoa(id)
-	case int64:
-		return strconv.FormatInt(id, 10)
-	case int32:
-		return strconv.FormatInt(int64(id), 10)
-	case uint:
-		return strconv.FormatUint(uint64(id), 10)
-	case uint64:
-		return strconv.FormatUint(id, 10)
-	case uint32:
-		return strconv.FormatUint(uint64(id), 10)
-	}
-	return fmt.Sprint(id)
-}
-
-// entities are the slots of a typed batch.
-type entities[K comparable, V any] struct {
-	ids    []K
-	keys   []string
-	values []V
-	fn     func(ctx context.Context, ids []K) (map[K]V, error)
-
-	decodeInto func(key string, data []byte, dst any) error
-}
-
-func (e *entities[K, V]) decode(i int, data []byte) error {
-	var v V
-	if err := e.decodeInto(e.keys[i], data, &v); err != nil {
-		return err
-	}
-	e.values[i] = v
-	return nil
-}
-
-func (e *entities[K, V]) loads() bool { return e.fn != nil }
-
-func (e *entities[K, V]) value(i int) any { return e.values[i] }
-
-func (e *entities[K, V]) load(ctx context.Context, indices []int) ([]bool, error) {
-	ask := make([]K, len(indices))
-	for n, i := range indices {
-		ask[n] = e.ids[i]
-	}
-	got, err := e.fn(ctx, ask)
-	found := make([]bool, len(indices))
-	for n, i := range indices {
-		if v, ok := got[e.ids[i]]; ok {
-			e.values[i], found[n] = v, true
-		}
-	}
-	return found, err
+	b := newKeyBuffer(prefix, settingsOf(t.Cache).separator, id)
+	defer b.release()
+	return b.key()
 }

@@ -48,7 +48,7 @@ func TestIDText(t *testing.T) {
 func check[K comparable](t *testing.T, ids ...K) {
 	t.Helper()
 	for _, id := range ids {
-		if got, want := idText(id), fmt.Sprint(id); got != want {
+		if got, want := string(appendKey(nil, "", "", id)), fmt.Sprint(id); got != want {
 			t.Errorf("%T %#v: %q, want %q", id, id, got, want)
 		}
 	}

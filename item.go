@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -107,4 +108,32 @@ func newItem(opts []ItemOption) item {
 		it.condition = ifAbsent
 	}
 	return it
+}
+
+// check returns ErrInvalidOption unless ok.
+func (it *item) check(call, without string, ok bool) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("%w: %s does not take %s", ErrInvalidOption, call, without)
+}
+
+// options returns the ItemOptions that set what it holds, but for Value and Do.
+func (it *item) options() (opts []ItemOption) {
+	if it.ttl != 0 {
+		opts = append(opts, TTL(it.ttl))
+	}
+	switch it.condition {
+	case ifAbsent:
+		opts = append(opts, SetNX(true))
+	case ifPresent:
+		opts = append(opts, SetXX(true))
+	}
+	if it.skipLocal {
+		opts = append(opts, SkipLocal(true))
+	}
+	if it.refresh {
+		opts = append(opts, Refresh(true))
+	}
+	return opts
 }

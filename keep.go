@@ -45,10 +45,8 @@ func (c *jetCache) keepOnlyLocally(key string, data []byte, life lifetimes, note
 func (c *jetCache) undo(ctx context.Context, keys ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
-	for _, key := range keys {
-		if c.remote.del(ctx, key) != nil {
-			return // the next would fail alike
-		}
+	if len(keys) > 0 {
+		_ = c.remote.mdel(ctx, keys) // logged and counted
 	}
 }
 

@@ -14,13 +14,20 @@ import (
 
 // localLevel is the store within the process. All local calls go through it.
 type localLevel struct {
-	store local.Local     // nil: there is none
-	ttl   local.TTLSetter // nil: the store has no TTLs per entry
+	store   local.Local       // nil: there is none
+	ttl     local.TTLSetter   // nil: the store has no TTLs per entry
+	entries local.EntryGetter // nil: the store keeps bytes alone
+	borrows bool              // a read does not keep the key it is given
 }
 
 func newLocalLevel(store local.Local) localLevel {
-	ttl, _ := store.(local.TTLSetter)
-	return localLevel{store, ttl}
+	l := localLevel{store: store}
+	l.ttl, _ = store.(local.TTLSetter)
+	l.entries, l.borrows = store.(local.EntryGetter)
+	if _, ok := store.(*local.FreeCache); ok {
+		l.borrows = true
+	}
+	return l
 }
 
 func (l *localLevel) exists() bool { return l.store != nil }
@@ -57,10 +64,11 @@ func (l *localLevel) del(key string) {
 // remoteLevel is the store that the fleet shares. All remote calls go through it: it
 // counts and logs their failures.
 type remoteLevel struct {
-	store    remote.Remote     // nil: there is none
-	ttl      remote.TTLGetter  // nil: the store does not tell remaining lifetimes
-	items    remote.ItemSetter // nil: batches have one lifetime
-	name     string            // of the cache
+	store    remote.Remote      // nil: there is none
+	ttl      remote.TTLGetter   // nil: the store does not tell remaining lifetimes
+	items    remote.ItemSetter  // nil: batches have one lifetime
+	keys     remote.KeysDeleter // nil: keys are removed one by one
+	name     string             // of the cache
 	errs     stats.RemoteErrorCounter
 	troubles limit.Limiter
 
@@ -75,6 +83,7 @@ func (r *remoteLevel) init(o *options, handler stats.Handler) {
 	r.store, r.name = o.remote, o.name
 	r.ttl, _ = o.remote.(remote.TTLGetter)
 	r.items, _ = o.remote.(remote.ItemSetter)
+	r.keys, _ = o.remote.(remote.KeysDeleter)
 	r.errs, _ = handler.(stats.RemoteErrorCounter)
 	r.troubles.Interval = troubleInterval
 	r.valueTTL, r.placeholderTTL = o.remoteExpiry, o.notFoundExpiry
@@ -219,6 +228,22 @@ func (r *remoteLevel) del(ctx context.Context, key string) error {
 	_, err := r.store.Del(ctx, key)
 	if err != nil {
 		r.failed(ctx, "del", err)
+	}
+	return err
+}
+
+// mdel removes keys, in as few calls as the remote can.
+func (r *remoteLevel) mdel(ctx context.Context, keys []string) (err error) {
+	if r.keys != nil {
+		err = r.keys.MDel(ctx, keys...)
+	} else {
+		for _, key := range keys {
+			_, failed := r.store.Del(ctx, key)
+			err = errors.Join(err, failed)
+		}
+	}
+	if err != nil {
+		r.failed(ctx, "mdel", err)
 	}
 	return err
 }

@@ -34,6 +34,7 @@ const (
 // batch is one call of MGetWithErr: the caller's side.
 type batch struct {
 	c     *jetCache
+	it    item
 	keys  []string
 	slots slots
 	state []slotState
@@ -44,11 +45,19 @@ type batch struct {
 	tries   int
 }
 
-// mget fills slots for keys, and says for each what became of it. What could be had is
-// there also when there is an error.
-func (c *jetCache) mget(ctx context.Context, keys []string, s slots) ([]slotState, error) {
-	b := &batch{c: c, keys: keys, slots: s, state: make([]slotState, len(keys)), damaged: make(map[int]error)}
-	open := b.lookLocally()
+// mget fills slots for keys that the local level has just been asked for, if the item allows
+// that, and says for each what became of it. What could be had is there also when there is an
+// error.
+func (c *jetCache) mget(ctx context.Context, keys []string, s slots, it item) ([]slotState, error) {
+	b := &batch{c: c, it: it, keys: keys, slots: s, state: make([]slotState, len(keys))}
+	open := make([]int, 0, len(keys))
+	for i, key := range keys {
+		if err := checkKey(key); err != nil {
+			b.fail(i, err)
+		} else {
+			open = append(open, i)
+		}
+	}
 	for len(open) > 0 {
 		if err := ctx.Err(); err != nil {
 			b.errs = append(b.errs, err)
@@ -63,19 +72,8 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots) ([]slotStat
 	return b.state, errors.Join(b.errs...)
 }
 
-// lookLocally takes what the local level has and returns the indices of the rest.
-func (b *batch) lookLocally() (open []int) {
-	for i, key := range b.keys {
-		if err := checkKey(key); err != nil {
-			b.fail(i, err)
-		} else if data, ok := b.c.local.get(key); ok && b.take(i, stored(data, fromLocal)) == nil {
-			b.c.countLocalHit()
-		} else {
-			open = append(open, i)
-		}
-	}
-	return open
-}
+// useLocal reports whether the batch reads and fills the local level.
+func (b *batch) useLocal() bool { return b.c.local.exists() && !b.it.skipLocal }
 
 func (b *batch) fail(i int, err error) {
 	b.state[i] = slotFailed
@@ -142,7 +140,7 @@ func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome
 	for n, joined := range claims.Background {
 		keys[n] = b.keys[open[claims.Joined[joined]]]
 	}
-	useLocal := b.c.local.exists()
+	useLocal := b.useLocal()
 	notes := make([]flight.Note[outcome], 0, len(keys))
 	for _, key := range keys {
 		note := b.c.flights.Note(key)
@@ -159,10 +157,10 @@ func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome
 			continue
 		}
 		if useLocal {
-			b.c.stats.IncrLocalMiss()
+			b.c.count.localMiss()
 			notes[n].FillRead(func() { b.c.local.set(keys[n], v.data, v.left) })
 		}
-		b.c.countRemoteHit()
+		b.c.count.remoteHit()
 	}
 }
 
@@ -179,11 +177,16 @@ func (b *batch) takeOutcome(i int, out outcome, err error) bool {
 		}
 		b.fail(i, missing(b.keys[i], b.damaged[i]))
 		return true
+	case out.from == fromLocal && b.it.skipLocal:
+		return false
 	}
 	if err = b.take(i, out); err == nil {
 		return true
 	}
 	if b.tries++; b.slots.loads() && b.tries <= maxTries {
+		if b.damaged == nil {
+			b.damaged = make(map[int]error)
+		}
 		b.damaged[i] = err
 		return false
 	}

@@ -56,7 +56,7 @@ func (c *jetCache) once(ctx context.Context, key string, it item) error {
 	}
 	if !it.skipLocal {
 		if data, ok := c.local.get(key); ok {
-			c.countLocalHit()
+			c.count.localHit()
 			return c.deliver(key, data, it.value)
 		}
 	}
@@ -114,10 +114,10 @@ func (c *jetCache) readRemote(ctx context.Context, key string, skipLocal bool) (
 		return outcome{}, false
 	}
 	if useLocal {
-		c.stats.IncrLocalMiss()
+		c.count.localMiss()
 		note.FillRead(func() { c.local.set(key, v.data, v.left) })
 	}
-	c.countRemoteHit()
+	c.count.remoteHit()
 	return stored(v.data, fromRemote), true
 }
 
@@ -132,22 +132,22 @@ func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcom
 	useLocal := c.local.exists() && !it.skipLocal
 	if useLocal { // an earlier flight may have filled it since the caller looked
 		if data, ok := c.local.get(key); ok {
-			c.countLocalHit()
+			c.count.localHit()
 			return stored(data, fromLocal), nil
 		}
-		c.stats.IncrLocalMiss()
+		c.count.localMiss()
 	}
 	if c.remote.exists() {
 		if v, found, _ := c.remote.get(ctx, key, useLocal); found { // its failure counts as a miss
-			c.countRemoteHit()
+			c.count.remoteHit()
 			if useLocal {
 				note.FillRead(func() { c.local.set(key, v.data, v.left) })
 			}
 			return stored(v.data, fromRemote), nil
 		}
-		c.stats.IncrRemoteMiss()
+		c.count.remoteMiss()
 	}
-	c.stats.IncrMiss()
+	c.count.miss()
 	if it.do == nil {
 		return outcome{}, nil
 	}
@@ -179,11 +179,11 @@ func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outco
 
 // callLoader calls do and counts the query and its failure.
 func (c *jetCache) callLoader(ctx context.Context, do DoFunc) (v any, err error) {
-	c.stats.IncrQuery()
+	c.count.query()
 	err = flight.ErrGoexit // until it returns
 	defer func() {
 		if err != nil && !c.isNotFound(err) {
-			c.stats.IncrQueryFail(err)
+			c.count.queryFail(err)
 		}
 	}()
 	return flight.Run(ctx, do)

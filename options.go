@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/jitter"
@@ -41,6 +42,7 @@ type options struct {
 	offset            time.Duration
 	separator         string
 	separatorDisabled bool
+	shared            map[reflect.Type]sharing // of values that a local store keeps decoded
 
 	refreshDuration            time.Duration
 	stopRefreshAfterLastAccess time.Duration

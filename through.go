@@ -16,8 +16,6 @@ type settings struct {
 	errNotFound error
 }
 
-func (s settings) key(prefix, id string) string { return prefix + s.separator + id }
-
 // settingsOf returns the settings of c, or of the cache that c wraps: the result of a
 // method Unwrap() Cache, or an embedded Cache. Where it finds none, it takes the defaults.
 func settingsOf(c Cache) settings {
@@ -64,17 +62,37 @@ func unwrap(c Cache) Cache {
 	return nil
 }
 
-// mgetThrough is mget by the methods of any Cache, one call for each key. Ids are not
+// mfetchThrough is mfetch by the methods of any Cache, one call for each id. Ids are not
 // coalesced with those of other calls, and a change of a key while the loader runs is
 // not noticed.
-func mgetThrough[K comparable, V any](ctx context.Context, c Cache, keys []string, e *entities[K, V]) ([]slotState, error) {
+func (t *T[K, V]) mfetchThrough(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) (map[K]V, error) {
+	e := newEntities(ids, fn)
+	for i, id := range ids {
+		e.keys[i] = t.key(prefix, id)
+	}
+	state, err := mgetThrough(ctx, t.Cache, e, it)
+	found := make(map[K]V, len(ids))
+	e.collect(found, state)
+	return found, err
+}
+
+// mgetThrough is mget by the methods of any Cache.
+func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[K, V], it item) ([]slotState, error) {
 	errNotFound := settingsOf(c).errNotFound
+	get := c.Get
+	if it.skipLocal {
+		get = c.GetSkippingLocal
+	}
+	set := func(key string, what ItemOption) error {
+		return c.Set(ctx, key, append(it.options(), what)...)
+	}
+	keys := e.keys
 	state := make([]slotState, len(keys))
 	var errs []error
 	var open []int
 	for i, key := range keys {
 		var v V
-		switch err := c.Get(ctx, key, &v); {
+		switch err := get(ctx, key, &v); {
 		case err == nil:
 			e.values[i], state[i] = v, slotSet
 		case errors.Is(err, errNotFound):
@@ -110,11 +128,11 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, keys []strin
 		case n < len(found) && found[n]:
 			state[i] = slotSet
 			if err == nil {
-				errs = append(errs, c.Set(ctx, keys[i], Value(e.values[i])))
+				errs = append(errs, set(keys[i], Value(e.values[i])))
 			}
 		case err == nil:
 			state[i] = slotAbsent
-			err := c.Set(ctx, keys[i], Do(func(context.Context) (any, error) { return nil, errNotFound }))
+			err := set(keys[i], Do(func(context.Context) (any, error) { return nil, errNotFound }))
 			if !errors.Is(err, errNotFound) { // else that cache knows another error, and keeps no placeholder
 				errs = append(errs, err)
 			}

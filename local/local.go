@@ -1,5 +1,5 @@
 // Package local holds the in-process level of a cache: what it asks of a store,
-// and two stores, TinyLFU and FreeCache.
+// and three stores, Otter, TinyLFU and FreeCache.
 package local
 
 import (
@@ -27,13 +27,23 @@ type Local interface {
 }
 
 // TTLSetter is an optional ability of a Local: entries with a lifetime of their
-// own. Both stores of this package have it. A cache over a store without it cannot
+// own. The stores of this package have it. A cache over a store without it cannot
 // keep its promise that a local entry lives no longer than its item's TTL.
 type TTLSetter interface {
 	// SetWithTTL is Set for an entry that lives for ttl at most, exact to the
 	// millisecond, or for less if the store's own lifetime is shorter. A ttl of
 	// zero or less removes the key.
 	SetWithTTL(key string, data []byte, ttl time.Duration)
+}
+
+// EntryGetter is an optional ability of a Local: it keeps what it is given as an Entry, in
+// which a cache can leave the decoded value, so that later hits need not decode. Otter and
+// TinyLFU have it.
+type EntryGetter interface {
+	// GetEntry is Get for the whole entry: the same one until the next Set, SetWithTTL or
+	// Del of the key. The store must not keep the key that it is given here: the caller may
+	// use its memory for something else afterwards.
+	GetEntry(key string) (*Entry, bool)
 }
 
 // Size is a number of bytes.

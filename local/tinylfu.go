@@ -20,7 +20,7 @@ import (
 // often. A Set that was accepted is visible when Set returns.
 type TinyLFU struct {
 	lifetime
-	store *ristretto.Cache[string, []byte]
+	store *ristretto.Cache[string, *Entry]
 	gate  gate.Gate // ristretto must not be used while or after it closes
 
 	seed  maphash.Seed
@@ -28,8 +28,9 @@ type TinyLFU struct {
 }
 
 var (
-	_ Local     = (*TinyLFU)(nil)
-	_ TTLSetter = (*TinyLFU)(nil)
+	_ Local       = (*TinyLFU)(nil)
+	_ TTLSetter   = (*TinyLFU)(nil)
+	_ EntryGetter = (*TinyLFU)(nil)
 )
 
 // countersPerEntry is how many of ristretto's frequency counters there are for an
@@ -48,7 +49,7 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	}
 	t := &TinyLFU{seed: maphash.MakeSeed()}
 	t.lifetime.set("NewTinyLFU", ttl)
-	store, err := ristretto.NewCache(&ristretto.Config[string, []byte]{
+	store, err := ristretto.NewCache(&ristretto.Config[string, *Entry]{
 		NumCounters: countersPerEntry * int64(size),
 		MaxCost:     int64(size), // each entry costs 1 …
 		BufferItems: 64,
@@ -63,7 +64,7 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 		panic(fmt.Sprintf("local: NewTinyLFU(%d): %v", size, err))
 	}
 	t.store = store
-	runtime.AddCleanup(t, func(s *ristretto.Cache[string, []byte]) { go s.Close() }, store)
+	runtime.AddCleanup(t, func(s *ristretto.Cache[string, *Entry]) { go s.Close() }, store)
 	return t
 }
 
@@ -93,22 +94,32 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	if ttl > 1 {
 		ttl-- // ristretto counts the last nanosecond in
 	}
-	if !t.store.SetWithTTL(key, data, 1, ttl) {
+	entry := NewEntry(data)
+	if !t.store.SetWithTTL(key, entry, 1, ttl) {
 		t.store.Wait() // its queue was full
-		t.store.SetWithTTL(key, data, 1, ttl)
+		t.store.SetWithTTL(key, entry, 1, ttl)
 	}
 	t.store.Wait() // until it can be read
 }
 
 // Get returns what is stored under key.
 func (t *TinyLFU) Get(key string) ([]byte, bool) {
+	e, ok := t.GetEntry(key)
+	if !ok {
+		return nil, false
+	}
+	return e.Data(), true
+}
+
+// GetEntry returns the entry of key; see EntryGetter.
+func (t *TinyLFU) GetEntry(key string) (*Entry, bool) {
 	pass, ok := t.gate.Enter()
 	if !ok {
 		return nil, false
 	}
-	data, ok := t.store.Get(key)
+	e, ok := t.store.Get(key)
 	t.gate.Leave(pass)
-	return data, ok
+	return e, ok
 }
 
 // Del removes key.

@@ -34,25 +34,21 @@ func TestTinyLFUHoldsAsManyAsItSays(t *testing.T) {
 	for i := range 5 * size {
 		s.Set(strconv.Itoa(i), []byte("v"))
 	}
-	held := 0
-	for i := range 5 * size {
-		if _, ok := s.Get(strconv.Itoa(i)); ok {
-			held++
-		}
-	}
-	if held < size*95/100 || held > size {
+	if held := held(s, 5*size); held < size*95/100 || held > size {
 		t.Errorf("a store for %d entries holds %d", size, held)
 	}
 }
 
+// heap returns how many bytes are in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 func TestTinyLFUMemoryFollowsItsSize(t *testing.T) {
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	before := heap()
 	s := newTinyLFU(t, 1000, time.Hour)
 	if got := int64(heap() - before); got >= 1<<20 {

@@ -23,6 +23,7 @@ var (
 	_ Remote         = (*GoRedisV9Adapter)(nil)
 	_ TTLGetter      = (*GoRedisV9Adapter)(nil)
 	_ ItemSetter     = (*GoRedisV9Adapter)(nil)
+	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
 	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
 )
 
@@ -179,6 +180,27 @@ func (r *GoRedisV9Adapter) set(ctx context.Context, n int, each func(yield func(
 		}
 	}
 	return failed.err("set")
+}
+
+// MDel removes keys in one pipeline of DELs.
+func (r *GoRedisV9Adapter) MDel(ctx context.Context, keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	cmds := make([]*redis.IntCmd, len(keys))
+	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, key := range keys {
+			cmds[i] = unsent(pipe.Del(ctx, key))
+		}
+		return nil
+	})
+	var failed failures
+	for i, cmd := range cmds {
+		if err := outcome(cmd, err); err != nil {
+			failed.add(keys[i], err)
+		}
+	}
+	return failed.err("del")
 }
 
 // compareAndDelete removes KEYS[1] if its value is ARGV[1].

@@ -67,6 +67,13 @@ type ItemSetter interface {
 	MSetItems(ctx context.Context, items ...Item) error
 }
 
+// KeysDeleter is an optional ability of a Remote: removing several keys in one round trip.
+// Without it, they take a call of Del each.
+type KeysDeleter interface {
+	// MDel is Del for each key. If only some could be removed, it returns an error.
+	MDel(ctx context.Context, keys ...string) error
+}
+
 // CompareDeleter is an optional ability of a Remote: removing a key only if it still
 // holds what the caller put there. Without it, the lock of a failed refresh stays
 // until it expires.

@@ -20,6 +20,8 @@ const defaultInterval = time.Minute
 type Stats struct {
 	Name string // the cache's name in the table; not changed after creation
 
+	_ [64]byte // keeps what is written from the cache lines of what is read
+
 	// Counters, written with sync/atomic.
 	Hit        uint64
 	Miss       uint64
@@ -35,6 +37,9 @@ type Stats struct {
 	RefreshEvicted  uint64 // keys no longer refreshed because too many were
 	EventKeysLost   uint64 // keys whose events were never delivered
 
+	_ [64]byte
+
+	cells    spread // nil: the fields above are counted in directly
 	interval time.Duration
 
 	mu     sync.Mutex
@@ -118,6 +123,7 @@ func (s *Stats) tick() {
 // goroutine.
 func (s *Stats) Close() {
 	open.forget(weak.Make(s))
+	s.Update()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -140,6 +146,7 @@ func (s *Stats) due(now time.Time) (delta counts, took time.Duration, ok bool) {
 }
 
 func (s *Stats) load() counts {
+	s.Update()
 	return counts{
 		hit:        atomic.LoadUint64(&s.Hit),
 		miss:       atomic.LoadUint64(&s.Miss),
@@ -159,28 +166,28 @@ func (s *Stats) load() counts {
 }
 
 // IncrHit and its siblings count one action each; see Handler.
-func (s *Stats) IncrHit() { atomic.AddUint64(&s.Hit, 1) }
+func (s *Stats) IncrHit() { s.increment(&s.Hit, spreadHit) }
 
 // IncrMiss counts a read that no level answered.
-func (s *Stats) IncrMiss() { atomic.AddUint64(&s.Miss, 1) }
+func (s *Stats) IncrMiss() { s.increment(&s.Miss, spreadMiss) }
 
 // IncrLocalHit counts an answer of the local level.
-func (s *Stats) IncrLocalHit() { atomic.AddUint64(&s.LocalHit, 1) }
+func (s *Stats) IncrLocalHit() { s.increment(&s.LocalHit, spreadLocalHit) }
 
 // IncrLocalMiss counts a look into the local level that found nothing.
-func (s *Stats) IncrLocalMiss() { atomic.AddUint64(&s.LocalMiss, 1) }
+func (s *Stats) IncrLocalMiss() { s.increment(&s.LocalMiss, spreadLocalMiss) }
 
 // IncrRemoteHit counts an answer of the remote level.
-func (s *Stats) IncrRemoteHit() { atomic.AddUint64(&s.RemoteHit, 1) }
+func (s *Stats) IncrRemoteHit() { s.increment(&s.RemoteHit, spreadRemoteHit) }
 
 // IncrRemoteMiss counts a remote read that found nothing or failed.
-func (s *Stats) IncrRemoteMiss() { atomic.AddUint64(&s.RemoteMiss, 1) }
+func (s *Stats) IncrRemoteMiss() { s.increment(&s.RemoteMiss, spreadRemoteMiss) }
 
 // IncrQuery counts a call of a loader.
-func (s *Stats) IncrQuery() { atomic.AddUint64(&s.Query, 1) }
+func (s *Stats) IncrQuery() { s.increment(&s.Query, spreadQuery) }
 
 // IncrQueryFail counts a loader's failure.
-func (s *Stats) IncrQueryFail(error) { atomic.AddUint64(&s.QueryFail, 1) }
+func (s *Stats) IncrQueryFail(error) { s.increment(&s.QueryFail, spreadQueryFail) }
 
 // IncrRemoteError counts a remote call that failed.
 func (s *Stats) IncrRemoteError(string, error) { atomic.AddUint64(&s.RemoteErrors, 1) }

@@ -45,10 +45,20 @@ func NewHandles(disable bool, handlers ...Handler) Handler {
 			panic("stats: NewHandles: a handler is nil; leave it out, or pass disable to count nothing")
 		}
 	}
-	if disable {
+	switch {
+	case disable:
 		return fanOut(nil)
+	case len(handlers) == 1:
+		return handlers[0]
 	}
 	return append(fanOut(nil), handlers...)
+}
+
+// Enabled reports whether h counts anything: nil does not, nor does what NewHandles returns
+// for no handlers or when disabled. A cache does not call such a handler.
+func Enabled(h Handler) bool {
+	f, ok := h.(fanOut)
+	return h != nil && !(ok && len(f) == 0)
 }
 
 // fanOut passes each call on to several handlers; empty, it drops them.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
 	"github.com/mgtv-tech/jetcache-go/local"
@@ -51,6 +52,9 @@ var checks = []suitetest.Check[local.Local]{
 	{Name: "an entry with a TTL of its own ends on time", Verify: ttl},
 	{Name: "a TTL of its own does not reach the next value", Verify: ttlReplaced},
 	{Name: "a TTL of zero or less removes", Verify: ttlZero},
+	{Name: "an entry stays the same until its key is set again", Verify: entrySame},
+	{Name: "an entry's value does not reach the next entry", Verify: entryReplaced},
+	{Name: "the key of a read is not kept", Verify: entryKey},
 }
 
 func expect(s local.Local, key, want string) error {
@@ -241,6 +245,92 @@ func ttlZero(s local.Local) error {
 		t.SetWithTTL("k", []byte("w"), ttl)
 		if err := expectMiss(s, "k"); err != nil {
 			return fmt.Errorf("after SetWithTTL with %s: %w", ttl, err)
+		}
+	}
+	return nil
+}
+
+func entrySame(s local.Local) error {
+	g, ok := s.(local.EntryGetter)
+	if !ok {
+		return nil
+	}
+	if _, ok := g.GetEntry("k"); ok {
+		return errors.New("a key that was never set has an entry")
+	}
+	s.Set("k", []byte("v"))
+	e, ok := g.GetEntry("k")
+	if !ok || string(e.Data()) != "v" {
+		return errors.New("a key that was set has no entry with its bytes")
+	}
+	e.Keep(s, "decoded")
+	again, ok := g.GetEntry("k")
+	if !ok || again.Kept(s) != "decoded" {
+		return errors.New("what was kept in the entry is not there at the next read")
+	}
+	if other := new(int); again.Kept(other) != nil {
+		return errors.New("what was kept for one owner is given to another")
+	}
+	return expect(s, "k", "v")
+}
+
+func entryReplaced(s local.Local) error {
+	g, ok := s.(local.EntryGetter)
+	if !ok {
+		return nil
+	}
+	writes := map[string]func(){
+		"Set": func() { s.Set("k", []byte("new")) },
+		"Del": func() { s.Del("k") },
+	}
+	if t, ok := s.(local.TTLSetter); ok {
+		writes["SetWithTTL"] = func() { t.SetWithTTL("k", []byte("new"), time.Minute) }
+	}
+	for name, write := range writes {
+		s.Set("k", []byte("old"))
+		if e, ok := g.GetEntry("k"); ok {
+			e.Keep(s, "decoded from old")
+		}
+		write()
+		e, ok := g.GetEntry("k")
+		switch {
+		case name == "Del" && ok:
+			return errors.New("after Del, the key has an entry")
+		case name != "Del" && !ok:
+			return fmt.Errorf("after %s, the key has no entry", name)
+		case ok && (e.Kept(s) != nil || string(e.Data()) != "new"):
+			return fmt.Errorf("after %s, the entry has %q and %v, want the new bytes and no value", name, e.Data(), e.Kept(s))
+		}
+	}
+	return nil
+}
+
+func entryKey(s local.Local) error {
+	g, ok := s.(local.EntryGetter)
+	if !ok {
+		return nil
+	}
+	for i := range 100 {
+		s.Set(fmt.Sprint("key ", i), fmt.Append(nil, i))
+	}
+	buf := make([]byte, 0, 16)
+	for range 20 {
+		for i := range 110 { // the last ten are misses
+			buf = fmt.Append(buf[:0], "key ", i)
+			e, ok := g.GetEntry(unsafe.String(&buf[0], len(buf)))
+			if ok != (i < 100) || ok && string(e.Data()) != fmt.Sprint(i) {
+				return fmt.Errorf("%q is %v, %v", buf, e, ok)
+			}
+		}
+	}
+	for i := range 110 {
+		want := fmt.Sprint(i)
+		if i >= 100 {
+			if err := expectMiss(s, fmt.Sprint("key ", i)); err != nil {
+				return err
+			}
+		} else if err := expect(s, fmt.Sprint("key ", i), want); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -57,8 +57,81 @@ func (f *fakeLocal) Del(key string) {
 	delete(f.m, key)
 }
 
+// fakeEntries is a store that works and keeps entries.
+type fakeEntries struct {
+	*fakeLocal
+	entries map[string]*local.Entry // guarded by mu
+}
+
+func newFakeEntries() *fakeEntries {
+	return &fakeEntries{newFake(), map[string]*local.Entry{}}
+}
+
+func (f *fakeEntries) forget(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.entries, strings.Clone(key))
+}
+
+func (f *fakeEntries) Set(key string, data []byte) {
+	f.forget(key)
+	f.fakeLocal.Set(key, data)
+}
+
+func (f *fakeEntries) SetWithTTL(key string, data []byte, ttl time.Duration) {
+	f.forget(key)
+	f.fakeLocal.SetWithTTL(key, data, ttl)
+}
+
+func (f *fakeEntries) GetEntry(key string) (*local.Entry, bool) {
+	data, ok := f.Get(key)
+	if !ok {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.entries[key] == nil {
+		f.entries[strings.Clone(key)] = local.NewEntry(data)
+	}
+	return f.entries[key], true
+}
+
 func TestAWorkingStorePasses(t *testing.T) {
 	Run(t, func(*testing.T) local.Local { return newFake() })
+}
+
+func TestAWorkingStoreOfEntriesPasses(t *testing.T) {
+	Run(t, func(*testing.T) local.Local { return newFakeEntries() })
+}
+
+// brokenFresh makes an entry for each read.
+type brokenFresh struct{ *fakeEntries }
+
+func (b brokenFresh) GetEntry(key string) (*local.Entry, bool) {
+	b.forget(key)
+	return b.fakeEntries.GetEntry(key)
+}
+
+// brokenStale keeps the entry of what was there before.
+type brokenStale struct{ *fakeEntries }
+
+func (b brokenStale) Set(key string, data []byte) { b.fakeLocal.Set(key, data) }
+
+// brokenBorrows keeps the keys that it is given for a read.
+type brokenBorrows struct {
+	*fakeEntries
+	read map[string]*local.Entry
+}
+
+func (b brokenBorrows) GetEntry(key string) (*local.Entry, bool) {
+	if e, ok := b.read[key]; ok {
+		return e, true
+	}
+	e, ok := b.fakeEntries.GetEntry(key)
+	if ok {
+		b.read[key] = e
+	}
+	return e, ok
 }
 
 type brokenForgets struct{ *fakeLocal }
@@ -145,6 +218,9 @@ func TestTheSuiteCatchesBrokenStores(t *testing.T) {
 		{func() local.Local { return brokenSeconds{newFake()} }, "an entry with a TTL of its own ends on time"},
 		{func() local.Local { return brokenSticky{newFake()} }, "a TTL of its own does not reach the next value"},
 		{func() local.Local { return brokenEternal{newFake()} }, "a TTL of zero or less removes"},
+		{func() local.Local { return brokenFresh{newFakeEntries()} }, "an entry stays the same until its key is set again"},
+		{func() local.Local { return brokenStale{newFakeEntries()} }, "an entry's value does not reach the next entry"},
+		{func() local.Local { return brokenBorrows{newFakeEntries(), map[string]*local.Entry{}} }, "the key of a read is not kept"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%T %s", tt.broken(), tt.check), func(t *testing.T) {

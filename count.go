@@ -1,0 +1,59 @@
+package cache
+
+import "github.com/mgtv-tech/jetcache-go/stats"
+
+// counter counts for the statistics; its zero value counts nothing, at no cost.
+type counter struct {
+	handler stats.Handler // nil: nobody counts
+}
+
+func newCounter(h stats.Handler) counter {
+	if !stats.Enabled(h) {
+		return counter{}
+	}
+	return counter{h}
+}
+
+func (c counter) localHit() {
+	if c.handler != nil {
+		c.handler.IncrHit()
+		c.handler.IncrLocalHit()
+	}
+}
+
+func (c counter) remoteHit() {
+	if c.handler != nil {
+		c.handler.IncrHit()
+		c.handler.IncrRemoteHit()
+	}
+}
+
+func (c counter) miss() {
+	if c.handler != nil {
+		c.handler.IncrMiss()
+	}
+}
+
+func (c counter) localMiss() {
+	if c.handler != nil {
+		c.handler.IncrLocalMiss()
+	}
+}
+
+func (c counter) remoteMiss() {
+	if c.handler != nil {
+		c.handler.IncrRemoteMiss()
+	}
+}
+
+func (c counter) query() {
+	if c.handler != nil {
+		c.handler.IncrQuery()
+	}
+}
+
+func (c counter) queryFail(err error) {
+	if c.handler != nil {
+		c.handler.IncrQueryFail(err)
+	}
+}

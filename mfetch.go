@@ -1,0 +1,179 @@
+package cache
+
+import (
+	"context"
+	"errors"
+)
+
+// mfetch is a batch read of T.
+func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) (map[K]V, error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if len(ids) == 0 {
+		return map[K]V{}, nil
+	}
+	c, ok := t.Cache.(*jetCache)
+	if !ok {
+		return t.mfetchThrough(ctx, prefix, distinct(ids), fn, it)
+	}
+	if c.CacheType() == "" {
+		return map[K]V{}, ErrRemoteLocalBothNil
+	}
+	found := make(map[K]V, len(ids))
+	if it.refresh {
+		touchAll(c, prefix, ids, fn, it)
+	}
+	if c.local.exists() && !it.skipLocal {
+		if ids = lookLocally(c, prefix, ids, found); len(ids) == 0 {
+			return found, nil
+		}
+	} else {
+		ids = distinct(ids)
+	}
+
+	e := newEntities(ids, fn)
+	e.decodeInto = c.decode
+	b := newKeyBuffer(prefix, c.separator, ids[0])
+	for i, id := range ids {
+		b.text = appendKey(b.text[:0], prefix, c.separator, id)
+		e.keys[i] = b.key()
+	}
+	b.release()
+	state, err := c.mget(ctx, e.keys, e, it)
+	e.collect(found, state)
+	return found, err
+}
+
+// lookLocally puts into found what the local level has of ids. It returns the rest, each once.
+func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found map[K]V) (rest []K) {
+	var absent, open map[K]struct{} // the ids that have been seen, and are not in found
+	b := newKeyBuffer(prefix, c.separator, ids[0])
+	defer b.release()
+	for _, id := range ids {
+		b.text = appendKey(b.text[:0], prefix, c.separator, id)
+		if checkKey(b.view()) == nil {
+			v, there, err := localValue[V](c, b)
+			if there && err == nil {
+				before := len(found)
+				if found[id] = v; len(found) > before { // otherwise the id is there twice
+					c.count.localHit()
+				}
+				continue
+			}
+			if there && errors.Is(err, c.errNotFound) {
+				if add(&absent, id) {
+					c.count.localHit()
+				}
+				continue
+			}
+		}
+		if add(&open, id) {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}
+
+// add puts id into a set; it reports false if it was there.
+func add[K comparable](set *map[K]struct{}, id K) bool {
+	if _, ok := (*set)[id]; ok {
+		return false
+	}
+	if *set == nil {
+		*set = make(map[K]struct{})
+	}
+	(*set)[id] = struct{}{}
+	return true
+}
+
+// distinct returns ids without repetitions, in their order.
+func distinct[K comparable](ids []K) []K {
+	seen := make(map[K]struct{}, len(ids))
+	out := make([]K, 0, len(ids))
+	for _, id := range ids {
+		if _, ok := seen[id]; !ok {
+			seen[id] = struct{}{}
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// touchAll has each of ids refreshed, by calls of fn for one id.
+func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) {
+	for _, id := range ids {
+		b := newKeyBuffer(prefix, c.separator, id)
+		key := b.key()
+		b.release()
+		if checkKey(key) != nil {
+			continue // reported by the read
+		}
+		it := it
+		if fn != nil {
+			it.do = func(ctx context.Context) (any, error) {
+				got, err := fn(ctx, []K{id})
+				if err != nil {
+					return nil, err
+				}
+				v, ok := got[id]
+				if !ok {
+					return nil, c.errNotFound
+				}
+				return v, nil
+			}
+		}
+		c.refresh.touch(key, it)
+	}
+}
+
+// entities are the slots of a typed batch.
+type entities[K comparable, V any] struct {
+	ids    []K
+	keys   []string
+	values []V
+	fn     func(ctx context.Context, ids []K) (map[K]V, error)
+
+	decodeInto func(key string, data []byte, dst any) error
+}
+
+func newEntities[K comparable, V any](ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) *entities[K, V] {
+	return &entities[K, V]{ids: ids, keys: make([]string, len(ids)), values: make([]V, len(ids)), fn: fn}
+}
+
+// collect puts the values that are there into found.
+func (e *entities[K, V]) collect(found map[K]V, state []slotState) {
+	for i, st := range state {
+		if st == slotSet {
+			found[e.ids[i]] = e.values[i]
+		}
+	}
+}
+
+func (e *entities[K, V]) decode(i int, data []byte) error {
+	var v V
+	if err := e.decodeInto(e.keys[i], data, &v); err != nil {
+		return err
+	}
+	e.values[i] = v
+	return nil
+}
+
+func (e *entities[K, V]) loads() bool { return e.fn != nil }
+
+func (e *entities[K, V]) value(i int) any { return e.values[i] }
+
+func (e *entities[K, V]) load(ctx context.Context, indices []int) ([]bool, error) {
+	ask := make([]K, len(indices))
+	for n, i := range indices {
+		ask[n] = e.ids[i]
+	}
+	got, err := e.fn(ctx, ask)
+	found := make([]bool, len(indices))
+	for n, i := range indices {
+		if v, ok := got[e.ids[i]]; ok {
+			e.values[i], found[n] = v, true
+		}
+	}
+	return found, err
+}

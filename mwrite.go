@@ -1,0 +1,146 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// batchWrite is one key of a batch that is written.
+type batchWrite struct {
+	key   string
+	value any
+	data  []byte
+	lane  flight.Write[outcome]
+}
+
+// mset is Set for many keys, in one call to the remote.
+func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error {
+	if c.CacheType() == "" {
+		return ErrRemoteLocalBothNil
+	}
+	var errs []error
+	writes = slices.DeleteFunc(writes, func(w batchWrite) bool {
+		err := checkKey(w.key)
+		errs = append(errs, err)
+		return err != nil
+	})
+	encoded := writes[:0]
+	for _, w := range writes {
+		var err error
+		if w.data, err = c.encodeForSet(w.key, w.value); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		encoded = append(encoded, w)
+	}
+	life := c.lifetimes(it.ttl)
+	errs = append(errs, c.mwrite(ctx, encoded, "writing", EventTypeSet,
+		func(ctx context.Context) error {
+			if life.remote <= 0 {
+				return nil
+			}
+			items := make([]remote.Item, len(encoded))
+			for i, w := range encoded {
+				items[i] = remote.Item{Key: w.key, Data: w.data, Expire: life.remote}
+			}
+			return c.remote.mset(ctx, items)
+		},
+		func(w *batchWrite, began time.Time) { c.keepLocal(w.key, w.data, life.since(began), it) },
+	))
+	return errors.Join(errs...)
+}
+
+// mdelete is Delete for many keys, in one call to the remote.
+func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
+	if c.CacheType() == "" {
+		return ErrRemoteLocalBothNil
+	}
+	var errs []error
+	writes = slices.DeleteFunc(writes, func(w batchWrite) bool {
+		err := checkKey(w.key)
+		errs = append(errs, err)
+		return err != nil
+	})
+	for _, w := range writes {
+		c.refresh.forget(w.key)
+	}
+	errs = append(errs, c.mwrite(ctx, writes, "deleting", EventTypeDelete,
+		func(ctx context.Context) error {
+			keys := make([]string, len(writes))
+			for i, w := range writes {
+				keys[i] = w.key
+			}
+			return c.remote.mdel(ctx, keys)
+		},
+		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
+	))
+	return errors.Join(errs...)
+}
+
+// mwrite changes the keys of writes in the remote by one call, and then each in the local
+// level. If the remote fails, or a key cannot be waited for, it drops all of them from the
+// local level.
+func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string, event EventType, change func(ctx context.Context) error, apply func(w *batchWrite, began time.Time)) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	// Who waits for a lane while holding others must not be waited for by who holds that one:
+	// all batches take them in the order of the keys.
+	slices.SortFunc(writes, func(a, b batchWrite) int { return cmp.Compare(a.key, b.key) })
+	writes = slices.CompactFunc(writes, func(a, b batchWrite) bool { return a.key == b.key })
+
+	var err error
+	began := 0 // how many writes have
+	done := false
+	changed := make([]string, 0, len(writes))
+	func() {
+		var start time.Time
+		defer func() { // also if the remote panics
+			for i := range writes[:began] {
+				w := &writes[i]
+				w.lane.End(func(overtaken bool) bool {
+					if err != nil || !done || overtaken {
+						c.local.del(w.key)
+						return done && err == nil
+					}
+					apply(w, start)
+					return true
+				})
+			}
+		}()
+		for ; began < len(writes); began++ {
+			if writes[began].lane, err = c.flights.BeginWrite(ctx, writes[began].key); err != nil {
+				for _, w := range writes[began:] {
+					c.flights.Invalidate(w.key, func() { c.local.del(w.key) })
+				}
+				err = fmt.Errorf("cache: waiting for %q to be free, before %s %d keys: %w", writes[began].key, doing, len(writes), err)
+				return
+			}
+		}
+		start = time.Now()
+		if c.remote.exists() {
+			if err = change(ctx); err != nil {
+				err = fmt.Errorf("cache: %s %d keys: %w", doing, len(writes), err)
+			}
+		}
+		done = true
+	}()
+	if err != nil {
+		return err
+	}
+	for i := range writes {
+		changed = append(changed, writes[i].key)
+	}
+	c.emit(event, changed...)
+	return nil
+}

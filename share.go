@@ -1,0 +1,139 @@
+package cache
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/local"
+)
+
+// A local store that keeps entries (local.EntryGetter) can keep the decoded value beside the
+// stored bytes. T then answers hits without decoding. All callers get the same value then, so
+// that happens only where nobody can change it for the others: for types that hold nothing
+// which could be changed, and for those of which WithSharedValues or WithClone say so.
+
+// sharing says how T hands out kept values of one type.
+type sharing struct {
+	clone any // a func(V) V; nil: as they are
+}
+
+// WithSharedValues has T return values of type V from the local level as they are, without
+// decoding: all callers share what V refers to (slices, maps, pointers), so nobody may change
+// it. Give this option once for each such type; V is the second type argument of T. It works
+// with stores that keep values (local.NewOtter, local.NewTinyLFU) and has no effect on others.
+//
+// Default: T decodes a copy of its own for each caller, except for types without slices,
+// maps, pointers, interfaces, functions and channels (strings and time.Time are fine), whose
+// copies share nothing that could be changed: they are always kept. Once and Get of a Cache
+// decode in any case.
+func WithSharedValues[V any]() Option {
+	return func(o *options) { o.share(reflect.TypeFor[V](), sharing{}) }
+}
+
+// WithClone has T return values of type V from the local level as what clone makes of them,
+// instead of decoding each time: for types that are cheaper to copy than to decode. clone must
+// return a value that shares nothing with its argument that a caller may change, and must not
+// change its argument; it is called from many goroutines at a time, and its panics reach the
+// reader. It is used only with stores that keep values, as in WithSharedValues. New panics if
+// clone is nil.
+func WithClone[V any](clone func(V) V) Option {
+	if clone == nil {
+		return func(*options) {
+			panic(fmt.Sprintf("cache: New: WithClone[%s] was given nil; give the function that copies a value, or use WithSharedValues", reflect.TypeFor[V]()))
+		}
+	}
+	return func(o *options) { o.share(reflect.TypeFor[V](), sharing{clone}) }
+}
+
+func (o *options) share(t reflect.Type, s sharing) {
+	if o.shared == nil {
+		o.shared = make(map[reflect.Type]sharing)
+	}
+	o.shared[t] = s
+}
+
+// decoded is what an entry keeps for T: a value of exactly the type V.
+type decoded[V any] struct {
+	value V
+	clone func(V) V // nil: value is returned as it is
+}
+
+// give returns the value for a caller.
+func (d *decoded[V]) give() V {
+	if d.clone != nil {
+		return d.clone(d.value)
+	}
+	return d.value
+}
+
+// valueOf returns what an entry's bytes mean: what is kept beside them or, the first time and
+// for types that cannot be shared, what they decode to. It returns the not-found error for a
+// placeholder.
+func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, error) {
+	if d, ok := e.Kept(c.owner).(*decoded[V]); ok {
+		return d.give(), nil
+	}
+	return decodeEntry[V](c, key, e)
+}
+
+func decodeEntry[V any](c *jetCache, key string, e *local.Entry) (V, error) {
+	var v V
+	if err := c.deliver(key, e.Data(), &v); err != nil {
+		var zero V
+		return zero, err
+	}
+	s, ok := c.sharingOf(reflect.TypeFor[V]())
+	if !ok {
+		return v, nil
+	}
+	d := &decoded[V]{value: v}
+	d.clone, _ = s.clone.(func(V) V)
+	e.Keep(c.owner, d)
+	return d.give(), nil
+}
+
+// sharingOf reports whether values of type t may be shared, and how.
+func (c *jetCache) sharingOf(t reflect.Type) (sharing, bool) {
+	if s, ok := c.shared[t]; ok {
+		return s, true
+	}
+	return sharing{}, immutable(t)
+}
+
+// immutables caches the result of immutable by type.
+var immutables sync.Map
+
+// immutable reports whether copies of a value of type t share nothing that can be changed.
+func immutable(t reflect.Type) bool {
+	if known, ok := immutables.Load(t); ok {
+		return known.(bool)
+	}
+	result := hasNoReferences(t)
+	immutables.Store(t, result)
+	return result
+}
+
+func hasNoReferences(t reflect.Type) bool {
+	if t == reflect.TypeFor[time.Time]() {
+		return true // it points to its location, which nobody can change
+	}
+	switch t.Kind() {
+	case reflect.Bool, reflect.String,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return true
+	case reflect.Array:
+		return hasNoReferences(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !hasNoReferences(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
