@@ -1,21 +1,39 @@
 package cache
 
-import "context"
+import (
+	"context"
 
-// fetch is a read of T. A hit in the local level allocates nothing but what decoding takes,
-// if there is decoding: everything else is left to load.
-func (t *T[K, V]) fetch(ctx context.Context, prefix string, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
-	c, ok := t.Cache.(*jetCache)
-	if !ok {
-		return t.fetchThrough(ctx, prefix, id, fn, it)
-	}
+	"github.com/mgtv-tech/jetcache-go/local"
+)
+
+// hit looks for a key in a local store that keeps values. It returns the value that is kept,
+// if there is one, and otherwise what fetch goes on with: the key, and its entry if there is
+// one. It allocates nothing.
+func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *keyBuffer, *local.Entry) {
 	b := newKeyBuffer(prefix, c.separator, id)
-	if c.local.exists() && !it.skipLocal && !it.refresh && checkKey(b.view()) == nil {
-		if v, there, err := localValue[V](c, b); there {
-			b.release()
-			c.count.localHit()
-			return v, err
-		}
+	if c.local.entries == nil {
+		return nil, b, nil
+	}
+	e, ok := c.local.entries.GetEntry(b.view())
+	if !ok {
+		return nil, b, nil
+	}
+	d := keptIn[V](c, e)
+	if d == nil {
+		return nil, b, e
+	}
+	b.release()
+	c.count.localHit()
+	return d, nil, nil
+}
+
+// fetch goes on where hit has found no value that is kept.
+func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, e *local.Entry, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
+	v, there, err := localValue[V](c, b, e)
+	if there {
+		b.release()
+		c.count.localHit()
+		return v, err
 	}
 	key := b.key()
 	b.release()
@@ -23,20 +41,17 @@ func (t *T[K, V]) fetch(ctx context.Context, prefix string, id K, fn func(ctx co
 }
 
 // localValue returns what the local level has under the key in b: a value, or the error of a
-// placeholder or of bytes that cannot be decoded.
-func localValue[V any](c *jetCache, b *keyBuffer) (v V, there bool, err error) {
+// placeholder or of bytes that cannot be decoded. e is the key's entry, if that is known.
+func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, there bool, err error) {
 	if c.local.entries != nil {
-		e, ok := c.local.entries.GetEntry(b.view())
-		if !ok {
+		if e == nil {
 			return v, false, nil
 		}
 		v, err = valueOf[V](c, b.view(), e)
 		return v, true, err
 	}
-	var key string
-	if c.local.borrows {
-		key = b.view()
-	} else {
+	key := b.view()
+	if !c.local.borrows {
 		key = b.key()
 	}
 	data, ok := c.local.get(key)
@@ -47,17 +62,7 @@ func localValue[V any](c *jetCache, b *keyBuffer) (v V, there bool, err error) {
 	return v, true, err
 }
 
-// decodeBytes returns what stored bytes mean.
-func decodeBytes[V any](c *jetCache, key string, data []byte) (V, error) {
-	var v V
-	if err := c.deliver(key, data, &v); err != nil {
-		var zero V
-		return zero, err
-	}
-	return v, nil
-}
-
-// load is the rest of fetch: everything but a plain hit in the local level.
+// load is the rest of a read: everything but a plain hit in the local level.
 func load[K comparable, V any](ctx context.Context, c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
 	var v, zero V
 	ctx, err := c.begin(ctx, key)

@@ -46,7 +46,15 @@ func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
 // fn says that it does not exist, by returning the not-found error, so does Get. A nil fn
 // makes a miss ErrCacheMiss.
 func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error)) (V, error) {
-	return t.fetch(ctx, key, id, fn, item{})
+	c, ok := t.Cache.(*jetCache)
+	if !ok {
+		return t.fetchThrough(ctx, key, id, fn, item{})
+	}
+	d, b, e := hit[K, V](c, key, id)
+	if d != nil {
+		return d.give(), nil
+	}
+	return fetch(ctx, c, b, e, id, fn, item{})
 }
 
 // Fetch is Get with options for this call: TTL, SetNX, SetXX, SkipLocal and Refresh. Value and
@@ -57,7 +65,18 @@ func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx conte
 		var zero V
 		return zero, err
 	}
-	return t.fetch(ctx, key, id, fn, it)
+	c, ok := t.Cache.(*jetCache)
+	if !ok {
+		return t.fetchThrough(ctx, key, id, fn, it)
+	}
+	if it.skipLocal || it.refresh {
+		return load(ctx, c, t.key(key, id), id, fn, it)
+	}
+	d, b, e := hit[K, V](c, key, id)
+	if d != nil {
+		return d.give(), nil
+	}
+	return fetch(ctx, c, b, e, id, fn, it)
 }
 
 // Delete removes the entity with this id from both levels.

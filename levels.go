@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
@@ -14,16 +15,18 @@ import (
 
 // localLevel is the store within the process. All local calls go through it.
 type localLevel struct {
-	store   local.Local       // nil: there is none
-	ttl     local.TTLSetter   // nil: the store has no TTLs per entry
-	entries local.EntryGetter // nil: the store keeps bytes alone
-	borrows bool              // a read does not keep the key it is given
+	store   local.Local         // nil: there is none
+	ttl     local.TTLSetter     // nil: the store has no TTLs per entry
+	entries local.EntryGetter   // nil: the store keeps bytes alone
+	replace local.EntryReplacer // nil: an entry is where it is
+	borrows bool                // a read does not keep the key it is given
 }
 
 func newLocalLevel(store local.Local) localLevel {
 	l := localLevel{store: store}
 	l.ttl, _ = store.(local.TTLSetter)
 	l.entries, l.borrows = store.(local.EntryGetter)
+	l.replace, _ = store.(local.EntryReplacer)
 	if _, ok := store.(*local.FreeCache); ok {
 		l.borrows = true
 	}
@@ -53,6 +56,18 @@ func (l *localLevel) set(key string, data []byte, bound time.Duration) {
 	default:
 		l.ttl.SetWithTTL(key, data, bound)
 	}
+}
+
+// keep leaves a decoded value in the key's entry e, or puts renewed, an entry that has it, in
+// the place of e.
+func (l *localLevel) keep(key string, e, renewed *local.Entry, k *local.Kept) {
+	if l.replace == nil {
+		e.Keep(k)
+		return
+	}
+	renewed.Become(e, k)
+	// The caller's key may be in memory that is used again.
+	l.replace.ReplaceEntry(strings.Clone(key), e, renewed)
 }
 
 func (l *localLevel) del(key string) {

@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
+
+	"github.com/mgtv-tech/jetcache-go/local"
 )
 
 // mfetch is a batch read of T.
@@ -52,23 +54,22 @@ func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found
 	defer b.release()
 	for _, id := range ids {
 		b.text = appendKey(b.text[:0], prefix, c.separator, id)
-		if checkKey(b.view()) == nil {
-			v, there, err := localValue[V](c, b)
-			if there && err == nil {
-				before := len(found)
-				if found[id] = v; len(found) > before { // otherwise the id is there twice
-					c.count.localHit()
-				}
-				continue
-			}
-			if there && errors.Is(err, c.errNotFound) {
-				if add(&absent, id) {
-					c.count.localHit()
-				}
-				continue
-			}
+		var e *local.Entry
+		if c.local.entries != nil {
+			e, _ = c.local.entries.GetEntry(b.view())
 		}
-		if add(&open, id) {
+		v, there, err := localValue[V](c, b, e)
+		switch {
+		case there && err == nil:
+			before := len(found)
+			if found[id] = v; len(found) > before { // otherwise the id is there twice
+				c.count.localHit()
+			}
+		case there && errors.Is(err, c.errNotFound):
+			if add(&absent, id) {
+				c.count.localHit()
+			}
+		case add(&open, id):
 			rest = append(rest, id)
 		}
 	}

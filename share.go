@@ -56,8 +56,10 @@ func (o *options) share(t reflect.Type, s sharing) {
 
 // decoded is what an entry keeps for T: a value of exactly the type V.
 type decoded[V any] struct {
+	entry local.Entry // the entry that keeps it, if the store can have it here
+	kept  local.Kept  // its Value is this decoded itself
+	clone func(V) V   // nil: value is returned as it is
 	value V
-	clone func(V) V // nil: value is returned as it is
 }
 
 // give returns the value for a caller.
@@ -68,21 +70,26 @@ func (d *decoded[V]) give() V {
 	return d.value
 }
 
+// keptIn returns what an entry keeps for V, nil if that is nothing.
+func keptIn[V any](c *jetCache, e *local.Entry) *decoded[V] {
+	k := e.Kept()
+	if k == nil || k.Owner != any(c.owner) {
+		return nil
+	}
+	d, _ := k.Value.(*decoded[V])
+	return d
+}
+
 // valueOf returns what an entry's bytes mean: what is kept beside them or, the first time and
 // for types that cannot be shared, what they decode to. It returns the not-found error for a
 // placeholder.
 func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, error) {
-	if d, ok := e.Kept(c.owner).(*decoded[V]); ok {
+	if d := keptIn[V](c, e); d != nil {
 		return d.give(), nil
 	}
-	return decodeEntry[V](c, key, e)
-}
-
-func decodeEntry[V any](c *jetCache, key string, e *local.Entry) (V, error) {
-	var v V
-	if err := c.deliver(key, e.Data(), &v); err != nil {
-		var zero V
-		return zero, err
+	v, err := decodeBytes[V](c, key, e.Data())
+	if err != nil {
+		return v, err
 	}
 	s, ok := c.sharingOf(reflect.TypeFor[V]())
 	if !ok {
@@ -90,8 +97,19 @@ func decodeEntry[V any](c *jetCache, key string, e *local.Entry) (V, error) {
 	}
 	d := &decoded[V]{value: v}
 	d.clone, _ = s.clone.(func(V) V)
-	e.Keep(c.owner, d)
+	d.kept = local.Kept{Owner: c.owner, Value: d}
+	c.local.keep(key, e, &d.entry, &d.kept)
 	return d.give(), nil
+}
+
+// decodeBytes returns what stored bytes mean, or the not-found error for a placeholder.
+func decodeBytes[V any](c *jetCache, key string, data []byte) (V, error) {
+	var v V
+	if err := c.deliver(key, data, &v); err != nil {
+		var zero V
+		return zero, err
+	}
+	return v, nil
 }
 
 // sharingOf reports whether values of type t may be shared, and how.

@@ -14,13 +14,13 @@ type Entry struct {
 	// data are the stored bytes, which never change; as a string they take 8 bytes less.
 	data string
 	ttl  time.Duration // of Otter: how long the entry lives
-	kept atomic.Pointer[kept]
+	kept atomic.Pointer[Kept]
 }
 
-// kept is a decoded value.
-type kept struct {
-	owner any // whose it is
-	value any
+// Kept is a decoded value that is kept in an entry. It is not changed afterwards.
+type Kept struct {
+	Owner any // whose it is; compared by ==
+	Value any
 }
 
 // NewEntry returns an entry for data, which the caller must not change afterwards.
@@ -29,18 +29,19 @@ func NewEntry(data []byte) *Entry { return &Entry{data: textOf(data)} }
 // Data returns the stored bytes. The caller must not change them.
 func (e *Entry) Data() []byte { return unsafe.Slice(unsafe.StringData(e.data), len(e.data)) }
 
-// Kept returns the value that was kept by Keep for this owner, nil if there is none. The
-// owner is compared by ==.
-func (e *Entry) Kept(owner any) any {
-	if k := e.kept.Load(); k != nil && k.owner == owner {
-		return k.value
-	}
-	return nil
-}
+// Kept returns what was kept by Keep, nil if that is nothing.
+func (e *Entry) Kept() *Kept { return e.kept.Load() }
 
-// Keep keeps a value that was decoded from the entry's bytes, for Kept with the same owner.
-// An entry keeps one value: the latest.
-func (e *Entry) Keep(owner, value any) { e.kept.Store(&kept{owner, value}) }
+// Keep keeps a value that was decoded from the entry's bytes. An entry keeps one value, the
+// latest.
+func (e *Entry) Keep(k *Kept) { e.kept.Store(k) }
+
+// Become makes e, which nobody else knows yet, an entry of the same bytes as old that keeps k;
+// see EntryReplacer. The Kept may lie in the same memory as e.
+func (e *Entry) Become(old *Entry, k *Kept) {
+	e.data = old.data
+	e.kept.Store(k)
+}
 
 // textOf returns data as a string without a copy: nobody changes data any more.
 func textOf(data []byte) string { return unsafe.String(unsafe.SliceData(data), len(data)) }

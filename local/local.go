@@ -46,6 +46,16 @@ type EntryGetter interface {
 	GetEntry(key string) (*Entry, bool)
 }
 
+// EntryReplacer is an optional ability of a Local that keeps entries: to put another entry in
+// the place of one. A cache then lets the entry and the value that is kept lie in one piece of
+// memory, which makes hits faster. Otter has it.
+type EntryReplacer interface {
+	// ReplaceEntry puts e, which has the same bytes as old, in the place of old, for as long
+	// as old would have stayed. It does nothing if the key has another entry than old, or
+	// none. It reports whether it did.
+	ReplaceEntry(key string, old, e *Entry) bool
+}
+
 // Size is a number of bytes.
 type Size int64
 

@@ -23,9 +23,10 @@ type Otter struct {
 }
 
 var (
-	_ Local       = (*Otter)(nil)
-	_ TTLSetter   = (*Otter)(nil)
-	_ EntryGetter = (*Otter)(nil)
+	_ Local         = (*Otter)(nil)
+	_ TTLSetter     = (*Otter)(nil)
+	_ EntryGetter   = (*Otter)(nil)
+	_ EntryReplacer = (*Otter)(nil)
 )
 
 // NewOtter returns a store of about size entries that live for ttl; 0 means that they do
@@ -63,13 +64,22 @@ func weight(key string, e *Entry) uint32 {
 func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *Entry]) *Otter {
 	t := &Otter{}
 	t.lifetime.set(constructor, ttl)
-	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration { return e.Value.ttl })
+	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration {
+		if e.Value.ttl == untilThen {
+			return e.ExpiresAfter()
+		}
+		return e.Value.ttl
+	})
 	t.store = otter.Must(&o)
 	return t
 }
 
-// forever is the lifetime of entries that do not expire.
-const forever time.Duration = math.MaxInt64
+const (
+	// forever is the lifetime of entries that do not expire.
+	forever time.Duration = math.MaxInt64
+	// untilThen is that of entries that take the place of others.
+	untilThen time.Duration = -1
+)
 
 // Set stores data under key for the store's TTL.
 func (t *Otter) Set(key string, data []byte) { t.set(key, data, t.next()) }
@@ -107,6 +117,20 @@ func (t *Otter) GetEntry(key string) (*Entry, bool) {
 		return nil, false
 	}
 	return t.store.GetIfPresent(key)
+}
+
+// ReplaceEntry puts e in the place of old; see EntryReplacer.
+func (t *Otter) ReplaceEntry(key string, old, e *Entry) bool {
+	e.ttl = untilThen
+	replaced := false
+	t.store.ComputeIfPresent(key, func(there *Entry) (*Entry, otter.ComputeOp) {
+		if there != old {
+			return there, otter.CancelOp
+		}
+		replaced = true
+		return e, otter.WriteOp
+	})
+	return replaced
 }
 
 // Del removes key.

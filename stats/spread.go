@@ -41,8 +41,19 @@ func WithSpreadCounters() Option {
 	}
 }
 
-func (c spread) add(counter int) {
-	c[int(rand.Uint32())&(len(c)-1)].n[counter].Add(1)
+// cell returns one of the cells.
+func (c spread) cell() *cell { return &c[int(rand.Uint32())&(len(c)-1)] }
+
+// HitLocally is IncrHit and IncrLocalHit in one.
+func (s *Stats) HitLocally() {
+	if s.cells == nil {
+		s.IncrHit()
+		s.IncrLocalHit()
+		return
+	}
+	c := s.cells.cell()
+	c.n[spreadHit].Add(1)
+	c.n[spreadLocalHit].Add(1)
 }
 
 // Update brings the exported fields up to date, if WithSpreadCounters was given. It is safe to
@@ -66,7 +77,7 @@ func (s *Stats) Update() {
 // increment counts one.
 func (s *Stats) increment(field *uint64, counter int) {
 	if s.cells != nil {
-		s.cells.add(counter)
+		s.cells.cell().n[counter].Add(1)
 		return
 	}
 	atomic.AddUint64(field, 1)

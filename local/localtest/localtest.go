@@ -55,6 +55,8 @@ var checks = []suitetest.Check[local.Local]{
 	{Name: "an entry stays the same until its key is set again", Verify: entrySame},
 	{Name: "an entry's value does not reach the next entry", Verify: entryReplaced},
 	{Name: "the key of a read is not kept", Verify: entryKey},
+	{Name: "an entry takes the place of another", Verify: entryReplace},
+	{Name: "an entry that takes the place of another ends with it", Verify: entryReplaceTTL},
 }
 
 func expect(s local.Local, key, want string) error {
@@ -263,13 +265,10 @@ func entrySame(s local.Local) error {
 	if !ok || string(e.Data()) != "v" {
 		return errors.New("a key that was set has no entry with its bytes")
 	}
-	e.Keep(s, "decoded")
-	again, ok := g.GetEntry("k")
-	if !ok || again.Kept(s) != "decoded" {
+	k := &local.Kept{Owner: s, Value: "decoded"}
+	e.Keep(k)
+	if again, ok := g.GetEntry("k"); !ok || again.Kept() != k {
 		return errors.New("what was kept in the entry is not there at the next read")
-	}
-	if other := new(int); again.Kept(other) != nil {
-		return errors.New("what was kept for one owner is given to another")
 	}
 	return expect(s, "k", "v")
 }
@@ -289,7 +288,7 @@ func entryReplaced(s local.Local) error {
 	for name, write := range writes {
 		s.Set("k", []byte("old"))
 		if e, ok := g.GetEntry("k"); ok {
-			e.Keep(s, "decoded from old")
+			e.Keep(&local.Kept{Owner: s, Value: "decoded from old"})
 		}
 		write()
 		e, ok := g.GetEntry("k")
@@ -298,8 +297,8 @@ func entryReplaced(s local.Local) error {
 			return errors.New("after Del, the key has an entry")
 		case name != "Del" && !ok:
 			return fmt.Errorf("after %s, the key has no entry", name)
-		case ok && (e.Kept(s) != nil || string(e.Data()) != "new"):
-			return fmt.Errorf("after %s, the entry has %q and %v, want the new bytes and no value", name, e.Data(), e.Kept(s))
+		case ok && (e.Kept() != nil || string(e.Data()) != "new"):
+			return fmt.Errorf("after %s, the entry has %q and %v, want the new bytes and no value", name, e.Data(), e.Kept())
 		}
 	}
 	return nil
@@ -334,4 +333,79 @@ func entryKey(s local.Local) error {
 		}
 	}
 	return nil
+}
+
+// replacer is a store whose entries can be replaced.
+type replacer interface {
+	local.EntryGetter
+	local.EntryReplacer
+}
+
+// replace replaces the entry of key by one that keeps "decoded".
+func replace(r replacer, key string, old *local.Entry) (*local.Entry, bool) {
+	e := &local.Entry{}
+	e.Become(old, &local.Kept{Value: "decoded"})
+	return e, r.ReplaceEntry(key, old, e)
+}
+
+func entryReplace(s local.Local) error {
+	r, ok := s.(replacer)
+	if !ok {
+		return nil
+	}
+	s.Set("k", []byte("v"))
+	old, _ := r.GetEntry("k")
+	e, ok := replace(r, "k", old)
+	if !ok {
+		return errors.New("the entry is not replaced")
+	}
+	if there, ok := r.GetEntry("k"); !ok || there != e || there.Kept() == nil {
+		return errors.New("another entry is there than the one that took the place")
+	}
+	if err := expect(s, "k", "v"); err != nil {
+		return err
+	}
+	if _, ok := replace(r, "k", old); ok {
+		return errors.New("an entry is replaced that is no longer there")
+	}
+	s.Set("k", []byte("new"))
+	if _, ok := replace(r, "k", e); ok {
+		return errors.New("the entry of a later Set is replaced")
+	}
+	if err := expect(s, "k", "new"); err != nil {
+		return err
+	}
+	s.Del("k")
+	if _, ok := replace(r, "k", e); ok {
+		return errors.New("an entry comes back that was deleted")
+	}
+	return expectMiss(s, "k")
+}
+
+func entryReplaceTTL(s local.Local) error {
+	r, ok := s.(replacer)
+	t, timed := s.(local.TTLSetter)
+	if !ok || !timed {
+		return nil
+	}
+	t.SetWithTTL("k", []byte("v"), 5*time.Second)
+	time.Sleep(3 * time.Second)
+	old, _ := r.GetEntry("k")
+	if _, ok := replace(r, "k", old); !ok {
+		return errors.New("the entry is not replaced")
+	}
+	time.Sleep(2*time.Second - time.Millisecond)
+	if err := expect(s, "k", "v"); err != nil {
+		return fmt.Errorf("1ms before its end: %w", err)
+	}
+	time.Sleep(time.Millisecond)
+	if err := expectMiss(s, "k"); err != nil {
+		return fmt.Errorf("at its end: %w", err)
+	}
+	t.SetWithTTL("k", []byte("v"), time.Second)
+	old, _ = r.GetEntry("k")
+	_, _ = replace(r, "k", old)
+	s.Set("k", []byte("long")) // is not bound by what was there before
+	time.Sleep(2 * time.Second)
+	return expect(s, "k", "long")
 }

@@ -96,6 +96,21 @@ func (f *fakeEntries) GetEntry(key string) (*local.Entry, bool) {
 	return f.entries[key], true
 }
 
+func (f *fakeEntries) ReplaceEntry(key string, old, e *local.Entry) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.entries[key] != old {
+		return false
+	}
+	f.entries[key] = e
+	return true
+}
+
+func (f *fakeEntries) Del(key string) {
+	f.forget(key)
+	f.fakeLocal.Del(key)
+}
+
 func TestAWorkingStorePasses(t *testing.T) {
 	Run(t, func(*testing.T) local.Local { return newFake() })
 }
@@ -116,6 +131,24 @@ func (b brokenFresh) GetEntry(key string) (*local.Entry, bool) {
 type brokenStale struct{ *fakeEntries }
 
 func (b brokenStale) Set(key string, data []byte) { b.fakeLocal.Set(key, data) }
+
+// brokenReplaces does not look at what is there.
+type brokenReplaces struct{ *fakeEntries }
+
+func (b brokenReplaces) ReplaceEntry(key string, _, e *local.Entry) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entries[strings.Clone(key)] = e
+	return true
+}
+
+// brokenRenews lets an entry that takes the place of another begin a new life.
+type brokenRenews struct{ *fakeEntries }
+
+func (b brokenRenews) ReplaceEntry(key string, old, e *local.Entry) bool {
+	b.SetWithTTL(key, old.Data(), time.Minute)
+	return true
+}
 
 // brokenBorrows keeps the keys that it is given for a read.
 type brokenBorrows struct {
@@ -221,6 +254,8 @@ func TestTheSuiteCatchesBrokenStores(t *testing.T) {
 		{func() local.Local { return brokenFresh{newFakeEntries()} }, "an entry stays the same until its key is set again"},
 		{func() local.Local { return brokenStale{newFakeEntries()} }, "an entry's value does not reach the next entry"},
 		{func() local.Local { return brokenBorrows{newFakeEntries(), map[string]*local.Entry{}} }, "the key of a read is not kept"},
+		{func() local.Local { return brokenReplaces{newFakeEntries()} }, "an entry takes the place of another"},
+		{func() local.Local { return brokenRenews{newFakeEntries()} }, "an entry that takes the place of another ends with it"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%T %s", tt.broken(), tt.check), func(t *testing.T) {
