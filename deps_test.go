@@ -13,13 +13,13 @@ var allowed = []string{
 	"github.com/cespare/xxhash/v2",        // of ristretto and go-redis
 	"github.com/coocood/freecache",        // local.FreeCache
 	"github.com/dgraph-io/ristretto/v2",   // local.TinyLFU
-	"github.com/dgryski/go-rendezvous",    // of go-redis
 	"github.com/dustin/go-humanize",       // of ristretto
 	"github.com/klauspost/compress",       // S2 in the codec msgpack
 	"github.com/maypok86/otter/v2",        // local.Otter
 	"github.com/redis/go-redis/v9",        // remote.GoRedisV9Adapter
 	"github.com/vmihailenco/msgpack/v5",   // the codec msgpack
 	"github.com/vmihailenco/tagparser/v2", // of msgpack
+	"go.uber.org/atomic",                  // of go-redis
 	"golang.org/x/sync",                   // singleflight
 	"golang.org/x/sys",                    // of ristretto
 }

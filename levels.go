@@ -255,6 +255,9 @@ func (r *remoteLevel) mdel(ctx context.Context, keys []string) (err error) {
 		for _, key := range keys {
 			_, failed := r.store.Del(ctx, key)
 			err = errors.Join(err, failed)
+			if ctx.Err() != nil {
+				break // the others would fail alike
+			}
 		}
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,13 +9,16 @@ import (
 )
 
 // GoRedisV9Adapter is a Remote on go-redis v9. It works with every client of that
-// package (single node, Sentinel, Ring, Cluster): batches are pipelines of single-key
-// commands, which the client spreads over the nodes by itself. Lifetimes are exact to
-// the millisecond; one below a millisecond is a millisecond.
+// package (single node, Sentinel, Ring, Cluster): batches are pipelines, in parts of 500
+// keys of which up to four are under way at a time, of commands that the client spreads over
+// the nodes by itself. Lifetimes are exact to the millisecond; one below a millisecond is a
+// millisecond.
 //
 // It has all the optional abilities of this package.
 type GoRedisV9Adapter struct {
 	client redis.Cmdable
+	single bool                 // client speaks to one node, which can be asked for many keys at once
+	auto   *redis.AutoPipeliner // nil: each call is a round trip of its own
 }
 
 var (
@@ -29,11 +31,59 @@ var (
 
 // NewGoRedisV9Adapter returns a Remote that sends its commands to client, which stays
 // the caller's to close. It panics if client is nil.
-func NewGoRedisV9Adapter(client redis.Cmdable) Remote {
+func NewGoRedisV9Adapter(client redis.Cmdable) Remote { return NewGoRedis(client) }
+
+// NewGoRedis is NewGoRedisV9Adapter with options.
+func NewGoRedis(client redis.Cmdable, opts ...GoRedisOption) Remote {
 	if client == nil {
 		panic("remote: NewGoRedisV9Adapter: the client is nil; give a redis.Client, ClusterClient or Ring")
 	}
-	return &GoRedisV9Adapter{client: client}
+	var o goRedisOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	r := &GoRedisV9Adapter{client: client}
+	switch client.(type) {
+	case *redis.Client, *redis.Conn:
+		r.single = true
+	}
+	if o.autoPipeline {
+		r.auto = autoPipeliner(client)
+	}
+	if o.withoutTTL {
+		return untimed{r, r, r, r, r}
+	}
+	return r
+}
+
+// GoRedisOption configures NewGoRedis.
+type GoRedisOption func(*goRedisOptions)
+
+type goRedisOptions struct{ autoPipeline, withoutTTL bool }
+
+// WithoutTTL makes reads not ask for what remains of a key's lifetime, which is a command
+// more for each key: batches get faster by a third (the benchmark MGetRemote shows it), and
+// the server is relieved. Default: reads do ask. Without it, a local copy of what was read may
+// outlive the value in Redis: it is kept for the remote expiry of the cache, or the lifetime of
+// the local store's entries, whichever is shorter. Batches from a single node take a key that
+// holds something else than a string for absent.
+func WithoutTTL() GoRedisOption { return func(o *goRedisOptions) { o.withoutTTL = true } }
+
+// untimed is an adapter without TTLGetter.
+type untimed struct {
+	Remote
+	ItemSetter
+	KeysDeleter
+	CompareDeleter
+	adapter *GoRedisV9Adapter
+}
+
+// MGet returns the values of keys.
+func (u untimed) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
+	if u.adapter.single {
+		return u.adapter.mget(ctx, keys, u.adapter.readByMGet)
+	}
+	return u.adapter.MGet(ctx, keys...)
 }
 
 // SetEX stores value under key for expire.
@@ -65,12 +115,28 @@ func (r *GoRedisV9Adapter) SetXX(ctx context.Context, key string, value any, exp
 
 // Get returns the value of key, redis.Nil if there is none.
 func (r *GoRedisV9Adapter) Get(ctx context.Context, key string) (string, error) {
+	if r.auto != nil {
+		get := redis.NewStringCmd(ctx, "get", key)
+		if sent, err := r.share(ctx, get); err != nil {
+			return "", err
+		} else if sent {
+			return get.Result()
+		}
+	}
 	return r.client.Get(ctx, key).Result()
 }
 
 // GetWithTTL returns the value of key and what remains of its lifetime, redis.Nil if
 // there is none.
 func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, error) {
+	if r.auto != nil {
+		p := pair{redis.NewDurationCmd(ctx, time.Millisecond, "pttl", key), redis.NewStringCmd(ctx, "get", key)}
+		if sent, err := r.share(ctx, p.pttl, p.get); err != nil {
+			return Value{}, err
+		} else if sent {
+			return p.value(errUnsent)
+		}
+	}
 	var p pair
 	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		p = queuePair(ctx, pipe, key)
@@ -82,125 +148,6 @@ func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, e
 // Del removes key.
 func (r *GoRedisV9Adapter) Del(ctx context.Context, key string) (int64, error) {
 	return r.client.Del(ctx, key).Result()
-}
-
-// MGet returns the values of keys in one pipeline of GETs. A key that cannot be read,
-// such as one that holds a list, does not spoil the others: they are returned together
-// with its error.
-func (r *GoRedisV9Adapter) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
-	if len(keys) == 0 {
-		return map[string]any{}, nil
-	}
-	cmds := make([]*redis.StringCmd, len(keys))
-	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range keys {
-			cmds[i] = unsent(pipe.Get(ctx, key))
-		}
-		return nil
-	})
-	found := make(map[string]any, len(keys))
-	var failed failures
-	for i, cmd := range cmds {
-		switch err := outcome(cmd, err); {
-		case err == nil:
-			found[keys[i]] = cmd.Val()
-		case !errors.Is(err, redis.Nil):
-			failed.add(keys[i], err)
-		}
-	}
-	return found, failed.err("get")
-}
-
-// MGetWithTTL returns the values of keys and what remains of their lifetimes in one
-// pipeline. Keys that cannot be read are treated as by MGet.
-func (r *GoRedisV9Adapter) MGetWithTTL(ctx context.Context, keys ...string) (map[string]Value, error) {
-	if len(keys) == 0 {
-		return map[string]Value{}, nil
-	}
-	pairs := make([]pair, len(keys))
-	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range keys {
-			pairs[i] = queuePair(ctx, pipe, key)
-		}
-		return nil
-	})
-	found := make(map[string]Value, len(keys))
-	var failed failures
-	for i, p := range pairs {
-		switch v, err := p.value(err); {
-		case err == nil:
-			found[keys[i]] = v
-		case !errors.Is(err, redis.Nil):
-			failed.add(keys[i], err)
-		}
-	}
-	return found, failed.err("get")
-}
-
-// MSet stores each of values for expire, in one pipeline of SETs.
-func (r *GoRedisV9Adapter) MSet(ctx context.Context, values map[string]any, expire time.Duration) error {
-	return r.set(ctx, len(values), func(yield func(key string, value any, expire time.Duration)) {
-		for key, value := range values {
-			yield(key, value, expire)
-		}
-	})
-}
-
-// MSetItems stores each item for its own time, in one pipeline of SETs.
-func (r *GoRedisV9Adapter) MSetItems(ctx context.Context, items ...Item) error {
-	return r.set(ctx, len(items), func(yield func(key string, value any, expire time.Duration)) {
-		for _, item := range items {
-			yield(item.Key, item.Data, item.Expire)
-		}
-	})
-}
-
-// set sends n SETs, which each puts into yield, as one pipeline.
-func (r *GoRedisV9Adapter) set(ctx context.Context, n int, each func(yield func(key string, value any, expire time.Duration))) error {
-	if n == 0 {
-		return nil
-	}
-	keys := make([]string, 0, n)
-	cmds := make([]*redis.StatusCmd, 0, n)
-	var failed failures
-	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		each(func(key string, value any, expire time.Duration) {
-			expire, err := lifetime(key, expire)
-			if err != nil {
-				failed.add(key, err)
-				return
-			}
-			keys, cmds = append(keys, key), append(cmds, unsent(pipe.Set(ctx, key, value, expire)))
-		})
-		return nil
-	})
-	for i, cmd := range cmds {
-		if err := outcome(cmd, err); err != nil {
-			failed.add(keys[i], err)
-		}
-	}
-	return failed.err("set")
-}
-
-// MDel removes keys in one pipeline of DELs.
-func (r *GoRedisV9Adapter) MDel(ctx context.Context, keys ...string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	cmds := make([]*redis.IntCmd, len(keys))
-	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range keys {
-			cmds[i] = unsent(pipe.Del(ctx, key))
-		}
-		return nil
-	})
-	var failed failures
-	for i, cmd := range cmds {
-		if err := outcome(cmd, err); err != nil {
-			failed.add(keys[i], err)
-		}
-	}
-	return failed.err("del")
 }
 
 // compareAndDelete removes KEYS[1] if its value is ARGV[1].
@@ -242,9 +189,12 @@ func queuePair(ctx context.Context, pipe redis.Pipeliner, key string) pair {
 	return pair{pttl: unsent(pipe.PTTL(ctx, key)), get: unsent(pipe.Get(ctx, key))}
 }
 
-// pttlNoExpiry is what PTTL answers for a key that does not expire; for an absent one
-// it is -2. https://redis.io/docs/latest/commands/pttl/
-const pttlNoExpiry = -1
+// What PTTL answers for a key that does not expire, and for one that is not there.
+// https://redis.io/docs/latest/commands/pttl/
+const (
+	pttlNoExpiry = -1
+	pttlAbsent   = -2
+)
 
 // value returns what was read; pipeline is the error of the pipeline as a whole.
 func (p pair) value(pipeline error) (Value, error) {
@@ -254,59 +204,16 @@ func (p pair) value(pipeline error) (Value, error) {
 	if err := outcome(p.pttl, pipeline); err != nil {
 		return Value{}, err
 	}
-	data, ttl := p.get.Val(), p.pttl.Val()
+	return timed(p.get.Val(), p.pttl.Val()), nil
+}
+
+// timed returns a value with what PTTL answered before it was read.
+func timed(data string, ttl time.Duration) Value {
 	switch {
 	case ttl == pttlNoExpiry:
-		return Value{Data: data}, nil
+		return Value{Data: data}
 	case ttl <= 0: // absent or in its last millisecond, then written anew: ask again soon
-		return Value{Data: data, TTL: time.Millisecond}, nil
+		return Value{Data: data, TTL: time.Millisecond}
 	}
-	return Value{Data: data, TTL: ttl}, nil
-}
-
-// errUnsent marks a queued command until it has a reply. go-redis leaves the commands
-// of a pipeline that found no connection without an error, as if each had been answered
-// with nothing.
-var errUnsent = errors.New("remote: the command was not sent")
-
-// unsent marks cmd.
-func unsent[C redis.Cmder](cmd C) C {
-	cmd.SetErr(errUnsent)
-	return cmd
-}
-
-// outcome returns the error of a command that was queued as unsent; pipeline is the
-// error of its pipeline.
-func outcome(cmd redis.Cmder, pipeline error) error {
-	if err := cmd.Err(); err != errUnsent || pipeline == nil {
-		return err
-	}
-	return pipeline
-}
-
-// failures gathers the errors of a pipeline's commands. A broken connection fails all
-// of them alike, so it keeps one of each text, with the first key that has it.
-type failures struct {
-	keys int
-	errs []error
-	seen map[string]bool
-}
-
-func (f *failures) add(key string, err error) {
-	f.keys++
-	if text := err.Error(); !f.seen[text] {
-		if f.seen == nil {
-			f.seen = make(map[string]bool)
-		}
-		f.seen[text] = true
-		f.errs = append(f.errs, fmt.Errorf("%q: %w", key, err))
-	}
-}
-
-// err returns what was gathered, nil if that is nothing.
-func (f *failures) err(op string) error {
-	if f.keys == 0 {
-		return nil
-	}
-	return fmt.Errorf("remote: %s: %d keys failed: %w", op, f.keys, errors.Join(f.errs...))
+	return Value{Data: data, TTL: ttl}
 }

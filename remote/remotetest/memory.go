@@ -305,6 +305,22 @@ func (m *Memory) MSetItems(ctx context.Context, items ...remote.Item) error {
 	return errors.Join(errs...)
 }
 
+// MDel removes keys.
+func (m *Memory) MDel(ctx context.Context, keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := m.begin(ctx, "del", keys...); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
+		delete(m.m, key)
+	}
+	return nil
+}
+
 // CompareAndDelete removes key if its value is value.
 func (m *Memory) CompareAndDelete(ctx context.Context, key, value string) (bool, error) {
 	if err := m.begin(ctx, "compareAndDelete", key); err != nil {

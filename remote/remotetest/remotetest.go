@@ -51,6 +51,7 @@ var checks = []suitetest.Check[Target]{
 	{Name: "a cancelled context ends the call with an error", Verify: cancelled},
 	{Name: "the remaining lifetime comes with the value", Verify: ttlGetter},
 	{Name: "items of a batch have lifetimes of their own", Verify: itemSetter},
+	{Name: "MDel removes each of its keys", Verify: keysDeleter},
 	{Name: "CompareAndDelete removes only what it was told", Verify: compareDeleter},
 }
 
@@ -350,6 +351,33 @@ func itemSetter(t Target) error {
 	}
 	t.advance(100 * time.Millisecond)
 	return errors.Join(t.expectAbsent("short"), t.expect("long", "l"), t.expect("eternal", ""))
+}
+
+func keysDeleter(t Target) error {
+	r, ok := t.Remote.(remote.KeysDeleter)
+	if !ok {
+		return nil
+	}
+	if err := r.MDel(ctx); err != nil {
+		return fmt.Errorf("no keys: %w", err)
+	}
+	keys := make([]string, 1200)
+	values := make(map[string]any)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+		values[keys[i]] = "v"
+	}
+	if err := t.Remote.MSet(ctx, values, time.Minute); err != nil {
+		return err
+	}
+	if err := r.MDel(ctx, append([]string{"absent"}, keys[1:]...)...); err != nil {
+		return err
+	}
+	found, err := t.Remote.MGet(ctx, keys...)
+	if err != nil || len(found) != 1 || found["k0"] != "v" {
+		return fmt.Errorf("%d keys are left, want k0 alone (%v)", len(found), err)
+	}
+	return nil
 }
 
 func compareDeleter(t Target) error {

@@ -64,12 +64,12 @@ func TestMemoryFaults(t *testing.T) {
 	_, nxErr := m.SetNX(ctx, "k", "v", 0)
 	_, xxErr := m.SetXX(ctx, "k", "v", 0)
 	_, cadErr := m.CompareAndDelete(ctx, "k", "v")
-	for i, err := range []error{getErr, mgetErr, delErr, nxErr, xxErr, cadErr, m.SetEX(ctx, "k", "w", 0), m.MSet(ctx, map[string]any{"k": "w"}, 0), m.MSetItems(ctx, remote.Item{Key: "k"})} {
+	for i, err := range []error{getErr, mgetErr, delErr, nxErr, xxErr, cadErr, m.SetEX(ctx, "k", "w", 0), m.MSet(ctx, map[string]any{"k": "w"}, 0), m.MSetItems(ctx, remote.Item{Key: "k"}), m.MDel(ctx, "k")} {
 		if !errors.Is(err, boom) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
-	if want := "get k;mget k,l;del k;setnx k;setxx k;compareAndDelete k;set k;mset k;mset k"; strings.Join(seen, ";") != want {
+	if want := "get k;mget k,l;del k;setnx k;setxx k;compareAndDelete k;set k;mset k;mset k;del k"; strings.Join(seen, ";") != want {
 		t.Errorf("the fault saw %q, want %q", seen, want)
 	}
 	if v, _ := m.Peek("k"); v != "v" {
@@ -205,6 +205,15 @@ func (b brokenItems) MSetItems(ctx context.Context, items ...remote.Item) error 
 	return b.MSet(ctx, values, time.Minute)
 }
 
+type brokenMDel struct{ *Memory }
+
+func (b brokenMDel) MDel(ctx context.Context, keys ...string) error {
+	if len(keys) > 500 {
+		keys = keys[:500]
+	}
+	return b.Memory.MDel(ctx, keys...)
+}
+
 type brokenCompare struct{ *Memory }
 
 func (b brokenCompare) CompareAndDelete(ctx context.Context, key, _ string) (bool, error) {
@@ -233,6 +242,7 @@ func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
 		{func(m *Memory) remote.Remote { return brokenDeaf{m} }, "a cancelled context ends the call with an error"},
 		{func(m *Memory) remote.Remote { return brokenTTL{m} }, "the remaining lifetime comes with the value"},
 		{func(m *Memory) remote.Remote { return brokenItems{m} }, "items of a batch have lifetimes of their own"},
+		{func(m *Memory) remote.Remote { return brokenMDel{m} }, "MDel removes each of its keys"},
 		{func(m *Memory) remote.Remote { return brokenCompare{m} }, "CompareAndDelete removes only what it was told"},
 	}
 	covered := map[string]bool{}
