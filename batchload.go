@@ -146,7 +146,7 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 			ask = append(ask, k.key)
 		}
 	}
-	var found map[string]remoteValue
+	var found remoteValues
 	if len(ask) > 0 {
 		var err error
 		if found, err = l.c.remote.mget(ctx, ask, l.useLocal()); err != nil {
@@ -155,7 +155,7 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 	}
 	rest = open[:0]
 	for _, k := range open {
-		if v, ok := found[k.key]; ok {
+		if v, ok := found.get(k.key); ok && !k.reload {
 			if out := stored(v.data, fromRemote); l.usable(k, out) {
 				l.c.count.remoteHit()
 				if l.useLocal() {

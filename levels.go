@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
 	"github.com/mgtv-tech/jetcache-go/local"
@@ -122,12 +123,12 @@ func (r *remoteLevel) failed(ctx context.Context, op string, err error) {
 
 // remoteValue is what the remote holds of a key.
 type remoteValue struct {
-	data []byte
+	data []byte        // not to be changed
 	left time.Duration // the bound of a local copy
 }
 
 func (r *remoteLevel) value(v remote.Value, asked time.Time) remoteValue {
-	rv := remoteValue{data: []byte(v.Data)}
+	rv := remoteValue{data: bytesOf(v.Data)}
 	if v.TTL > 0 {
 		// The remote read its clock at some time after asked; zero would mean no bound.
 		if rv.left = v.TTL - time.Since(asked); rv.left <= 0 {
@@ -138,12 +139,15 @@ func (r *remoteLevel) value(v remote.Value, asked time.Time) remoteValue {
 }
 
 func (r *remoteLevel) untimed(data string) remoteValue {
-	rv := remoteValue{data: []byte(data), left: r.valueTTL}
+	rv := remoteValue{data: bytesOf(data), left: r.valueTTL}
 	if isPlaceholder(rv.data) {
 		rv.left = r.placeholderTTL
 	}
 	return rv
 }
+
+// bytesOf returns s as bytes without a copy; they are not to be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // get returns what the remote holds of key; found is false on a miss and on an error.
 // Without timed, the result has no use for a local copy.
@@ -167,33 +171,41 @@ func (r *remoteLevel) get(ctx context.Context, key string, timed bool) (v remote
 	return remoteValue{}, false, err
 }
 
+// remoteValues is what the remote holds of many keys.
+type remoteValues struct {
+	r       *remoteLevel
+	asked   time.Time
+	timed   map[string]remote.Value // or …
+	untimed map[string]any          // … of a remote that does not tell remaining lifetimes
+}
+
+// get returns what the remote held of key; its lifetime is reckoned from now.
+func (v *remoteValues) get(key string) (remoteValue, bool) {
+	if rv, ok := v.timed[key]; ok {
+		return v.r.value(rv, v.asked), true
+	}
+	switch data := v.untimed[key].(type) {
+	case string:
+		return v.r.untimed(data), true
+	case []byte:
+		return v.r.untimed(string(data)), true
+	}
+	return remoteValue{}, false
+}
+
 // mget returns what the remote holds of keys. With an error, it returns what it could
 // read.
-func (r *remoteLevel) mget(ctx context.Context, keys []string, timed bool) (found map[string]remoteValue, err error) {
-	found = make(map[string]remoteValue, len(keys))
+func (r *remoteLevel) mget(ctx context.Context, keys []string, timed bool) (v remoteValues, err error) {
+	v = remoteValues{r: r, asked: time.Now()}
 	if timed && r.ttl != nil {
-		asked := time.Now()
-		var answer map[string]remote.Value
-		answer, err = r.ttl.MGetWithTTL(ctx, keys...)
-		for key, v := range answer {
-			found[key] = r.value(v, asked)
-		}
+		v.timed, err = r.ttl.MGetWithTTL(ctx, keys...)
 	} else {
-		var answer map[string]any
-		answer, err = r.store.MGet(ctx, keys...)
-		for key, v := range answer {
-			switch v := v.(type) {
-			case string:
-				found[key] = r.untimed(v)
-			case []byte:
-				found[key] = r.untimed(string(v))
-			}
-		}
+		v.untimed, err = r.store.MGet(ctx, keys...)
 	}
 	if err != nil {
 		r.failed(ctx, "mget", err)
 	}
-	return found, err
+	return v, err
 }
 
 // set stores data under key for expire, if the condition holds; it reports whether it did.

@@ -152,12 +152,12 @@ func (e *entities[K, V]) collect(found map[K]V, state []slotState) {
 }
 
 func (e *entities[K, V]) decode(i int, data []byte) error {
-	var v V
-	if err := e.decodeInto(e.keys[i], data, &v); err != nil {
-		return err
+	err := e.decodeInto(e.keys[i], data, &e.values[i])
+	if err != nil {
+		var zero V
+		e.values[i] = zero // it may be half of something
 	}
-	e.values[i] = v
-	return nil
+	return err
 }
 
 func (e *entities[K, V]) loads() bool { return e.fn != nil }

@@ -152,7 +152,7 @@ func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome
 		b.errs = append(b.errs, fmt.Errorf("cache: reading %d keys: %w", len(keys), err))
 	}
 	for n, joined := range claims.Background {
-		v, ok := found[keys[n]]
+		v, ok := found.get(keys[n])
 		if !ok || b.take(open[claims.Joined[joined]], stored(v.data, fromRemote)) != nil {
 			continue
 		}

@@ -37,18 +37,23 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // once and joined once. If Owned is not empty, the caller calls Start; in any case it
 // calls Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, load: newLoad(ctx, &t.running), calls: make([]call[V], len(keys)), done: make(chan struct{})}
+	b := &Batch[V]{t: t, load: newLoad(ctx, &t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	// The entries of a batch come and go together, for the most part.
+	fresh := make([]entry[V], len(keys))
 	for i, key := range keys {
-		b.claim(i, key)
+		if b.claim(i, key, &fresh[0]) && len(fresh) > 1 {
+			fresh = fresh[1:]
+		}
 	}
 	return b
 }
 
-func (b *Batch[V]) claim(i int, key string) {
+// claim claims a key or joins its flight; used tells whether fresh has become its entry.
+func (b *Batch[V]) claim(i int, key string, fresh *entry[V]) (used bool) {
 	s := b.t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.holdLocked(key)
+	e, used := s.holdLocked(key, fresh)
 	if w, ok := b.t.joinLocked(e); ok {
 		s.releaseLocked(e) // the call holds it
 		if w.call.background {
@@ -56,12 +61,13 @@ func (b *Batch[V]) claim(i int, key string) {
 		}
 		b.Joined = append(b.Joined, i)
 		b.tickets = append(b.tickets, w)
-		return
+		return used
 	}
 	b.t.endFlightLocked(e) // an abandoned one
 	b.calls[i] = call[V]{note: b.t.note(e, b.load), load: b.load}
 	e.flight = &b.calls[i]
 	b.Owned = append(b.Owned, i)
+	return used
 }
 
 // Start calls run in a goroutine of its own. run resolves the owned keys; its ctx has

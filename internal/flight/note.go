@@ -83,18 +83,18 @@ func (n Note[V]) FillLoaded(put func()) bool {
 // filled, the fill may have covered a newer value: the caller must look at Overtaken
 // before EndFill and then remove what it has put there.
 func (n Note[V]) BeginFill() bool {
-	if !n.e.tryLane() {
+	if !n.e.lane.try() {
 		return false
 	}
 	if n.Overtaken() {
-		n.e.leaveLane()
+		n.e.lane.leave()
 		return false
 	}
 	return true
 }
 
 // EndFill ends what BeginFill began.
-func (n Note[V]) EndFill() { n.e.leaveLane() }
+func (n Note[V]) EndFill() { n.e.lane.leave() }
 
 // Write is a change of a key under way.
 type Write[V any] struct {
@@ -146,7 +146,7 @@ func (n Note[V]) BeginWrite(ctx context.Context) (Write[V], Precedence, error) {
 
 func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V], given bool) (Write[V], error) {
 	t.advance(e)
-	if err := e.enterLane(ctx); err != nil {
+	if err := e.lane.enter(ctx); err != nil {
 		t.release(e)
 		return Write[V]{}, err
 	}
@@ -160,7 +160,7 @@ func (t *Table[V]) beginWrite(ctx context.Context, e *entry[V], given bool) (Wri
 // must leave none.
 func (w Write[V]) End(apply func(overtaken bool) (changed bool)) {
 	defer w.t.release(w.e)
-	defer w.e.leaveLane()
+	defer w.e.lane.leave()
 	w.e.local.Lock()
 	defer w.e.local.Unlock()
 	w.t.advance(w.e)

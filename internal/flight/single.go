@@ -46,7 +46,7 @@ func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.C
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.holdLocked(key)
+	e, _ := s.holdLocked(key, nil)
 	if w, ok := t.joinLocked(e); ok {
 		s.releaseLocked(e) // the call holds it
 		return w, false

@@ -4,14 +4,14 @@
 // A Table has an entry for each key that is being read, loaded or written, and for no
 // other. The entry holds the key's flight (the load that callers may join), its epoch
 // (how often it has been written while the entry existed) and its lane (which write may
-// reach the stores). The files: table.go keeps the entries, note.go is the fill rule,
+// reach the stores). The files: table.go keeps the entries, lane.go is what writes wait for,
+// note.go is the fill rule,
 // call.go the loads and who waits for them, single.go loads of one key, batch.go loads
 // of many, running.go what Close waits for, cycle.go finds loaders that wait for
 // themselves.
 package flight
 
 import (
-	"context"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -59,9 +59,8 @@ type entry[V any] struct {
 	// fills counts the fills of the local store by loads.
 	fills atomic.Uint64
 
-	// lane has one place; who puts a token there may write to the remote store. It is
-	// a channel, and not a mutex, because waiting for it ends with a context.
-	lane chan struct{}
+	// lane is held by who may write to the remote store.
+	lane lane
 
 	// local is held while the local store is written, together with the look at the
 	// epoch that allows it.
@@ -81,15 +80,18 @@ func (t *Table[V]) shard(key string) *shard[V] {
 	return &t.shards[maphash.String(t.seed, key)%shardCount]
 }
 
-// holdLocked returns the entry of key, which stays until releaseLocked.
-func (s *shard[V]) holdLocked(key string) *entry[V] {
-	e := s.entries[key]
-	if e == nil {
-		e = &entry[V]{key: key, lane: make(chan struct{}, 1)}
+// holdLocked returns the entry of key, which stays until releaseLocked. If there is none yet
+// it takes fresh, a zero entry, or nil to allocate one; used tells whether it took it.
+func (s *shard[V]) holdLocked(key string, fresh *entry[V]) (e *entry[V], used bool) {
+	if e = s.entries[key]; e == nil {
+		if e = fresh; e == nil {
+			e = new(entry[V])
+		}
+		e.key, used = key, true
 		s.entries[key] = e
 	}
 	e.holders++
-	return e
+	return e, used
 }
 
 func (s *shard[V]) releaseLocked(e *entry[V]) {
@@ -103,7 +105,8 @@ func (t *Table[V]) hold(key string) *entry[V] {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.holdLocked(key)
+	e, _ := s.holdLocked(key, nil)
+	return e
 }
 
 func (t *Table[V]) release(e *entry[V]) {
@@ -146,30 +149,3 @@ func (t *Table[V]) Len() int {
 	}
 	return n
 }
-
-// enterLane waits for e's lane until ctx ends.
-func (e *entry[V]) enterLane(ctx context.Context) error {
-	select {
-	case e.lane <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case e.lane <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// tryLane takes e's lane if it is free.
-func (e *entry[V]) tryLane() bool {
-	select {
-	case e.lane <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (e *entry[V]) leaveLane() { <-e.lane }
