@@ -51,7 +51,7 @@ func NewGoRedis(client redis.Cmdable, opts ...GoRedisOption) Remote {
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r, r}
+		return untimed{r, r, r, r}
 	}
 	return r
 }
@@ -65,8 +65,7 @@ type goRedisOptions struct{ autoPipeline, withoutTTL bool }
 // more for each key: batches get faster by a third (the benchmark MGetRemote shows it), and
 // the server is relieved. Default: reads do ask. Without it, a local copy of what was read may
 // outlive the value in Redis: it is kept for the remote expiry of the cache, or the lifetime of
-// the local store's entries, whichever is shorter. Batches from a single node take a key that
-// holds something else than a string for absent.
+// the local store's entries, whichever is shorter.
 func WithoutTTL() GoRedisOption { return func(o *goRedisOptions) { o.withoutTTL = true } }
 
 // untimed is an adapter without TTLGetter.
@@ -75,15 +74,6 @@ type untimed struct {
 	ItemSetter
 	KeysDeleter
 	CompareDeleter
-	adapter *GoRedisV9Adapter
-}
-
-// MGet returns the values of keys.
-func (u untimed) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
-	if u.adapter.single {
-		return u.adapter.mget(ctx, keys, u.adapter.readByMGet)
-	}
-	return u.adapter.MGet(ctx, keys...)
 }
 
 // SetEX stores value under key for expire.

@@ -193,9 +193,12 @@ func TestWithoutTTL(t *testing.T) {
 		if err := s.Client.LPush(ctx, "list", "x").Err(); err != nil {
 			t.Fatal(err)
 		}
+		if got, err := r.MGet(ctx, "a", "absent", "list", "b"); err == nil || len(got) != 2 || !strings.Contains(err.Error(), `"list"`) {
+			t.Errorf("MGet: %v, %v, want the error of the list", got, err)
+		}
 		var trips roundTrips
 		s.Client.AddHook(&trips)
-		got, err := r.MGet(ctx, "a", "absent", "list", "b")
+		got, err := r.MGet(ctx, "a", "absent", "b")
 		if err != nil || len(got) != 2 || got["a"] != "1" || got["b"] != "" {
 			t.Errorf("MGet: %v, %v", got, err)
 		}

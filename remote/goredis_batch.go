@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,35 +39,33 @@ func inParts(n int, do func(from, to int)) {
 	wg.Wait()
 }
 
-// MGet returns the values of keys in one pipeline of GETs. A key that cannot be read, such
-// as one that holds a list, does not spoil the others: they are returned together with its
-// error.
+// MGet returns the values of keys in one pipeline: from a single node by one MGET, otherwise
+// by GETs. A key that cannot be read, such as one that holds a list, does not spoil the
+// others: they are returned together with its error.
 func (r *GoRedisV9Adapter) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
-	return r.mget(ctx, keys, r.readByGets)
-}
-
-func (r *GoRedisV9Adapter) mget(ctx context.Context, keys []string, part func(ctx context.Context, p *reading)) (map[string]any, error) {
 	found := make(map[string]any, len(keys))
-	err := r.read(ctx, keys, false, part, func(key, data string, _ time.Duration) { found[key] = data })
+	err := r.read(ctx, keys, false, func(key, data string, _ time.Duration) { found[key] = data })
 	return found, err
 }
 
 // MGetWithTTL returns the values of keys and what remains of their lifetimes in one
-// pipeline: from a single node by one MGET. Keys that cannot be read are treated as by MGet.
+// pipeline, as MGet does.
 func (r *GoRedisV9Adapter) MGetWithTTL(ctx context.Context, keys ...string) (map[string]Value, error) {
 	found := make(map[string]Value, len(keys))
-	part := r.readByGets
-	if r.single {
-		part = r.readByMGet
-	}
-	err := r.read(ctx, keys, true, part, func(key, data string, ttl time.Duration) { found[key] = timed(data, ttl) })
+	err := r.read(ctx, keys, true, func(key, data string, ttl time.Duration) { found[key] = timed(data, ttl) })
 	return found, err
 }
 
 // read calls found for each of keys that is there.
-func (r *GoRedisV9Adapter) read(ctx context.Context, keys []string, withTTL bool, part func(ctx context.Context, p *reading), found func(key, data string, ttl time.Duration)) error {
+func (r *GoRedisV9Adapter) read(ctx context.Context, keys []string, withTTL bool, found func(key, data string, ttl time.Duration)) error {
 	all := newReading(keys, withTTL)
-	inParts(len(keys), func(from, to int) { part(ctx, all.part(from, to)) })
+	inParts(len(keys), func(from, to int) {
+		if r.single {
+			r.readByMGet(ctx, all.part(from, to))
+		} else {
+			r.readByGets(ctx, all.part(from, to))
+		}
+	})
 	var failed failures
 	for i, key := range keys {
 		switch err := all.errs[i]; {
@@ -138,14 +137,17 @@ func (r *GoRedisV9Adapter) readByGets(ctx context.Context, p *reading) {
 	p.takeTTLs(ttls, err)
 }
 
-// readByMGet reads all values by one command. Keys that it gives no value for, though their
-// lifetimes say that they are there, and all of them if it is refused, are read by commands of
-// their own: their replies say what is wrong.
+// readByMGet reads all values by one command. If it gives no value for keys that are there,
+// as of those that hold something else than a string, these are read by commands of their
+// own, whose replies say what is wrong; so are all of them if it is refused.
 func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 	var ttls []*redis.DurationCmd
+	var exists *redis.IntCmd // how many keys there are; nil: the lifetimes tell
 	var mget *redis.SliceCmd
 	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		ttls = p.queueTTLs(ctx, pipe)
+		if ttls = p.queueTTLs(ctx, pipe); ttls == nil {
+			exists = unsent(pipe.Exists(ctx, p.keys...))
+		}
 		mget = unsent(pipe.MGet(ctx, p.keys...))
 		return nil
 	})
@@ -159,26 +161,32 @@ func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 		}
 		return
 	}
-	var odd []string
-	var places []int // of odd in p
+	none := make([]int, 0, len(p.keys)) // the places of keys without a value
 	for i, v := range mget.Val() {
 		data, ok := v.(string)
+		if !ok {
+			p.errs[i] = redis.Nil
+			none = append(none, i)
+		}
 		p.data[i] = data
-		if ok {
-			continue
-		}
-		p.errs[i] = redis.Nil
-		if p.withTTL && ttls[i].Err() == nil && ttls[i].Val() != pttlAbsent {
-			odd, places = append(odd, p.keys[i]), append(places, i)
-		}
 	}
 	p.takeTTLs(ttls, err)
+	if exists != nil && exists.Err() == nil && int(exists.Val()) <= len(p.keys)-len(none) {
+		return
+	}
+	odd := slices.DeleteFunc(none, func(i int) bool {
+		return exists == nil && (ttls[i].Err() != nil || ttls[i].Val() == pttlAbsent)
+	})
 	if len(odd) == 0 {
 		return
 	}
-	again := newReading(odd, p.withTTL)
+	keys := make([]string, len(odd))
+	for n, i := range odd {
+		keys[n] = p.keys[i]
+	}
+	again := newReading(keys, p.withTTL)
 	r.readByGets(ctx, again)
-	for n, i := range places {
+	for n, i := range odd {
 		p.data[i], p.ttls[i], p.errs[i] = again.data[n], again.ttls[n], again.errs[n]
 	}
 }
