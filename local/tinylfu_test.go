@@ -124,3 +124,53 @@ func TestTinyLFUDroppedWithoutCloseEndsItsGoroutines(t *testing.T) {
 		runtime.Gosched()
 	}
 }
+
+// Frequencies alone would turn away what is new: a store that keeps what is asked for lately
+// answers most of this.
+func TestTinyLFUKeepsWhatIsNew(t *testing.T) {
+	s := newTinyLFU(t, 100, time.Hour)
+	for i := range 100 { // fill it with what is asked for often
+		for range 20 {
+			s.Set("often"+strconv.Itoa(i), []byte("v"))
+			s.Get("often" + strconv.Itoa(i))
+		}
+	}
+	reads, hits := 0, 0
+	for i := range 1000 {
+		s.Set("new"+strconv.Itoa(i), []byte("v"))
+		for back := range min(i+1, 20) { // the last twenty
+			reads++
+			if _, ok := s.Get("new" + strconv.Itoa(i-back)); ok {
+				hits++
+			}
+		}
+	}
+	if hits < reads*9/10 {
+		t.Errorf("of %d reads of new keys %d were hits", reads, hits)
+	}
+}
+
+// What moves from the window to the main store is there all the time, and is the newest.
+func TestTinyLFUWhileEntriesMove(t *testing.T) {
+	s := newTinyLFU(t, 50, time.Hour)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 2000 {
+				key := strconv.Itoa(g) + "." + strconv.Itoa(i%20)
+				want := strconv.Itoa(i)
+				s.Set(key, []byte(want))
+				if v, ok := s.Get(key); ok && string(v) != want {
+					t.Errorf("%s is %q after its Set to %s", key, v, want)
+				}
+				if i%7 == 0 {
+					s.Del(key)
+					if v, ok := s.Get(key); ok {
+						t.Errorf("%s is %q after its Del", key, v)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,108 @@
+package local
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func keysOf(w *window) (keys []string) {
+	for _, s := range w.queue {
+		if s != nil {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
+
+func TestWindowLetsGoOfWhatWasNotRead(t *testing.T) {
+	w := newWindow(3)
+	put := func(key string) (left string) {
+		w.put(key, NewEntry([]byte(key)), 0)
+		for s := w.excess(); s != nil; s = w.excess() {
+			left += s.key
+			w.remove(s.key)
+		}
+		return left
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		if left := put(key); left != "" {
+			t.Errorf("%s left while there was room", left)
+		}
+	}
+	w.get("a")
+	if left := put("d"); left != "b" {
+		t.Errorf("%q left, want b: a was read", left)
+	}
+	if left := put("e"); left != "c" {
+		t.Errorf("%q left, want c", left)
+	}
+	if left := put("f"); left != "d" { // it came before a was given its second chance
+		t.Errorf("%q left, want d", left)
+	}
+	if left := put("g"); left != "a" {
+		t.Errorf("%q left, want a: it was not read again", left)
+	}
+	if got := fmt.Sprint(keysOf(w)); got != "[e f g]" {
+		t.Errorf("the window has %s", got)
+	}
+}
+
+func TestWindowEntriesExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(3)
+		w.put("k", NewEntry(nil), time.Second)
+		w.put("forever", NewEntry(nil), 0)
+		time.Sleep(time.Second - 1)
+		if _, ok := w.get("k"); !ok {
+			t.Error("the entry is gone before its end")
+		}
+		time.Sleep(1)
+		if _, ok := w.get("k"); ok {
+			t.Error("the entry is there at its end")
+		}
+		if _, ok := w.get("forever"); !ok {
+			t.Error("an entry without end is gone")
+		}
+	})
+}
+
+// The queue follows what is held, however often keys come and go, and always knows each once.
+func TestWindowQueueStaysShort(t *testing.T) {
+	const size = 100
+	w := newWindow(size)
+	there := map[string]bool{}
+	r := rand.New(rand.NewPCG(1, 2))
+	w.put("first", NewEntry(nil), 0)
+	there["first"] = true
+	for range 20_000 {
+		key := strconv.Itoa(r.IntN(50))
+		switch r.IntN(3) {
+		case 0:
+			if w.remove(key) != there[key] {
+				t.Fatalf("remove of %s does not say what was there", key)
+			}
+			delete(there, key)
+		case 1:
+			w.get(key)
+		default:
+			w.put(key, NewEntry(nil), 0)
+			there[key] = true
+		}
+		if len(w.queue) > 2*len(there)+64 || w.held != len(there) {
+			t.Fatalf("the queue has %d places and %d entries for %d keys", len(w.queue), w.held, len(there))
+		}
+	}
+	keys := keysOf(w)
+	if len(keys) != len(there) {
+		t.Fatalf("the queue has %v, want %v", keys, there)
+	}
+	for _, key := range keys {
+		if !there[key] {
+			t.Errorf("the queue has %q", key)
+		}
+	}
+}
