@@ -72,9 +72,7 @@ func (c *jetCache) fly(ctx context.Context, key string, it item) error {
 		}
 	}
 	for {
-		out, led, err := c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
-			return c.find(ctx, key, note, it)
-		})
+		out, led, err := c.join(ctx, key, it)
 		if err != nil {
 			if !led && ctx.Err() == nil && isContextError(err) {
 				continue // the leader's loader ended with the leader's own ctx
@@ -85,6 +83,27 @@ func (c *jetCache) fly(ctx context.Context, key string, it item) error {
 			return c.deliverOutcome(key, out, it)
 		}
 	}
+}
+
+// join joins or leads the key's flight.
+func (c *jetCache) join(ctx context.Context, key string, it item) (out outcome, led bool, err error) {
+	look := func(ctx context.Context, note flight.Note[outcome]) (outcome, bool, error) {
+		return c.look(ctx, key, note, it)
+	}
+	load := func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+		return c.query(ctx, key, note, it, EventTypeSetByOnce)
+	}
+	if ctx.Done() == nil || c.remote.leaves() {
+		return c.flights.LookAndDo(ctx, key, look, load)
+	}
+	// The remote may not let go of the caller when its ctx ends: look from a goroutine that
+	// the caller can leave.
+	return c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
+		if out, found, err := look(ctx, note); found || err != nil {
+			return out, err
+		}
+		return load(ctx, note)
+	})
 }
 
 // isContextError reports whether err is that of a context that ended.
@@ -127,31 +146,31 @@ func unfit(out outcome, it item) bool {
 	return out.kind == outcomeMiss && it.do != nil || out.from == fromLocal && it.skipLocal
 }
 
-// find is the work of a flight: local, remote, loader.
-func (c *jetCache) find(ctx context.Context, key string, note flight.Note[outcome], it item) (outcome, error) {
+// look is the first part of a flight: local, then remote. It has found its outcome also if
+// there is none and no loader.
+func (c *jetCache) look(ctx context.Context, key string, note flight.Note[outcome], it item) (out outcome, found bool, err error) {
 	useLocal := c.local.exists() && !it.skipLocal
 	if useLocal { // an earlier flight may have filled it since the caller looked
 		if data, ok := c.local.get(key); ok {
 			c.count.localHit()
-			return stored(data, fromLocal), nil
+			return stored(data, fromLocal), true, nil
 		}
 		c.count.localMiss()
 	}
 	if c.remote.exists() {
-		if v, found, _ := c.remote.get(ctx, key, useLocal); found { // its failure counts as a miss
+		v, there, _ := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
+		if there {
 			c.count.remoteHit()
 			if useLocal {
 				note.FillRead(func() { c.local.set(key, v.data, v.left) })
 			}
-			return stored(v.data, fromRemote), nil
+			return stored(v.data, fromRemote), true, nil
 		}
 		c.count.remoteMiss()
 	}
 	c.count.miss()
-	if it.do == nil {
-		return outcome{}, nil
-	}
-	return c.query(ctx, key, note, it, EventTypeSetByOnce)
+	// Who has left does not load any more.
+	return outcome{}, it.do == nil, ctx.Err()
 }
 
 // query loads the key's value and keeps it in both levels.

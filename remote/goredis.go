@@ -26,6 +26,7 @@ var (
 	_ TTLGetter      = (*GoRedisV9Adapter)(nil)
 	_ ItemSetter     = (*GoRedisV9Adapter)(nil)
 	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
+	_ ContextLeaver  = (*GoRedisV9Adapter)(nil)
 	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
 )
 
@@ -51,7 +52,7 @@ func NewGoRedis(client redis.Cmdable, opts ...GoRedisOption) Remote {
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r}
+		return untimed{r, r, r, r, r}
 	}
 	return r
 }
@@ -74,6 +75,7 @@ type untimed struct {
 	ItemSetter
 	KeysDeleter
 	CompareDeleter
+	ContextLeaver
 }
 
 // SetEX stores value under key for expire.

@@ -33,6 +33,10 @@ func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 	return auto
 }
 
+// LeavesWithContext reports whether WithAutoPipeline was given: go-redis otherwise leaves a
+// read on the way only by the client's own timeouts.
+func (r *GoRedisV9Adapter) LeavesWithContext() bool { return r.auto != nil }
+
 // share sends commands of one key with those of other callers and waits for their replies.
 // With an error, the caller's ctx has ended and cmds are not to be looked at; if they were not
 // sent, somebody has closed the pipeliner, which go-redis shares between all users of a client.

@@ -37,7 +37,8 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // once and joined once. If Owned is not empty, the caller calls Start; in any case it
 // calls Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, load: newLoad(ctx, &t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	b := &Batch[V]{t: t, load: newLoad(&t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	b.load.detach(ctx)
 	// The entries of a batch come and go together, for the most part.
 	fresh := make([]entry[V], len(keys))
 	for i, key := range keys {
@@ -104,25 +105,7 @@ func (b *Batch[V]) Note(i int) Note[V] { return b.calls[i].note }
 
 // Resolve gives an owned key its result and tells those who have joined. Only the first
 // call for a key counts; it reports whether this was that.
-func (b *Batch[V]) Resolve(i int, v V, err error) bool {
-	c := &b.calls[i]
-	e := c.note.e
-	s := b.t.shard(e.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.settled {
-		return false
-	}
-	c.value, c.err, c.settled = v, err, true
-	if e.flight == c {
-		e.flight = nil
-	}
-	if c.done != nil {
-		close(c.done)
-	}
-	s.releaseLocked(e)
-	return true
-}
+func (b *Batch[V]) Resolve(i int, v V, err error) bool { return b.t.settle(&b.calls[i], v, err) }
 
 // Wait waits until the load that Start began has ended and all owned keys have their
 // results. ended is false if ctx ended first, with its error: what run writes to must then

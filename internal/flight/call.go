@@ -44,6 +44,7 @@ func (p *PanicError) Unwrap() error {
 // callers: it has their values but not their cancellation, and ends early only when all
 // of them have left.
 type load struct {
+	// Set by detach.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -60,12 +61,18 @@ type load struct {
 
 type loadKey struct{}
 
-// newLoad returns a load with one waiter, which takes over the values of ctx.
-func newLoad(ctx context.Context, running *running) *load {
-	l := &load{waiters: 1, running: running}
+// newLoad returns a load with one waiter, which has no context yet.
+func newLoad(running *running) *load { return &load{waiters: 1, running: running} }
+
+// detach gives the load its context: ctx with its values, but without its cancellation.
+func (l *load) detach(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.ctx = context.WithValue(ctx, loadKey{}, l)
-	return l
+	if l.abandoned.Load() {
+		l.cancel(errAbandoned)
+	}
 }
 
 // join adds a waiter; it reports false if the load has been abandoned.
@@ -85,7 +92,9 @@ func (l *load) leave() {
 	defer l.mu.Unlock()
 	if l.waiters--; l.waiters == 0 {
 		l.abandoned.Store(true)
-		l.cancel(errAbandoned)
+		if l.cancel != nil {
+			l.cancel(errAbandoned)
+		}
 	}
 }
 
@@ -103,18 +112,18 @@ func (l *load) end() {
 type call[V any] struct {
 	note   Note[V] // the key, and when the load began
 	load   *load
-	single bool // run by Table.single, not by a batch
+	single bool // run by Table.single (guarded by the shard's mutex)
 	// background: it loads although the stores may well have the key.
 	background bool
 
 	value V
 	err   error
 
-	// done is closed when the result is there: by a batch; of a single call only if
-	// its goroutine ended without returning, for which singleflight has no answer. A
-	// batch's call has it only when somebody has joined (guarded by the shard's mutex).
+	// done is closed when the result is there. A call has it only when somebody needs it: who
+	// has joined before, or without, Table.single, and who could be left waiting by that
+	// because the load's goroutine ended without returning. Guarded by the shard's mutex.
 	done chan struct{}
-	// settled says that a batch's call has its result; guarded by the shard's mutex.
+	// settled says that the call has its result; guarded by the shard's mutex.
 	settled bool
 }
 

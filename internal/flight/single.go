@@ -14,20 +14,36 @@ import (
 //
 // Do returns with ctx's error as soon as ctx ends, whatever run does.
 func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	return t.do(ctx, key, run, false)
+	return t.do(ctx, key, nil, run, false)
+}
+
+// LookAndDo is Do with a look first, in the goroutine of the caller that leads, and with its
+// ctx: if look has the result, or an error, that is the flight's, and run is not called. It
+// saves a goroutine, and the caller stays as long as look does. Who has joined gets the error
+// of look, too, even if that is of the leader's ctx: they have to try again then.
+func (t *Table[V]) LookAndDo(ctx context.Context, key string, look func(ctx context.Context, n Note[V]) (v V, found bool, err error), run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	return t.do(ctx, key, look, run, false)
 }
 
 // DoInBackground is Do for a load that nobody misses: readers of the key should look into
 // the stores before they join it, see InBackground.
 func (t *Table[V]) DoInBackground(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	return t.do(ctx, key, run, true)
+	return t.do(ctx, key, nil, run, true)
 }
 
-func (t *Table[V]) do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error), background bool) (v V, led bool, err error) {
+func (t *Table[V]) do(ctx context.Context, key string, look func(context.Context, Note[V]) (V, bool, error), run func(context.Context, Note[V]) (V, error), background bool) (v V, led bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, false, err
 	}
-	w, led := t.board(ctx, key, run, background)
+	c, w, led := t.board(key, background)
+	if led {
+		if look != nil {
+			if v, over, err := t.look(ctx, c, look); over {
+				return v, true, err
+			}
+		}
+		w = t.depart(ctx, c, run)
+	}
 	v, err = w.wait(ctx)
 	return v, led, err
 }
@@ -41,49 +57,95 @@ func (t *Table[V]) InBackground(key string) bool {
 	return e != nil && e.flight != nil && e.flight.background
 }
 
-// board joins or starts key's flight.
-func (t *Table[V]) board(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error), background bool) (w ticket[V], led bool) {
+// board joins key's flight, or begins one, which is led then.
+func (t *Table[V]) board(key string, background bool) (c *call[V], w ticket[V], led bool) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, _ := s.holdLocked(key, nil)
 	if w, ok := t.joinLocked(e); ok {
 		s.releaseLocked(e) // the call holds it
-		return w, false
+		return nil, w, false
 	}
 	t.endFlightLocked(e) // an abandoned one
-	l := newLoad(ctx, &t.running)
-	l.begin()
-	c := &call[V]{note: t.note(e, l), load: l, single: true, background: background, done: make(chan struct{})}
+	l := newLoad(&t.running)
+	c = &call[V]{note: t.note(e, l), load: l, background: background}
 	e.flight = c
-	result := t.single.DoChan(key, func() (any, error) {
-		t.fly(c, run)
-		return nil, nil
-	})
-	return ticket[V]{c, result, c.done}, true
+	return c, w, true
+}
+
+// look looks for the result of c in the goroutine of its leader; over tells that the flight
+// is: v and err are its result.
+func (t *Table[V]) look(ctx context.Context, c *call[V], look func(context.Context, Note[V]) (V, bool, error)) (v V, over bool, err error) {
+	err = ErrGoexit // until it returns
+	defer func() {
+		if err == nil && !over {
+			return
+		}
+		over = true
+		if r := recover(); r != nil {
+			err = &PanicError{r, debug.Stack()}
+		}
+		t.settle(c, v, err)
+		c.load.leave()
+	}()
+	return look(ctx, c.note)
+}
+
+// depart starts the load of c, in a goroutine of its own.
+func (t *Table[V]) depart(ctx context.Context, c *call[V], run func(context.Context, Note[V]) (V, error)) ticket[V] {
+	c.load.detach(ctx)
+	c.load.begin()
+	s := t.shard(c.note.e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	w := ticket[V]{call: c, done: c.done}
+	if c.note.e.flight == c {
+		c.single = true
+		w.result = t.single.DoChan(c.note.e.key, func() (any, error) {
+			t.fly(c, run)
+			return nil, nil
+		})
+	} else { // a write came in between: nobody joins it any more, and another may be under way
+		go t.fly(c, run)
+	}
+	return w
 }
 
 // fly runs the load of c and ends its flight.
 func (t *Table[V]) fly(c *call[V], run func(ctx context.Context, n Note[V]) (V, error)) {
-	returned := false
+	var v V
+	err := ErrGoexit // until it returns
 	defer func() {
-		if !returned {
-			if r := recover(); r != nil {
-				c.err = &PanicError{r, debug.Stack()}
-			} else {
-				c.err = ErrGoexit
-				defer close(c.done)
-			}
+		if r := recover(); r != nil {
+			err = &PanicError{r, debug.Stack()}
 		}
-		s := t.shard(c.note.e.key)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if c.note.e.flight == c {
-			t.endFlightLocked(c.note.e)
-		}
-		s.releaseLocked(c.note.e)
+		t.settle(c, v, err)
 		c.load.end()
 	}()
-	c.value, c.err = run(c.load.ctx, c.note)
-	returned = true
+	v, err = run(c.load.ctx, c.note)
+}
+
+// settle gives a call its result and tells those who have joined. Only the first time
+// counts; it reports whether this was that.
+func (t *Table[V]) settle(c *call[V], v V, err error) bool {
+	e := c.note.e
+	s := t.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.settled {
+		return false
+	}
+	c.value, c.err, c.settled = v, err, true
+	if e.flight == c {
+		t.endFlightLocked(e)
+	}
+	if c.done != nil {
+		close(c.done)
+	}
+	s.releaseLocked(e)
+	return true
 }
