@@ -7,6 +7,24 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
+func ExampleNewOtter() {
+	store := local.NewOtter(10_000, time.Minute)
+	defer store.Close()
+	store.Set("k", []byte("v"))
+	v, ok := store.Get("k")
+	fmt.Printf("%s %v\n", v, ok)
+	// Output: v true
+}
+
+func ExampleNewOtterBytes() {
+	store := local.NewOtterBytes(64*local.MB, time.Minute)
+	defer store.Close()
+	store.Set("k", make([]byte, 1000))
+	v, ok := store.Get("k")
+	fmt.Println(len(v), ok)
+	// Output: 1000 true
+}
+
 func ExampleNewTinyLFU() {
 	store := local.NewTinyLFU(10_000, time.Minute)
 	defer store.Close()
