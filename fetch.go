@@ -70,15 +70,18 @@ func load[K comparable, V any](ctx context.Context, c *jetCache, key string, id 
 		return zero, err
 	}
 	it.value, it.do = &v, loaderOf(id, fn)
-	if it.refresh {
-		err = c.once(ctx, key, it)
-	} else {
-		err = c.fly(ctx, key, it)
-	}
-	if err != nil {
+	if err := c.fly(ctx, key, it); err != nil {
 		return zero, err
 	}
 	return v, nil
+}
+
+// keepFresh has the key refreshed. What is wrong with it the read will tell.
+func keepFresh[K comparable, V any](c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) {
+	if c.CacheType() != "" && checkKey(key) == nil {
+		it.do = loaderOf(id, fn)
+		c.refresh.touch(key, it)
+	}
 }
 
 // loaderOf returns the loader of one id, nil if fn is.

@@ -69,7 +69,10 @@ func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx conte
 	if !ok {
 		return t.fetchThrough(ctx, key, id, fn, it)
 	}
-	if it.skipLocal || it.refresh {
+	if it.refresh {
+		keepFresh(c, t.key(key, id), id, fn, it)
+	}
+	if it.skipLocal {
 		return load(ctx, c, t.key(key, id), id, fn, it)
 	}
 	d, b, e := hit[K, V](c, key, id)

@@ -23,6 +23,7 @@ type sharing struct {
 // decoding: all callers share what V refers to (slices, maps, pointers), so nobody may change
 // it. Give this option once for each such type; V is the second type argument of T. It works
 // with stores that keep values (local.NewOtter, local.NewTinyLFU) and has no effect on others.
+// A kept value takes memory beside its stored bytes, from its first hit on.
 //
 // Default: T decodes a copy of its own for each caller, except for types without slices,
 // maps, pointers, interfaces, functions and channels (strings and time.Time are fine), whose
@@ -86,6 +87,14 @@ func keptIn[V any](c *jetCache, e *local.Entry) *decoded[V] {
 func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, error) {
 	if d := keptIn[V](c, e); d != nil {
 		return d.give(), nil
+	}
+	var text V
+	if s, ok := any(&text).(*string); ok { // the stored bytes are the value, and do not change
+		if isPlaceholder(e.Data()) {
+			return text, c.errNotFound
+		}
+		*s = e.Text()
+		return text, nil
 	}
 	v, err := decodeBytes[V](c, key, e.Data())
 	if err != nil {

@@ -29,6 +29,9 @@ func NewEntry(data []byte) *Entry { return &Entry{data: textOf(data)} }
 // Data returns the stored bytes. The caller must not change them.
 func (e *Entry) Data() []byte { return unsafe.Slice(unsafe.StringData(e.data), len(e.data)) }
 
+// Text returns the stored bytes as a string, without a copy.
+func (e *Entry) Text() string { return e.data }
+
 // Kept returns what was kept by Keep, nil if that is nothing.
 func (e *Entry) Kept() *Kept { return e.kept.Load() }
 
