@@ -41,6 +41,11 @@ var stores = map[string]func(t testing.TB) local.Local{
 		return s
 	},
 	"FreeCache": func(testing.TB) local.Local { return arena().NewFreeCache(time.Hour) },
+	"Otter": func(t testing.TB) local.Local {
+		s := local.NewOtter(10_000, time.Hour)
+		t.Cleanup(s.Close)
+		return s
+	},
 }
 
 var arena = sync.OnceValue(func() *local.Arena { return local.NewArena(8 * local.MB) })
@@ -79,6 +84,12 @@ func (n *node) open(t testing.TB, opts []cache.Option) *node {
 	n.Cache = cache.New(append([]cache.Option{cache.WithStatsHandler(n.counts)}, opts...)...)
 	t.Cleanup(n.Close)
 	return n
+}
+
+// overStore is both over a local store of this kind.
+func overStore(t testing.TB, store string, opts ...cache.Option) *node {
+	n := &node{local: stores[store](t), remote: remotetest.NewMemory(), counts: &recStats{}}
+	return n.open(t, append([]cache.Option{cache.WithLocal(n.local), cache.WithRemote(n.remote)}, opts...))
 }
 
 // inLocal returns what the local level holds, "-" for nothing.

@@ -42,12 +42,12 @@ func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error
 	}
 	life := c.lifetimes(it.ttl)
 	errs = append(errs, c.mwrite(ctx, encoded, "writing", EventTypeSet,
-		func(ctx context.Context) error {
+		func(ctx context.Context, writes []batchWrite) error {
 			if life.remote <= 0 {
 				return nil
 			}
-			items := make([]remote.Item, len(encoded))
-			for i, w := range encoded {
+			items := make([]remote.Item, len(writes))
+			for i, w := range writes {
 				items[i] = remote.Item{Key: w.key, Data: w.data, Expire: life.remote}
 			}
 			return c.remote.mset(ctx, items)
@@ -72,7 +72,7 @@ func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
 		c.refresh.forget(w.key)
 	}
 	errs = append(errs, c.mwrite(ctx, writes, "deleting", EventTypeDelete,
-		func(ctx context.Context) error {
+		func(ctx context.Context, writes []batchWrite) error {
 			keys := make([]string, len(writes))
 			for i, w := range writes {
 				keys[i] = w.key
@@ -84,10 +84,10 @@ func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
 	return errors.Join(errs...)
 }
 
-// mwrite changes the keys of writes in the remote by one call, and then each in the local
-// level. If the remote fails, or a key cannot be waited for, it drops all of them from the
-// local level.
-func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string, event EventType, change func(ctx context.Context) error, apply func(w *batchWrite, began time.Time)) error {
+// mwrite changes the keys of writes in the remote by one call of change, which gets each key
+// once, and then each in the local level by apply. If the remote fails, or a key cannot be
+// waited for, it drops all of them from the local level.
+func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string, event EventType, change func(ctx context.Context, writes []batchWrite) error, apply func(w *batchWrite, began time.Time)) error {
 	if len(writes) == 0 {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string
 		}
 		start = time.Now()
 		if c.remote.exists() {
-			if err = change(ctx); err != nil {
+			if err = change(ctx, writes); err != nil {
 				err = fmt.Errorf("cache: %s %d keys: %w", doing, len(writes), err)
 			}
 		}

@@ -25,6 +25,12 @@ var changes = map[string]struct {
 	"Delete":               {func(n *node) error { return n.Delete(ctx, "k:1") }, "-", "-"},
 	"Set":                  {func(n *node) error { return n.Set(ctx, "k:1", cache.Value("new")) }, "new", "new"},
 	"DeleteFromLocalCache": {func(n *node) error { n.DeleteFromLocalCache("k:1"); return nil }, "-", "-"},
+	"MDelete": {func(n *node) error {
+		return cache.NewT[int, string](n.Cache).MDelete(ctx, "k", []int{0, 1})
+	}, "-", "-"},
+	"MSet": {func(n *node) error {
+		return cache.NewT[int, string](n.Cache).MSet(ctx, "k", map[int]string{0: "new", 1: "new"})
+	}, "new", "new"},
 }
 
 // readers load or read "k:1", whose value is "old" until the change.
