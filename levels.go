@@ -275,8 +275,7 @@ func (r *remoteLevel) mdel(ctx context.Context, keys []string) (err error) {
 	} else {
 		for _, key := range keys {
 			_, failed := r.store.Del(ctx, key)
-			err = errors.Join(err, failed)
-			if ctx.Err() != nil {
+			if err = errors.Join(err, failed); failed != nil && ctx.Err() != nil {
 				break // the others would fail alike
 			}
 		}
