@@ -305,3 +305,11 @@ func TestFetchThroughAWrapper(t *testing.T) {
 		t.Errorf("Fetch of what is there: %q, %v", v, err)
 	}
 }
+
+func loadUsers(_ context.Context, ids []int) (map[int]user, error) {
+	found := map[int]user{}
+	for _, id := range ids {
+		found[id] = userOf(id)
+	}
+	return found, nil
+}
