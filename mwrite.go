@@ -100,32 +100,28 @@ func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string
 	writes = slices.CompactFunc(writes, func(a, b batchWrite) bool { return a.key == b.key })
 
 	var err error
-	began := 0 // how many writes have
 	done := false
 	changed := make([]string, 0, len(writes))
 	func() {
 		var start time.Time
-		defer func() { // also if the remote panics
-			for i := range writes[:began] {
-				w := &writes[i]
-				w.lane.End(func(overtaken bool) bool {
-					if err != nil || !done || overtaken {
-						c.local.del(w.key)
-						return done && err == nil
-					}
-					apply(w, start)
-					return true
-				})
-			}
-		}()
-		for ; began < len(writes); began++ {
-			if writes[began].lane, err = c.flights.BeginWrite(ctx, writes[began].key); err != nil {
-				for _, w := range writes[began:] {
+		for i := range writes {
+			w := &writes[i]
+			if w.lane, err = c.flights.BeginWrite(ctx, w.key); err != nil {
+				for _, w := range writes[i:] {
 					c.flights.Invalidate(w.key, func() { c.local.del(w.key) })
 				}
-				err = fmt.Errorf("cache: waiting for %q to be free, before %s %d keys: %w", writes[began].key, doing, len(writes), err)
+				err = fmt.Errorf("cache: waiting for %q to be free, before %s %d keys: %w", w.key, doing, len(writes), err)
 				return
 			}
+			// Each by itself, so that a panic, of the remote or at another key, leaves none blocked.
+			defer w.lane.End(func(overtaken bool) bool {
+				if err != nil || !done || overtaken {
+					c.local.del(w.key)
+					return done && err == nil
+				}
+				apply(w, start)
+				return true
+			})
 		}
 		start = time.Now()
 		if c.remote.exists() {

@@ -96,6 +96,41 @@ func TestABatchWriteWhoseRemotePanics(t *testing.T) {
 	}
 }
 
+// explodingLocal is a Local that panics at changes of one key.
+type explodingLocal struct {
+	*mapLocal
+	key string
+}
+
+func (l *explodingLocal) Set(key string, data []byte) { l.explode(key); l.mapLocal.Set(key, data) }
+func (l *explodingLocal) Del(key string)              { l.explode(key); l.mapLocal.Del(key) }
+
+func (l *explodingLocal) explode(key string) {
+	if key == l.key {
+		panic("the local store is broken")
+	}
+}
+
+func TestABatchWriteWhoseLocalStorePanics(t *testing.T) {
+	for name, change := range batchChanges {
+		t.Run(name, func(t *testing.T) {
+			s := &explodingLocal{mapLocal: &mapLocal{m: map[string][]byte{}}}
+			n := (&node{local: s, counts: &recStats{}}).open(t, []cache.Option{cache.WithLocal(s)})
+			store(t, n)
+			s.key = "k:2"
+			if text := panicText(func() { _ = change(ctx, n) }); text != "the local store is broken" {
+				t.Errorf("panicked with %q", text)
+			}
+			s.key = ""
+			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			if err := change(short, n); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
 // The key in the middle is being written: the batch waits for it, and leaves with its ctx.
 func TestABatchWriteThatIsTiredOfWaiting(t *testing.T) {
 	for name, change := range batchChanges {
