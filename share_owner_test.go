@@ -111,6 +111,29 @@ func (c negatives) Unmarshal(data []byte, v any) error {
 	return err
 }
 
+// The text of a key lies in memory that is used again: what is kept must not refer to it.
+func TestKeptValuesAreFoundUnderTheirKeys(t *testing.T) {
+	for _, store := range keepers {
+		n := overStore(t, store)
+		ids := cache.NewT[int, int](n.Cache)
+		const many = 300
+		for id := range many {
+			_ = ids.Set(ctx, "k", id, id)
+		}
+		for range 3 {
+			for id := range many {
+				if v, err := ids.Get(ctx, "k", id, nil); v != id || err != nil {
+					t.Fatalf("%s: %d is %d, %v", store, id, v, err)
+				}
+			}
+		}
+		for id := range many {
+			_ = ids.Delete(ctx, "k", id)
+			n.expectStored(t, fmt.Sprint("k:", id), "-", "-")
+		}
+	}
+}
+
 // The values in a store do not keep alive the cache that left them there.
 func TestAStoreDoesNotHoldItsCaches(t *testing.T) {
 	for _, store := range keepers {
