@@ -289,8 +289,8 @@ func TestFetchThroughAWrapper(t *testing.T) {
 	if v, err := ids.Fetch(ctx, "k", 1, loads("v", nil), append(opts, cache.Refresh(true))...); v != "v" || err != nil {
 		t.Errorf("Fetch: %q, %v", v, err)
 	}
-	if n.TaskSize() != 1 {
-		t.Errorf("%d keys are refreshed", n.TaskSize())
+	if _, err := ids.MFetch(ctx, "k", []int{1}, loadsAll("w"), append(opts, cache.Refresh(true))...); err != nil || n.TaskSize() != 1 {
+		t.Errorf("MFetch: %v, and %d keys are refreshed, want that of Fetch", err, n.TaskSize())
 	}
 	if got, err := ids.MFetch(ctx, "k", []int{1, 2, 99, 2}, loadsAll("w"), opts...); err != nil || !maps.Equal(got, map[int]string{1: "v", 2: "w"}) {
 		t.Errorf("MFetch: %v, %v", got, err)

@@ -133,8 +133,8 @@ func (t *T[K, V]) MGetWithErr(ctx context.Context, key string, ids []K, fn func(
 }
 
 // MFetch is MGetWithErr with options for this call: TTL, SkipLocal and Refresh, which has each
-// id refreshed by itself, by a call of fn for it alone. Value, Do, SetNX and SetXX are
-// ErrInvalidOption.
+// id refreshed by itself, by a call of fn for it alone. Over a wrapped Cache, Refresh has no
+// effect. Value, Do, SetNX and SetXX are ErrInvalidOption.
 func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts ...ItemOption) (map[K]V, error) {
 	it := newItem(opts)
 	if err := it.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", it.value == nil && it.do == nil && it.condition == always); err != nil {

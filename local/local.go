@@ -38,7 +38,8 @@ type TTLSetter interface {
 
 // EntryGetter is an optional ability of a Local: it keeps what it is given as an Entry, in
 // which a cache can leave the decoded value, so that later hits need not decode. Otter and
-// TinyLFU have it.
+// TinyLFU have it, and so does a type that embeds one of them: if it has a Get of its own, it
+// needs a GetEntry of its own, which reads of a typed cache call instead.
 type EntryGetter interface {
 	// GetEntry is Get for the whole entry: the same one until the next Set, SetWithTTL or
 	// Del of the key. The store must not keep the key that it is given here: the caller may
