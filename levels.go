@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"time"
 	"unsafe"
@@ -26,8 +27,10 @@ type localLevel struct {
 func newLocalLevel(store local.Local) localLevel {
 	l := localLevel{store: store}
 	l.ttl, _ = store.(local.TTLSetter)
-	l.entries, l.borrows = store.(local.EntryGetter)
-	l.replace, _ = store.(local.EntryReplacer)
+	if g, ok := store.(local.EntryGetter); ok && reflect.TypeOf(g.EntriesOf()) == reflect.TypeOf(store) {
+		l.entries, l.borrows = g, true
+		l.replace, _ = store.(local.EntryReplacer)
+	}
 	if _, ok := store.(*local.FreeCache); ok {
 		l.borrows = true
 	}

@@ -38,13 +38,16 @@ type TTLSetter interface {
 
 // EntryGetter is an optional ability of a Local: it keeps what it is given as an Entry, in
 // which a cache can leave the decoded value, so that later hits need not decode. Otter and
-// TinyLFU have it, and so does a type that embeds one of them: if it has a Get of its own, it
-// needs a GetEntry of its own, which reads of a typed cache call instead.
+// TinyLFU have it. Reads of a typed cache then call GetEntry instead of Get.
 type EntryGetter interface {
 	// GetEntry is Get for the whole entry: the same one until the next Set, SetWithTTL or
 	// Del of the key. The store must not keep the key that it is given here: the caller may
 	// use its memory for something else afterwards.
 	GetEntry(key string) (*Entry, bool)
+	// EntriesOf returns the store itself. A type that embeds a store has its methods, but is
+	// another one, with a Get of its own, perhaps: a cache calls GetEntry only of a store
+	// that EntriesOf names.
+	EntriesOf() Local
 }
 
 // EntryReplacer is an optional ability of a Local that keeps entries: to put another entry in

@@ -133,6 +133,9 @@ func (t *Otter) ReplaceEntry(key string, old, e *Entry) bool {
 	return replaced
 }
 
+// EntriesOf returns the store; see EntryGetter.
+func (t *Otter) EntriesOf() Local { return t }
+
 // Del removes key.
 func (t *Otter) Del(key string) { t.store.Invalidate(key) }
 

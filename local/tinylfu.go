@@ -172,6 +172,9 @@ func (t *TinyLFU) GetEntry(key string) (*Entry, bool) {
 	return older, ok
 }
 
+// EntriesOf returns the store; see EntryGetter.
+func (t *TinyLFU) EntriesOf() Local { return t }
+
 // Del removes key.
 func (t *TinyLFU) Del(key string) {
 	pass, ok := t.gate.Enter()

@@ -96,6 +96,8 @@ func (f *fakeEntries) GetEntry(key string) (*local.Entry, bool) {
 	return f.entries[key], true
 }
 
+func (f *fakeEntries) EntriesOf() local.Local { return f }
+
 func (f *fakeEntries) ReplaceEntry(key string, old, e *local.Entry) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
