@@ -29,10 +29,13 @@ func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *k
 
 // fetch goes on where hit has found no value that is kept.
 func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, e *local.Entry, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
-	v, there, err := localValue[V](c, b, e)
-	if there {
+	v, a, err := localValue[V](c, b, e)
+	if a != nothing {
 		b.release()
 		c.count.localHit()
+		if a == absent {
+			err = c.errNotFound
+		}
 		return v, err
 	}
 	key := b.key()
@@ -40,15 +43,14 @@ func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, 
 	return load(ctx, c, key, id, fn, it)
 }
 
-// localValue returns what the local level has under the key in b: a value, or the error of a
-// placeholder or of bytes that cannot be decoded. e is the key's entry, if that is known.
-func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, there bool, err error) {
+// localValue returns what the local level has under the key in b; e is the key's entry, if
+// that is known. The error is that of damaged bytes.
+func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, a answer, err error) {
 	if c.local.entries != nil {
 		if e == nil {
-			return v, false, nil
+			return v, nothing, nil
 		}
-		v, err = valueOf[V](c, b.view(), e)
-		return v, true, err
+		return valueOf[V](c, b.view(), e)
 	}
 	key := b.view()
 	if !c.local.borrows {
@@ -56,10 +58,9 @@ func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, there bo
 	}
 	data, ok := c.local.get(key)
 	if !ok {
-		return v, false, nil
+		return v, nothing, nil
 	}
-	v, err = decodeBytes[V](c, key, data)
-	return v, true, err
+	return decodeBytes[V](c, key, data)
 }
 
 // load is the rest of a read: everything but a plain hit in the local level.

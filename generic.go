@@ -144,7 +144,8 @@ func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx c
 }
 
 // MSet stores each of values as the entity with its id, all in one round trip. It takes the
-// options TTL and SkipLocal; Value, Do, SetNX and SetXX are ErrInvalidOption.
+// options TTL and SkipLocal; Refresh has no effect, as on Set, and Value, Do, SetNX and SetXX
+// are ErrInvalidOption. No values: nil, and nothing is done.
 //
 // Each id is set as by Set. A value that cannot be encoded or stored is reported, and does not
 // keep the others from being stored. If the remote cannot be written, its error is returned

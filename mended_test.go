@@ -630,3 +630,28 @@ func TestAPlaceholderOfAnItemThatIsOnlyLocal(t *testing.T) {
 	_, _ = onceString(n, "k", returns(nil, cache.ErrNotFound), cache.TTL(-1))
 	n.expectStored(t, "k", "*", "-")
 }
+
+// sour decodes into the error of a record that does not exist.
+type sour struct{ N int }
+
+func (s *sour) UnmarshalJSON([]byte) error { return fmt.Errorf("sour: %w", cache.ErrNotFound) }
+
+// Bytes that cannot be decoded are loaded again by MGet, whatever the error wraps.
+func TestDamagedIsNotAbsent(t *testing.T) {
+	for name, store := range stores {
+		t.Run(name, func(t *testing.T) {
+			s := store(t)
+			c := cache.New(cache.WithLocal(s), cache.WithCodec("json"), cache.WithStatsDisabled(true))
+			defer c.Close()
+			s.Set("k:1", []byte(`{"N":1}`))
+			asked := 0
+			found, _ := cache.NewT[int, sour](c).MGetWithErr(ctx, "k", []int{1}, func(_ context.Context, ids []int) (map[int]sour, error) {
+				asked++
+				return map[int]sour{1: {2}}, nil
+			})
+			if asked != 1 || found[1].N != 2 {
+				t.Errorf("asked %d times, got %v", asked, found)
+			}
+		})
+	}
+}

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 
 	"github.com/mgtv-tech/jetcache-go/local"
 )
@@ -49,7 +48,7 @@ func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ct
 
 // lookLocally puts into found what the local level has of ids. It returns the rest, each once.
 func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found map[K]V) (rest []K) {
-	var absent, open map[K]struct{} // the ids that have been seen, and are not in found
+	var gone, open map[K]struct{} // the ids that have been seen, and are not in found
 	b := newKeyBuffer(prefix, c.separator, ids[0])
 	defer b.release()
 	for _, id := range ids {
@@ -58,19 +57,21 @@ func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found
 		if c.local.entries != nil {
 			e, _ = c.local.entries.GetEntry(b.view())
 		}
-		v, there, err := localValue[V](c, b, e)
-		switch {
-		case there && err == nil:
+		v, a, _ := localValue[V](c, b, e) // what is damaged is loaded again
+		switch a {
+		case value:
 			before := len(found)
 			if found[id] = v; len(found) > before { // otherwise the id is there twice
 				c.count.localHit()
 			}
-		case there && errors.Is(err, c.errNotFound):
-			if add(&absent, id) {
+		case absent:
+			if add(&gone, id) {
 				c.count.localHit()
 			}
-		case add(&open, id):
-			rest = append(rest, id)
+		default:
+			if add(&open, id) {
+				rest = append(rest, id)
+			}
 		}
 	}
 	return rest

@@ -22,7 +22,10 @@ type batchWrite struct {
 
 // mset is Set for many keys, in one call to the remote.
 func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error {
-	if c.CacheType() == "" {
+	switch {
+	case len(writes) == 0:
+		return nil
+	case c.CacheType() == "":
 		return ErrRemoteLocalBothNil
 	}
 	var errs []error
@@ -59,7 +62,10 @@ func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error
 
 // mdelete is Delete for many keys, in one call to the remote.
 func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
-	if c.CacheType() == "" {
+	switch {
+	case len(writes) == 0:
+		return nil
+	case c.CacheType() == "":
 		return ErrRemoteLocalBothNil
 	}
 	var errs []error

@@ -36,8 +36,8 @@ func WithSharedValues[V any]() Option {
 // WithClone has T return values of type V from the local level as what clone makes of them,
 // instead of decoding each time: for types that are cheaper to copy than to decode. clone must
 // return a value that shares nothing with its argument that a caller may change, and must not
-// change its argument; it is called from many goroutines at a time, and its panics reach the
-// reader. It is used only with stores that keep values, as in WithSharedValues. New panics if
+// change its argument, which may also be a zero value or a nil pointer, if that is what was
+// stored. It is called from many goroutines at a time, and its panics reach the reader. It is used only with stores that keep values, as in WithSharedValues. New panics if
 // clone is nil.
 func WithClone[V any](clone func(V) V) Option {
 	if clone == nil {
@@ -81,44 +81,55 @@ func keptIn[V any](c *jetCache, e *local.Entry) *decoded[V] {
 	return d
 }
 
+// answer is what the local level says of a key.
+type answer uint8
+
+const (
+	nothing answer = iota // it does not have it
+	value                 // a value
+	absent                // the record does not exist
+	damaged               // bytes that cannot be decoded
+)
+
 // valueOf returns what an entry's bytes mean: what is kept beside them or, the first time and
-// for types that cannot be shared, what they decode to. It returns the not-found error for a
-// placeholder.
-func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, error) {
+// for types that cannot be shared, what they decode to. The error is that of damaged ones.
+func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, answer, error) {
 	if d := keptIn[V](c, e); d != nil {
-		return d.give(), nil
+		return d.give(), value, nil
 	}
 	var text V
 	if s, ok := any(&text).(*string); ok { // the stored bytes are the value, and do not change
 		if isPlaceholder(e.Data()) {
-			return text, c.errNotFound
+			return text, absent, nil
 		}
 		*s = e.Text()
-		return text, nil
+		return text, value, nil
 	}
-	v, err := decodeBytes[V](c, key, e.Data())
-	if err != nil {
-		return v, err
+	v, a, err := decodeBytes[V](c, key, e.Data())
+	if a != value {
+		return v, a, err
 	}
 	s, ok := c.sharingOf(reflect.TypeFor[V]())
 	if !ok {
-		return v, nil
+		return v, value, nil
 	}
 	d := &decoded[V]{value: v}
 	d.clone, _ = s.clone.(func(V) V)
 	d.kept = local.Kept{Owner: c.owner, Value: d}
 	c.local.keep(key, e, &d.entry, &d.kept)
-	return d.give(), nil
+	return d.give(), value, nil
 }
 
-// decodeBytes returns what stored bytes mean, or the not-found error for a placeholder.
-func decodeBytes[V any](c *jetCache, key string, data []byte) (V, error) {
-	var v V
-	if err := c.deliver(key, data, &v); err != nil {
-		var zero V
-		return zero, err
+// decodeBytes returns what stored bytes mean.
+func decodeBytes[V any](c *jetCache, key string, data []byte) (V, answer, error) {
+	var v, zero V
+	if isPlaceholder(data) {
+		return zero, absent, nil
 	}
-	return v, nil
+	if err := c.decode(key, data, &v); err != nil {
+		return zero, damaged, err
+	}
+	return v, value, nil
 }
 
 // sharingOf reports whether values of type t may be shared, and how.

@@ -32,15 +32,24 @@ var (
 
 // NewGoRedisV9Adapter returns a Remote that sends its commands to client, which stays
 // the caller's to close. It panics if client is nil.
-func NewGoRedisV9Adapter(client redis.Cmdable) Remote { return NewGoRedis(client) }
+func NewGoRedisV9Adapter(client redis.Cmdable) Remote {
+	return newGoRedis("NewGoRedisV9Adapter", client, nil)
+}
 
-// NewGoRedis is NewGoRedisV9Adapter with options.
+// NewGoRedis is NewGoRedisV9Adapter with options. It panics also if an option cannot be met.
 func NewGoRedis(client redis.Cmdable, opts ...GoRedisOption) Remote {
+	return newGoRedis("NewGoRedis", client, opts)
+}
+
+func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) Remote {
 	if client == nil {
-		panic("remote: NewGoRedisV9Adapter: the client is nil; give a redis.Client, ClusterClient or Ring")
+		panic(fmt.Sprintf("remote: %s: the client is nil; give a redis.Client, ClusterClient or Ring", constructor))
 	}
 	var o goRedisOptions
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("remote: %s: option %d is nil; leave it out", constructor, i+1))
+		}
 		opt(&o)
 	}
 	r := &GoRedisV9Adapter{client: client}
@@ -121,7 +130,7 @@ func (r *GoRedisV9Adapter) Get(ctx context.Context, key string) (string, error) 
 // GetWithTTL returns the value of key and what remains of its lifetime, redis.Nil if
 // there is none.
 func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, error) {
-	if r.auto != nil {
+	if r.auto != nil && !r.auto.Config().Unordered {
 		p := pair{redis.NewDurationCmd(ctx, time.Millisecond, "pttl", key), redis.NewStringCmd(ctx, "get", key)}
 		if sent, err := r.share(ctx, p.pttl, p.get); err != nil {
 			return Value{}, err

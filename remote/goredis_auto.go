@@ -14,7 +14,8 @@ import (
 // and batches are sent as without it.
 //
 // It is go-redis' own automatic pipelining, with the client's settings (AutoPipelineOptions of
-// redis.Options), which its authors call experimental. A caller leaves when its ctx ends, but
+// redis.Options), which its authors call experimental. With settings that are Unordered, reads
+// that ask for the remaining lifetime are not shared: its command has to come first. A caller leaves when its ctx ends, but
 // the command that it waited for is still sent. NewGoRedis panics if client is neither a
 // *redis.Client nor a *redis.ClusterClient, or if it is closed.
 func WithAutoPipeline() GoRedisOption { return func(o *goRedisOptions) { o.autoPipeline = true } }
@@ -35,7 +36,9 @@ func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 
 // LeavesWithContext reports whether WithAutoPipeline was given: go-redis otherwise leaves a
 // read on the way only by the client's own timeouts.
-func (r *GoRedisV9Adapter) LeavesWithContext() bool { return r.auto != nil }
+func (r *GoRedisV9Adapter) LeavesWithContext() bool {
+	return r.auto != nil && !r.auto.Config().Unordered
+}
 
 // share sends commands of one key with those of other callers and waits for their replies.
 // With an error, the caller's ctx has ended and cmds are not to be looked at; if they were not

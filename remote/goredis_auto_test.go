@@ -331,3 +331,76 @@ type crossSlot struct{}
 
 func (crossSlot) Error() string { return "CROSSSLOT Keys in request don't hash to the same slot" }
 func (crossSlot) RedisError()   {}
+
+// panicking panics in the pipelines of a batch.
+type panicking struct{}
+
+func (panicking) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (panicking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (panicking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if name := cmds[0].Name(); name == "set" {
+			panic("boom")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A panic in a part of a batch is the caller's, as that of a small one.
+func TestAPanicInAPartReachesTheCaller(t *testing.T) {
+	s := redistest.Embedded(t)
+	s.Client.AddHook(panicking{})
+	r := remote.NewGoRedis(s.Client)
+	values := make(map[string]any)
+	for i := range 1200 {
+		values[fmt.Sprint("k", i)] = "v"
+	}
+	defer func() {
+		if p := recover(); p != "boom" {
+			t.Errorf("panicked with %v", p)
+		}
+	}()
+	_ = r.MSet(ctx, values, time.Minute)
+}
+
+// Where go-redis does not keep the order of commands, the lifetime could be read after the
+// value: both are read in a pipeline of their own.
+func TestAutoPipelineThatIsUnordered(t *testing.T) {
+	s := redistest.Embedded(t)
+	o := *s.Client.Options()
+	o.AutoPipelineOptions = &redis.AutoPipelineOptions{Unordered: true, MaxConcurrentBatches: 4}
+	client := redis.NewClient(&o)
+	defer func() { _ = client.Close() }()
+	r := remote.NewGoRedis(client, remote.WithAutoPipeline())
+	if err := r.SetEX(ctx, "k", "v", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	var trips roundTrips
+	client.AddHook(&trips)
+	if got, err := r.(remote.TTLGetter).GetWithTTL(ctx, "k"); err != nil || got.Data != "v" || got.TTL != time.Minute {
+		t.Errorf("GetWithTTL: %v, %v", got, err)
+	}
+	if n := trips.pipelines.Load(); n != 1 {
+		t.Errorf("it took %d pipelines", n)
+	}
+	if r.(remote.ContextLeaver).LeavesWithContext() {
+		t.Error("it claims to leave with its context")
+	}
+}
+
+func TestNewGoRedisOfNothing(t *testing.T) {
+	for want, make := range map[string]func(){
+		"NewGoRedisV9Adapter: the client is nil": func() { remote.NewGoRedisV9Adapter(nil) },
+		"NewGoRedis: the client is nil":          func() { remote.NewGoRedis(nil) },
+		"NewGoRedis: option 1 is nil":            func() { remote.NewGoRedis(struct{ redis.Cmdable }{}, nil) },
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, want) {
+					t.Errorf("panicked with %q, want %q", text, want)
+				}
+			}()
+			make()
+		}()
+	}
+}

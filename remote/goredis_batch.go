@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,16 +28,27 @@ func inParts(n int, do func(from, to int)) {
 		do(0, n)
 		return
 	}
-	var wg sync.WaitGroup
+	var (
+		wg       sync.WaitGroup
+		panicked atomic.Pointer[any]
+	)
 	free := make(chan struct{}, pipelines)
 	for from := 0; from < n; from += pipelineSize {
 		free <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-free }()
+			defer func() {
+				<-free
+				if r := recover(); r != nil { // of a hook of the client, say: it is the caller's
+					panicked.Store(&r)
+				}
+			}()
 			do(from, min(from+pipelineSize, n))
 		})
 	}
 	wg.Wait()
+	if r := panicked.Load(); r != nil {
+		panic(*r)
+	}
 }
 
 // MGet returns the values of keys in one pipeline: from a single node by one MGET, otherwise
@@ -240,18 +252,18 @@ func (r *GoRedisV9Adapter) MDel(ctx context.Context, keys ...string) error {
 func (r *GoRedisV9Adapter) change(ctx context.Context, op string, n int, queue func(pipe redis.Pipeliner, i int) (key string, cmd redis.Cmder, err error)) error {
 	keys, errs := make([]string, n), make([]error, n)
 	inParts(n, func(from, to int) {
-		cmds := make([]redis.Cmder, n) // by index, of this part
+		cmds := make([]redis.Cmder, to-from)
 		_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i := from; i < to; i++ {
-				if keys[i], cmds[i], errs[i] = queue(pipe, i); errs[i] == nil {
-					unsent(cmds[i])
+				if keys[i], cmds[i-from], errs[i] = queue(pipe, i); errs[i] == nil {
+					unsent(cmds[i-from])
 				}
 			}
 			return nil
 		})
 		for i := from; i < to; i++ {
 			if errs[i] == nil {
-				errs[i] = outcome(cmds[i], err)
+				errs[i] = outcome(cmds[i-from], err)
 			}
 		}
 	})

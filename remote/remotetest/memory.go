@@ -36,6 +36,7 @@ var (
 	_ remote.TTLGetter      = (*Memory)(nil)
 	_ remote.ItemSetter     = (*Memory)(nil)
 	_ remote.CompareDeleter = (*Memory)(nil)
+	_ remote.KeysDeleter    = (*Memory)(nil)
 )
 
 // Fault decides about each call before it does anything. op is "get", "set", "setnx",
