@@ -1,0 +1,171 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// group is what belongs into one table and one plot: several of us and of the peers, in one
+// or several columns.
+type group struct {
+	title string
+	text  string
+	// pattern says where in a benchmark's name are who was measured, and the column.
+	pattern string
+	unit    string
+	columns []column // nil: those that the names have, in their order
+	allocs  bool     // show the allocations, too
+}
+
+// column is one of the ways in which each was measured.
+type column struct {
+	name  string // in the benchmarks' names
+	title string
+}
+
+// Places of a pattern.
+const (
+	whoPlace    = "{who}"
+	columnPlace = "{column}"
+)
+
+var modes = []column{{"serial", "one goroutine"}, {"parallel", "all processors"}}
+
+// groups returns the groups that something was measured for.
+func groups(r *results) []group {
+	all := []group{
+		{title: "Local hit", pattern: "LocalHit/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "Everything is in the process; 100,000 entities, read as Zipf's law has it. T.Get has the entity shared, and `clone` a copy of it; Once decodes one."},
+		{title: "Local hit of a string", pattern: "LocalHitString/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "A type that nobody can change is shared without being told to."},
+		{title: "Client-side caching", pattern: "ClientSideCaching/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "A local hit of rueidis, which Redis tells of changes."},
+		{title: "Local write, room for all", pattern: "LocalWrite/update/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "300 bytes into a store; most writes replace an entry. `raw ristretto` returns before the entry can be read, and may drop it."},
+		{title: "Local write, full store", pattern: "LocalWrite/evict/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "The same into stores with room for a tenth of the keys."},
+		{title: "Local write of an entity", pattern: "LocalWriteEntity/{who}", unit: "ns/op", allocs: true,
+			text: "Encode and store."},
+		{title: "Remote hit", pattern: "RemoteHit/{who}/{column}", unit: "ns/op", allocs: true,
+			text:    "Everything is in a Redis on the same machine. The time is that of an operation of all callers together; the shorter, the higher the throughput.",
+			columns: []column{{"callers=1", "1 caller"}, {"callers=16", "16 callers"}, {"callers=128", "128 callers"}}},
+		{title: "MGet of 100, all local", pattern: "MGetLocal/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
+			text: "A batch of a hundred ids."},
+		{title: "MGet of 100, all remote", pattern: "MGetRemote/{who}", unit: "ns/op", allocs: true,
+			text: "`reads TTL` has a local level, which never has anything, and asks for what remains of each lifetime; `WithoutTTL` does not ask. `fills Otter` keeps what it reads."},
+		{title: "MGet of 100, all missing", pattern: "MGetMissing/{who}", unit: "ns/op", allocs: true,
+			text: "A batch that is nowhere: asked for, loaded, encoded and written back."},
+		{title: "Writing and removing 100 at once", pattern: "BatchWrite/{who}/{column}", unit: "ns/op", columns: []column{{"set", "set"}, {"delete", "delete"}}, allocs: true,
+			text: "T.MSet and T.MDelete, beside encoding and a pipeline of SET, and one DEL."},
+		{title: "Overlapping batches", pattern: "OverlappingBatches/{who}", unit: "ids-asked",
+			text: "32 cold batches of 100 of the same 200 ids at a time: how many ids the loader was asked for. 200 is the ideal."},
+		{title: "Stampede", pattern: "Stampede/{who}", unit: "p99-ms",
+			text: "1,000 callers of one cold key, whose loader takes 50 ms: the 99th percentile of the waits."},
+		{title: "Memory of an entry", pattern: "Memory/{who}", unit: "heap-B/entry",
+			text: "A million entries with values of 100 bytes, in stores with a tenth more room; key, value and all that the store keeps. A FreeCache has its whole arena, 256 MB here, from the beginning."},
+		{title: "Empty stores", pattern: "Empty/{who}", unit: "heap-KiB",
+			text: "A store for 1,000 entries that holds none."},
+	}
+	for _, trace := range traces(r) {
+		all = append(all, group{title: "Hit ratio, " + trace, pattern: "HitRatio/" + trace + "/{column}/{who}", unit: "hit-%",
+			text: "Get, and on a miss Set; stores with room for a part of the keys. `raw ristretto` is waited for after each Set."})
+	}
+	all = append(all, group{title: "Codecs", pattern: "Codec/{who}/{column}", unit: "ns/op", columns: []column{{"marshal", "encode"}, {"unmarshal", "decode"}}, allocs: true,
+		text: "The entity; `plain msgpack` is the library alone, without what the codec adds: a trailer byte, compression where it helps, and checks of what it reads."})
+	return slices.DeleteFunc(all, func(g group) bool { return len(g.rows(r)) == 0 })
+}
+
+// traces returns the traces that were played.
+func traces(r *results) []string {
+	var all []string
+	for _, name := range r.names {
+		if parts := strings.Split(name, "/"); len(parts) == 4 && parts[0] == "HitRatio" && !slices.Contains(all, parts[1]) {
+			all = append(all, parts[1])
+		}
+	}
+	return all
+}
+
+// match returns who and which column a benchmark's name means, if it is of this group.
+func (g group) match(name string) (who, col string, ok bool) {
+	want, have := strings.Split(g.pattern, "/"), strings.Split(name, "/")
+	if len(want) != len(have) {
+		return "", "", false
+	}
+	for i, place := range want {
+		switch place {
+		case whoPlace:
+			who = have[i]
+		case columnPlace:
+			col = have[i]
+		case have[i]:
+		default:
+			return "", "", false
+		}
+	}
+	return who, col, true
+}
+
+// bench returns the name of a benchmark of the group.
+func (g group) bench(who, col string) string {
+	return strings.NewReplacer(whoPlace, who, columnPlace, col).Replace(g.pattern)
+}
+
+// rows returns who was measured.
+func (g group) rows(r *results) []string {
+	var rows []string
+	for _, name := range r.names {
+		if who, _, ok := g.match(name); ok && !slices.Contains(rows, who) {
+			rows = append(rows, who)
+		}
+	}
+	return rows
+}
+
+// cols returns the columns.
+func (g group) cols(r *results) []column {
+	if g.columns != nil {
+		return g.columns
+	}
+	var cols []column
+	for _, name := range r.names {
+		_, col, ok := g.match(name)
+		if c := (column{col, sizeText(col)}); ok && !slices.Contains(cols, c) {
+			cols = append(cols, c)
+		}
+	}
+	return cols
+}
+
+// value returns one cell.
+func (g group) value(r *results, who string, c column) (float64, bool) {
+	return r.median(r.at(g.bench(who, c.name), g.unit))
+}
+
+// file returns the name of the group's plot.
+func (g group) file() string {
+	name := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c - 'A' + 'a'
+		}
+		return '-'
+	}, g.title)
+	for strings.Contains(name, "--") {
+		name = strings.ReplaceAll(name, "--", "-")
+	}
+	return name + ".svg"
+}
+
+// label is a name as people read it.
+func label(who string) string { return strings.ReplaceAll(who, "_", " ") }
+
+// ours reports whether a name is one of jetcache-go.
+func ours(who string) bool {
+	if strings.HasPrefix(who, "T.") || strings.HasPrefix(who, "Once_") {
+		return true
+	}
+	return slices.Contains([]string{"Otter", "TinyLFU", "FreeCache", "msgpack", "json", "sonic", "msgp"}, who)
+}
