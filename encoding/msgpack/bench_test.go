@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
 // user is an entity such as services cache: about 300 bytes of MessagePack, which S2 cannot
@@ -98,10 +100,11 @@ func benchmarkUnmarshal[T any](b *testing.B, name string, v T) {
 			}
 		}
 	})
-	b.Run(name+"/check", func(b *testing.B) {
+	b.Run(name+"/limits", func(b *testing.B) { // what of it goes into the limits
 		b.ReportAllocs()
+		var dst T
 		for b.Loop() {
-			if _, err := check(plain); err != nil {
+			if err := wire.Admit(plain, len(stored), &dst); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -11,13 +11,12 @@
 package msgpack
 
 import (
-	"errors"
 	"fmt"
 
-	"github.com/klauspost/compress/s2"
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
 // Name is what WithCodec calls this codec.
@@ -25,23 +24,13 @@ const Name = "msgpack"
 
 // Limits of what is decoded.
 const (
-	// MaxDepth is how deep arrays and maps may nest.
-	MaxDepth = 10_000
-	// MaxDecodedSize is how many bytes an S2 block may announce.
-	MaxDecodedSize = 64 << 20
+	// MaxDepth is how deep arrays and maps may nest: 10,000.
+	MaxDepth = wire.MaxDepth
+	// MaxDecodedSize is how many bytes an S2 block may announce: 64 MiB.
+	MaxDecodedSize = wire.MaxDecodedSize
 	// MaxMemory is how many bytes the elements of lists and the pairs of maps may take in
-	// the destination, or memoryPerByte for each byte of the payload if that is more.
-	MaxMemory     = 256 << 20
-	memoryPerByte = 64
-)
-
-// minCompressed is the length from which compression is tried.
-const minCompressed = 64
-
-// The trailer bytes.
-const (
-	trailerPlain = 0x00
-	trailerS2    = 0x01
+	// the destination: 256 MiB, or 64 for each byte of the payload if that is more.
+	MaxMemory = wire.MaxMemory
 )
 
 func init() { encoding.RegisterCodec(codec{}) }
@@ -55,25 +44,16 @@ func (codec) Marshal(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b) >= minCompressed {
-		if packed := s2.Encode(nil, b); len(packed) < len(b) && len(b) <= MaxDecodedSize {
-			return append(packed, trailerS2), nil
-		}
-	}
-	return append(b, trailerPlain), nil
+	return wire.Seal(b), nil
 }
 
 func (codec) Unmarshal(data []byte, v any) (err error) {
-	plain, err := unpack(data)
+	plain, err := wire.Open(data)
 	if err != nil {
-		return err
+		return fmt.Errorf("msgpack: %w", err)
 	}
-	n, err := check(plain)
-	if err != nil {
-		return err
-	}
-	if need, limit := costOf(v).memory(n), max(MaxMemory, memoryPerByte*uint64(len(data))); need > limit {
-		return fmt.Errorf("msgpack: %d list elements and %d map pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.elements, n.pairs, len(data), need, v, limit)
+	if err := wire.Admit(plain, len(data), v); err != nil {
+		return fmt.Errorf("msgpack: %w", err)
 	}
 	// The decoder panics on well-formed input that does not suit the destination,
 	// such as a map whose key is a list read into a map[any]any.
@@ -83,31 +63,4 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 		}
 	}()
 	return msgpack.Unmarshal(plain, v)
-}
-
-// unpack takes off the trailer, and the compression where there is one.
-func unpack(data []byte) ([]byte, error) {
-	if len(data) == 0 {
-		return nil, errors.New("msgpack: the payload is empty: not even a trailer byte")
-	}
-	body, trailer := data[:len(data)-1], data[len(data)-1]
-	switch trailer {
-	case trailerPlain:
-		return body, nil
-	case trailerS2:
-		n, err := s2.DecodedLen(body)
-		if err != nil {
-			return nil, fmt.Errorf("msgpack: reading the S2 block's length: %w", err)
-		}
-		if n > MaxDecodedSize {
-			return nil, fmt.Errorf("msgpack: the S2 block announces %d bytes, more than %d", n, MaxDecodedSize)
-		}
-		plain, err := s2.Decode(nil, body)
-		if err != nil {
-			return nil, fmt.Errorf("msgpack: reading the S2 block: %w", err)
-		}
-		return plain, nil
-	default:
-		return nil, fmt.Errorf("msgpack: unknown trailer byte %#02x; was the value written with another codec?", trailer)
-	}
 }

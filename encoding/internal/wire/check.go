@@ -1,4 +1,4 @@
-package msgpack
+package wire
 
 import (
 	"encoding/binary"
@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	errTruncated = errors.New("msgpack: the payload ends within a value")
-	errDepth     = fmt.Errorf("msgpack: nested deeper than %d levels", MaxDepth)
+	errTruncated = errors.New("the payload ends within a value")
+	errDepth     = fmt.Errorf("nested deeper than %d levels", MaxDepth)
 )
 
 // counts is what a payload holds.
@@ -133,7 +133,7 @@ func header(data []byte) (head, payload, inner int, err error) {
 		n, err := length(data, 4)
 		return 5, 0, 2 * n, err
 	}
-	return 0, 0, 0, fmt.Errorf("msgpack: invalid code %#02x", c)
+	return 0, 0, 0, fmt.Errorf("invalid code %#02x", c)
 }
 
 // length reads the big-endian length of the given width behind data's first byte.

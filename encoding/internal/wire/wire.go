@@ -1,0 +1,82 @@
+// Package wire is what the codecs that write MessagePack share: the form in which a value is
+// stored, and the checks that a stored value has to pass before anything is decoded from it.
+//
+// The stored form is MessagePack and one trailer byte, which says whether what precedes it is
+// plain (0x00) or an S2 block (0x01).
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// Limits of what is decoded; package msgpack documents them.
+const (
+	MaxDepth       = 10_000
+	MaxDecodedSize = 64 << 20
+	MaxMemory      = 256 << 20
+
+	memoryPerByte = 64
+)
+
+// minCompressed is the length from which compression is tried.
+const minCompressed = 64
+
+// The trailer bytes.
+const (
+	trailerPlain = 0x00
+	trailerS2    = 0x01
+)
+
+// Seal returns the stored form of plain, which it may append to: an S2 block where that is
+// smaller.
+func Seal(plain []byte) []byte {
+	if len(plain) >= minCompressed {
+		if packed := s2.Encode(nil, plain); len(packed) < len(plain) && len(plain) <= MaxDecodedSize {
+			return append(packed, trailerS2)
+		}
+	}
+	return append(plain, trailerPlain)
+}
+
+// Open returns the MessagePack of a stored value. It is a part of stored, or newly allocated.
+func Open(stored []byte) ([]byte, error) {
+	if len(stored) == 0 {
+		return nil, errors.New("the payload is empty: not even a trailer byte")
+	}
+	body, trailer := stored[:len(stored)-1], stored[len(stored)-1]
+	switch trailer {
+	case trailerPlain:
+		return body, nil
+	case trailerS2:
+		n, err := s2.DecodedLen(body)
+		if err != nil {
+			return nil, fmt.Errorf("reading the S2 block's length: %w", err)
+		}
+		if n > MaxDecodedSize {
+			return nil, fmt.Errorf("the S2 block announces %d bytes, more than %d", n, MaxDecodedSize)
+		}
+		plain, err := s2.Decode(nil, body)
+		if err != nil {
+			return nil, fmt.Errorf("reading the S2 block: %w", err)
+		}
+		return plain, nil
+	default:
+		return nil, fmt.Errorf("unknown trailer byte %#02x; was the value written with another codec?", trailer)
+	}
+}
+
+// Admit returns an error unless plain can be decoded into v within the limits. Stored is the
+// length of the stored value that plain is out of.
+func Admit(plain []byte, stored int, v any) error {
+	n, err := check(plain)
+	if err != nil {
+		return err
+	}
+	if need, limit := costOf(v).memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
+		return fmt.Errorf("%d list elements and %d map pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.elements, n.pairs, stored, need, v, limit)
+	}
+	return nil
+}
