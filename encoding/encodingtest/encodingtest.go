@@ -78,6 +78,7 @@ func Hostile() [][]byte {
 		{0x80, 0x80, 0x80, 0x08, 0x00, 0x01},                            // S2: 16 MiB announced, one byte there
 		{0x81, 0x91, 0xc0, 0xc0, 0x00},                                  // msgpack: a list as the key of a map
 		{0xc1, 0x00},                                                    // msgpack: the code that is never used
+		{0xc7, 0x05, 0xff, 0xdf, 0x00, 0x40, 0x00, 0x00, 0x00},          // msgpack: an extension of 5 bytes that begins like a map of 4 Mi pairs
 		append(bytes.Repeat([]byte{0x91}, 1<<20), 0x00),                 // msgpack: a million lists in lists
 		append(bytes.Repeat([]byte{0x81}, 1<<20), 0x00),                 // msgpack: a million maps in maps
 		bytes.Repeat([]byte{'['}, 1<<20),                                // JSON: the same, never closed

@@ -62,5 +62,6 @@ func (codec) Unmarshal(data []byte, v any) (err error) {
 			err = fmt.Errorf("msgpack: decoding into %T: %v", v, r)
 		}
 	}()
-	return msgpack.Unmarshal(plain, v)
+	dec := msgpack.NewDecoder(&input{data: plain})
+	return dec.Decode(v)
 }

@@ -250,7 +250,7 @@ func mutate(rnd *rand.Rand, b []byte) []byte {
 func TestCheckAgreesWithTheReference(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(4, 15))
 	well := 0
-	for range 20_000 {
+	for range 10_000 {
 		b := random(rnd, nil, rnd.IntN(4))
 		compare(t, b)
 		if _, err := check(b); err != nil {
