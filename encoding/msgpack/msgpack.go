@@ -28,8 +28,9 @@ const (
 	MaxDepth = wire.MaxDepth
 	// MaxDecodedSize is how many bytes an S2 block may announce: 64 MiB.
 	MaxDecodedSize = wire.MaxDecodedSize
-	// MaxMemory is how many bytes the elements of lists and the pairs of maps may take in
-	// the destination: 256 MiB, or 64 for each byte of the payload if that is more.
+	// MaxMemory is how many bytes the elements of lists, the pairs of maps and what pointers
+	// lead to may take in the destination: 256 MiB, or 64 for each byte of the payload if
+	// that is more.
 	MaxMemory = wire.MaxMemory
 )
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,5 +244,46 @@ func TestExtensionsThatLookLikeMaps(t *testing.T) {
 	var got []entity
 	if err := (codec{}).Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %d entities, %v", len(got), err)
+	}
+}
+
+// What pointers in structs point to counts as well: a list of structs with pointers, or a
+// tree, is a few bytes of S2 for each struct.
+func TestMemoryBehindPointersIsBounded(t *testing.T) {
+	type page struct{ A [256]int64 }
+	type tree struct {
+		Pad         [256]int64
+		Left, Right *tree
+	}
+	type raw struct{ Sum *[2048]byte }
+	leaf := []byte{0x82, 0xa1, 'L', 0x80, 0xa1, 'R', 0x80}
+	for range 17 {
+		leaf = slices.Concat([]byte{0x82, 0xa4, 'L', 'e', 'f', 't'}, leaf, []byte{0xa5, 'R', 'i', 'g', 'h', 't'}, leaf)
+	}
+	list := func(element ...byte) []byte {
+		return append([]byte{0xdd, 0x00, 0x08, 0x00, 0x00}, bytes.Repeat(element, 8<<16)...)
+	}
+	for name, tt := range map[string]struct {
+		plain []byte
+		dst   any
+	}{
+		"a tree":             {leaf, new(tree)},
+		"pointers in a list": {list(0x81, 0xa1, 'P', 0x80), new([]struct{ P *page })},
+		"as lists": {list(0x91, 0x80), new([]struct {
+			_msgpack struct{} `msgpack:",as_array"`
+			P        *page
+		})},
+		"bytes":                  {list(0x81, 0xa3, 'S', 'u', 'm', 0xc4, 0x00), new([]raw)},
+		"pointers in pointers":   {list(0x81, 0xa1, 'P', 0x80), new([]struct{ P **page })},
+		"in the values of a map": {append([]byte{0x81, 0xa1, 'k'}, list(0x81, 0xa1, 'P', 0x80)...), new(map[string][]struct{ P *page })},
+	} {
+		stored := append(s2.Encode(nil, tt.plain), 0x01)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := codec{}.Unmarshal(stored, tt.dst)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "would take up to") {
+			t.Errorf("%s: %d bytes became %d: %v", name, len(stored), after.TotalAlloc-before.TotalAlloc, err)
+		}
 	}
 }

@@ -15,8 +15,9 @@ var (
 
 // counts is what a payload holds.
 type counts struct {
-	elements int // of all lists
-	pairs    int // of all maps
+	containers int // lists and maps, empty ones included
+	elements   int // of all lists
+	pairs      int // of all maps
 }
 
 // check walks over data without decoding it and returns an error unless it is a
@@ -44,6 +45,9 @@ func check(data []byte) (n counts, err error) {
 			return n, errTruncated
 		}
 		code := data[0]
+		if isMap(code) || isList(code) {
+			n.containers++
+		}
 		data = data[head+payload:]
 		if inner > 0 {
 			if len(open) == MaxDepth {
@@ -70,6 +74,10 @@ func check(data []byte) (n counts, err error) {
 
 func isMap(code byte) bool {
 	return msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32
+}
+
+func isList(code byte) bool {
+	return msgpcode.IsFixedArray(code) || code == msgpcode.Array16 || code == msgpcode.Array32
 }
 
 // header reads the head of the value that data begins with: its length, the

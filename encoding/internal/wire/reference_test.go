@@ -140,6 +140,7 @@ func (r *reference) inner(n uint64, depth int) error {
 	if n > uint64(len(r.rest)) { // each value takes a byte at least
 		return errTruncated
 	}
+	r.n.containers++
 	if n > 0 && depth == MaxDepth {
 		return errDepth
 	}

@@ -76,7 +76,7 @@ func Admit(plain []byte, stored int, v any) error {
 		return err
 	}
 	if need, limit := costOf(v).memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
-		return fmt.Errorf("%d list elements and %d map pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.elements, n.pairs, stored, need, v, limit)
+		return fmt.Errorf("%d lists and maps with %d elements and %d pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.containers, n.elements, n.pairs, stored, need, v, limit)
 	}
 	return nil
 }
