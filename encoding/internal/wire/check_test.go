@@ -68,3 +68,17 @@ func TestCheckBoundsDepth(t *testing.T) {
 		t.Errorf("a wide, flat list: %v", err)
 	}
 }
+
+func BenchmarkCheck(b *testing.B) {
+	payload, err := msgpack.Marshal(encodingtest.Sample(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(payload)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := check(payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
