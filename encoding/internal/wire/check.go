@@ -34,15 +34,21 @@ func check(data []byte) (n counts, err error) {
 	for at < len(data) {
 		code := data[at]
 		h := heads[code]
+		if h.whole() { // by itself and not as a case below: most values are
+			at += int(h) // past the end, if the value is: seen when the loop has ended
+			for left--; left == 0; {
+				left = outer[len(outer)-1]
+				outer = outer[:len(outer)-1]
+			}
+			continue
+		}
 		inner := 0
-		switch h.shape {
-		case whole:
-			at += int(h.size) // past the end, if the value is: seen when the loop has ended
+		switch h.shape() {
 		case bytes8: // most strings that are not whole
 			if at+1 == len(data) {
 				return n, errTruncated
 			}
-			at += int(h.size) + int(data[at+1])
+			at += h.size() + int(data[at+1])
 		case fixMap:
 			at++
 			inner = 2 * int(code&0x0f)
@@ -60,7 +66,7 @@ func check(data []byte) (n counts, err error) {
 			}
 			at += size
 			inner = values
-			switch h.shape {
+			switch h.shape() {
 			case array16, array32:
 				n.elements += inner
 				n.containers++
@@ -96,27 +102,27 @@ func check(data []byte) (n counts, err error) {
 // returns the size of the head together with the bytes that belong to it, and how many values
 // follow that do.
 func (h head) measure(data []byte) (size, inner int, err error) {
-	if h.shape == invalid {
+	if h.shape() == invalid {
 		return 0, 0, fmt.Errorf("invalid code %#02x", data[0])
 	}
-	size = int(h.size)
+	size = h.size()
 	if size > len(data) {
 		return 0, 0, errTruncated
 	}
 	var n uint64
-	switch h.shape {
+	switch h.shape() {
 	case bytes16, array16, map16:
 		n = uint64(binary.BigEndian.Uint16(data[1:]))
 	default:
 		n = uint64(binary.BigEndian.Uint32(data[1:]))
 	}
-	if h.shape == map16 || h.shape == map32 {
+	if h.shape() == map16 || h.shape() == map32 {
 		n *= 2
 	}
 	if n > uint64(len(data)-size) { // an inner value takes a byte at least
 		return 0, 0, errTruncated
 	}
-	switch h.shape {
+	switch h.shape() {
 	case bytes16, bytes32:
 		return size + int(n), 0, nil
 	}

@@ -1,27 +1,30 @@
 package wire
 
-// shape is what the first byte of a value says about the value's extent.
+// head is what the first byte of a value says: in the low byte the size of the value's head,
+// which is the code, the length and the type of an extension, and above it the value's shape.
+// A whole value's head is all of it, and just the size.
+type head uint16
+
+func (h head) whole() bool  { return h < 1<<8 }
+func (h head) size() int    { return int(h & 0xff) }
+func (h head) shape() shape { return shape(h >> 8) }
+
+// shape is how the extent of a value goes on behind its head.
 type shape uint8
 
 const (
-	invalid  shape = iota // the one code that is never used
-	whole                 // the size is all there is
-	bytes8                // a length in 8 bits follows the code, and that many bytes the head
-	bytes16               // in 16 bits
-	bytes32               // in 32 bits
-	fixArray              // as many values follow as the code's low bits say
+	whole    shape = iota // there is no more of it
+	bytes8                // as many bytes as the 8 bits behind the code say
+	bytes16               // as 16 bits say
+	bytes32               // as 32 bits say
+	fixArray              // as many values as the code's low bits say
 	fixMap                // as many pairs
 	array16               // as many values as 16 bits behind the code say
 	array32               // as 32 bits say
 	map16                 // as many pairs as 16 bits say
 	map32                 // as 32 bits say
+	invalid               // the one code that is never used
 )
-
-// head is what a value's first byte says.
-type head struct {
-	size  uint8 // of the head: the code, the length, the type of an extension; of the whole value, if that is known
-	shape shape
-}
 
 // heads has the head of each first byte, as the format's specification lists them:
 // https://github.com/msgpack/msgpack/blob/master/spec.md
@@ -30,16 +33,17 @@ var heads = makeHeads()
 func makeHeads() (h [256]head) {
 	fill := func(from, to int, size uint8, s shape) {
 		for c := from; c <= to; c++ {
-			h[c] = head{size, s}
+			h[c] = head(s)<<8 | head(size)
 		}
 	}
 	fill(0x00, 0x7f, 1, whole) // positive fixint
 	fill(0x80, 0x8f, 1, fixMap)
 	fill(0x90, 0x9f, 1, fixArray)
-	for n := range uint8(32) { // fixstr
-		h[0xa0+n] = head{1 + n, whole}
+	for n := range 32 { // fixstr
+		fill(0xa0+n, 0xa0+n, uint8(1+n), whole)
 	}
-	fill(0xc0, 0xc0, 1, whole)   // nil
+	fill(0xc0, 0xc0, 1, whole) // nil
+	fill(0xc1, 0xc1, 1, invalid)
 	fill(0xc2, 0xc3, 1, whole)   // false, true
 	fill(0xc4, 0xc4, 2, bytes8)  // bin 8
 	fill(0xc5, 0xc5, 3, bytes16) // bin 16
@@ -49,12 +53,12 @@ func makeHeads() (h [256]head) {
 	fill(0xc9, 0xc9, 6, bytes32) // ext 32
 	fill(0xca, 0xca, 5, whole)   // float 32
 	fill(0xcb, 0xcb, 9, whole)   // float 64
-	for i := range uint8(4) {
-		h[0xcc+i] = head{1 + 1<<i, whole} // uint 8, 16, 32, 64
-		h[0xd0+i] = head{1 + 1<<i, whole} // int 8, 16, 32, 64
+	for i := range 4 {
+		fill(0xcc+i, 0xcc+i, 1+1<<i, whole) // uint 8, 16, 32, 64
+		fill(0xd0+i, 0xd0+i, 1+1<<i, whole) // int 8, 16, 32, 64
 	}
-	for i := range uint8(5) {
-		h[0xd4+i] = head{2 + 1<<i, whole} // fixext 1, 2, 4, 8, 16
+	for i := range 5 {
+		fill(0xd4+i, 0xd4+i, 2+1<<i, whole) // fixext 1, 2, 4, 8, 16
 	}
 	fill(0xd9, 0xd9, 2, bytes8)  // str 8
 	fill(0xda, 0xda, 3, bytes16) // str 16
