@@ -41,11 +41,14 @@ type codec struct{}
 func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
-	b, err := msgpack.Marshal(v)
-	if err != nil {
+	e := encoders.Get().(*encoder)
+	e.enc.Reset(&e.buf) // also takes back what a value's own method has set
+	if err := e.enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return wire.Seal(b), nil
+	stored := wire.Seal(e.buf.Bytes())
+	e.free()
+	return stored, nil
 }
 
 func (codec) Unmarshal(data []byte, v any) (err error) {

@@ -30,15 +30,28 @@ const (
 	trailerS2    = 0x01
 )
 
-// Seal returns the stored form of plain, which it may append to: an S2 block where that is
-// smaller.
+// Seal returns the stored form of plain: an S2 block where that is smaller. It shares no
+// memory with plain, and takes one allocation of exactly its length.
+//
+// Finding out that S2 does not help takes about 200 ns for 300 bytes, and nothing was found
+// that tells it for much less: s2.EstimateBlockSize takes 160, and a scan for any four bytes
+// that come twice finds some in most entities, which are far from enough.
 func Seal(plain []byte) []byte {
-	if len(plain) >= minCompressed {
-		if packed := s2.Encode(nil, plain); len(packed) < len(plain) && len(plain) <= MaxDecodedSize {
-			return append(packed, trailerS2)
-		}
+	if len(plain) < minCompressed || len(plain) > MaxDecodedSize {
+		return seal(plain, trailerPlain)
 	}
-	return append(plain, trailerPlain)
+	s := GetScratch(s2.MaxEncodedLen(len(plain)))
+	defer s.Free()
+	if packed := s2.Encode(s.B, plain); len(packed) < len(plain) {
+		return seal(packed, trailerS2)
+	}
+	return seal(plain, trailerPlain)
+}
+
+func seal(body []byte, trailer byte) []byte {
+	stored := make([]byte, len(body)+1)
+	stored[copy(stored, body)] = trailer
+	return stored
 }
 
 // Open returns the MessagePack of a stored value. It is a part of stored, or newly allocated.
