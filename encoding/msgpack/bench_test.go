@@ -102,9 +102,12 @@ func benchmarkUnmarshal[T any](b *testing.B, name string, v T) {
 	})
 	b.Run(name+"/limits", func(b *testing.B) { // what of it goes into the limits
 		b.ReportAllocs()
-		var dst T
+		var (
+			dst  T
+			gate wire.Gate
+		)
 		for b.Loop() {
-			if err := wire.Admit(plain, len(stored), &dst); err != nil {
+			if err := gate.Admit(plain, len(stored), &dst); err != nil {
 				b.Fatal(err)
 			}
 		}

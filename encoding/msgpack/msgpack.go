@@ -13,8 +13,6 @@ package msgpack
 import (
 	"fmt"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"github.com/mgtv-tech/jetcache-go/encoding"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
@@ -51,21 +49,18 @@ func (codec) Marshal(v any) ([]byte, error) {
 	return stored, nil
 }
 
-func (codec) Unmarshal(data []byte, v any) (err error) {
-	plain, err := wire.Open(data)
+func (codec) Unmarshal(data []byte, v any) error {
+	plain, scratch, err := wire.OpenScratch(data)
 	if err != nil {
 		return fmt.Errorf("msgpack: %w", err)
 	}
-	if err := wire.Admit(plain, len(data), v); err != nil {
-		return fmt.Errorf("msgpack: %w", err)
+	d := decoders.Get().(*decoder)
+	if err := d.decode(plain, len(data), v); err != nil {
+		return err
 	}
-	// The decoder panics on well-formed input that does not suit the destination,
-	// such as a map whose key is a list read into a map[any]any.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("msgpack: decoding into %T: %v", v, r)
-		}
-	}()
-	dec := msgpack.NewDecoder(&input{data: plain})
-	return dec.Decode(v)
+	d.free()
+	if scratch != nil {
+		scratch.Free()
+	}
+	return nil
 }

@@ -27,9 +27,8 @@ func (c cost) memory(n counts) uint64 {
 // costs caches the cost of each type by its reflect.Type.
 var costs sync.Map
 
-// costOf returns the cost of decoding into dst.
-func costOf(dst any) cost {
-	t := reflect.TypeOf(dst)
+// costOf returns the cost of decoding into a t, nil for none.
+func costOf(t reflect.Type) cost {
 	if t == nil {
 		return cost{}
 	}

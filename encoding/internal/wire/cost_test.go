@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -43,11 +44,11 @@ func TestCostOfTypes(t *testing.T) {
 		{new(struct{ P *[16]byte }), cost{element: 1}},
 		{new(struct{ P *[128]byte }), cost{element: 129, pair: 128}},
 		{new(struct{ P *fromText }), cost{element: 80, pair: 80}},
-		{new(struct{ At time.Time }), costOf(new(time.Time))},
+		{new(struct{ At time.Time }), costOf(reflect.TypeFor[time.Time]())},
 		{new(larger), cost{container: 128, element: 8}},
 		{new([]struct{ P *larger }), cost{container: 128 + 16, element: 8}},
 	} {
-		if got := costOf(tt.v); got != tt.want {
+		if got := costOf(reflect.TypeOf(tt.v)); got != tt.want {
 			t.Errorf("%T: %+v, want %+v", tt.v, got, tt.want)
 		}
 	}

@@ -8,6 +8,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -54,41 +55,82 @@ func seal(body []byte, trailer byte) []byte {
 	return stored
 }
 
-// Open returns the MessagePack of a stored value. It is a part of stored, or newly allocated.
-func Open(stored []byte) ([]byte, error) {
+// Open returns the MessagePack of a stored value: a part of stored, or newly allocated.
+func Open(stored []byte) (plain []byte, err error) {
+	body, size, err := split(stored)
+	if err != nil || size < 0 {
+		return body, err
+	}
+	return unpack(nil, body)
+}
+
+// OpenScratch is Open for a decoder that copies all it reads: what it does not return as a
+// part of stored is in a Scratch, which the caller may free when nobody reads it any more.
+func OpenScratch(stored []byte) (plain []byte, s *Scratch, err error) {
+	body, size, err := split(stored)
+	if err != nil || size < 0 {
+		return body, nil, err
+	}
+	s = GetScratch(size)
+	plain, err = unpack(s.B, body)
+	return plain, s, err
+}
+
+// split takes off the trailer. The size is what an S2 block says it holds, and negative if
+// the body is plain.
+func split(stored []byte) (body []byte, size int, err error) {
 	if len(stored) == 0 {
-		return nil, errors.New("the payload is empty: not even a trailer byte")
+		return nil, 0, errors.New("the payload is empty: not even a trailer byte")
 	}
 	body, trailer := stored[:len(stored)-1], stored[len(stored)-1]
 	switch trailer {
 	case trailerPlain:
-		return body, nil
+		return body, -1, nil
 	case trailerS2:
-		n, err := s2.DecodedLen(body)
+		size, err := s2.DecodedLen(body)
 		if err != nil {
-			return nil, fmt.Errorf("reading the S2 block's length: %w", err)
+			return nil, 0, fmt.Errorf("reading the S2 block's length: %w", err)
 		}
-		if n > MaxDecodedSize {
-			return nil, fmt.Errorf("the S2 block announces %d bytes, more than %d", n, MaxDecodedSize)
+		if size > MaxDecodedSize {
+			return nil, 0, fmt.Errorf("the S2 block announces %d bytes, more than %d", size, MaxDecodedSize)
 		}
-		plain, err := s2.Decode(nil, body)
-		if err != nil {
-			return nil, fmt.Errorf("reading the S2 block: %w", err)
-		}
-		return plain, nil
+		return body, size, nil
 	default:
-		return nil, fmt.Errorf("unknown trailer byte %#02x; was the value written with another codec?", trailer)
+		return nil, 0, fmt.Errorf("unknown trailer byte %#02x; was the value written with another codec?", trailer)
 	}
+}
+
+// unpack reads the S2 block into dst, if it has the room.
+func unpack(dst, block []byte) ([]byte, error) {
+	plain, err := s2.Decode(dst, block)
+	if err != nil {
+		return nil, fmt.Errorf("reading the S2 block: %w", err)
+	}
+	return plain, nil
+}
+
+// Gate keeps out payloads that are beyond the limits. It remembers what it has last found out
+// about a type, since most callers decode one type only, and the zero Gate remembers nothing.
+// It is for one goroutine at a time.
+type Gate struct {
+	typ  reflect.Type
+	cost cost
 }
 
 // Admit returns an error unless plain can be decoded into v within the limits. Stored is the
 // length of the stored value that plain is out of.
-func Admit(plain []byte, stored int, v any) error {
+func (g *Gate) Admit(plain []byte, stored int, v any) error {
 	n, err := check(plain)
 	if err != nil {
 		return err
 	}
-	if need, limit := costOf(v).memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
+	if n.containers == 0 { // a string, a number: no list and no pointer in a struct
+		return nil
+	}
+	if t := reflect.TypeOf(v); t != g.typ {
+		g.typ, g.cost = t, costOf(t)
+	}
+	if need, limit := g.cost.memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
 		return fmt.Errorf("%d lists and maps with %d elements and %d pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.containers, n.elements, n.pairs, stored, need, v, limit)
 	}
 	return nil

@@ -1,0 +1,49 @@
+package msgpack
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
+)
+
+// decoder is a decoder, what it reads from, and what it may read. A value's own method that
+// decodes another value by this codec gets another one.
+type decoder struct {
+	dec  *msgpack.Decoder
+	in   input
+	gate wire.Gate
+}
+
+var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
+
+// decode decodes plain, which is out of so many stored bytes, into v. Nothing in v shares
+// memory with plain.
+func (d *decoder) decode(plain []byte, stored int, v any) (err error) {
+	if err := d.gate.Admit(plain, stored, v); err != nil {
+		return fmt.Errorf("msgpack: %w", err)
+	}
+	// The decoder panics on well-formed input that does not suit the destination,
+	// such as a map whose key is a list read into a map[any]any.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("msgpack: decoding into %T: %v", v, r)
+		}
+	}()
+	d.in = input{data: plain}
+	d.dec.Reset(&d.in) // also takes back what a value's own method has set
+	return d.dec.Decode(v)
+}
+
+// free ends the use of d. It is not called after an error or a panic: dec may have been
+// recording what it reads for a raw message, and would never stop. Nor does it keep a decoder
+// that may have grown large: dec has a buffer as large as the longest string it has read.
+func (d *decoder) free() {
+	if len(d.in.data) > wire.MaxKept {
+		return
+	}
+	d.in = input{}
+	decoders.Put(d)
+}
