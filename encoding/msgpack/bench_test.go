@@ -1,6 +1,7 @@
 package msgpack
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -102,12 +103,10 @@ func benchmarkUnmarshal[T any](b *testing.B, name string, v T) {
 	})
 	b.Run(name+"/limits", func(b *testing.B) { // what of it goes into the limits
 		b.ReportAllocs()
-		var (
-			dst  T
-			gate wire.Gate
-		)
+		var dst T
+		cost := wire.CostOf(reflect.TypeOf(&dst))
 		for b.Loop() {
-			if err := gate.Admit(plain, len(stored), &dst); err != nil {
+			if err := wire.Admit(plain, len(stored), &dst, cost); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -2,6 +2,7 @@ package msgpack
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -9,12 +10,14 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
-// decoder is a decoder, what it reads from, and what it may read. A value's own method that
-// decodes another value by this codec gets another one.
+// decoder is a decoder and what it reads from. It remembers the cost of the type that it has
+// last decoded, since most callers decode one type only. A value's own method that decodes
+// another value by this codec gets another decoder.
 type decoder struct {
 	dec  *msgpack.Decoder
 	in   input
-	gate wire.Gate
+	typ  reflect.Type
+	cost wire.Cost
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
@@ -22,7 +25,10 @@ var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecod
 // decode decodes plain, which is out of so many stored bytes, into v. Nothing in v shares
 // memory with plain.
 func (d *decoder) decode(plain []byte, stored int, v any) (err error) {
-	if err := d.gate.Admit(plain, stored, v); err != nil {
+	if t := reflect.TypeOf(v); t != d.typ {
+		d.typ, d.cost = t, wire.CostOf(t)
+	}
+	if err := wire.Admit(plain, stored, v, d.cost); err != nil {
 		return fmt.Errorf("msgpack: %w", err)
 	}
 	// The decoder panics on well-formed input that does not suit the destination,

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// cost is what decoding into a type may take for each value of a list, each pair of a map,
+// Cost is what decoding into a type may take for each value of a list, each pair of a map,
 // and each list or map that the payload holds: an empty struct is one byte of MessagePack,
 // and next to nothing of S2, but a whole struct in memory.
-type cost struct {
+type Cost struct {
 	element   uint64 // bytes for the costliest element of a list
 	pair      uint64 // bytes for the costliest pair of a map
 	container uint64 // bytes for the costliest struct, list or map behind a field's pointers
@@ -20,20 +20,20 @@ const anyCost = 64
 
 // memory returns an upper bound of what decoding takes, beside strings and bytes, which
 // take what they take in the payload.
-func (c cost) memory(n counts) uint64 {
+func (c Cost) memory(n counts) uint64 {
 	return uint64(n.elements)*c.element + uint64(n.pairs)*c.pair + uint64(n.containers)*c.container
 }
 
 // costs caches the cost of each type by its reflect.Type.
 var costs sync.Map
 
-// costOf returns the cost of decoding into a t, nil for none.
-func costOf(t reflect.Type) cost {
+// CostOf returns the cost of decoding into a t, which may be nil.
+func CostOf(t reflect.Type) Cost {
 	if t == nil {
-		return cost{}
+		return Cost{}
 	}
 	if c, ok := costs.Load(t); ok {
-		return c.(cost)
+		return c.(Cost)
 	}
 	v := visitor{seen: make(map[reflect.Type]bool)}
 	v.visit(t)
@@ -45,14 +45,14 @@ func costOf(t reflect.Type) cost {
 // visitor finds the cost of the types that it visits.
 type visitor struct {
 	seen     map[reflect.Type]bool
-	inLists  cost   // what lists and maps hold
+	inLists  Cost   // what lists and maps hold
 	pointed  uint64 // the most that a field's pointers lead to
 	embedded uint64 // the most that a struct's embedded pointers lead to, taken together
 	scalar   uint64 // the most that a field's pointers lead to and a mere string or bytes can fill
 }
 
-func (v *visitor) cost() cost {
-	return cost{
+func (v *visitor) cost() Cost {
+	return Cost{
 		element:   v.inLists.element + v.scalar,
 		pair:      v.inLists.pair + v.scalar,
 		container: v.pointed + v.embedded,

@@ -8,7 +8,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -109,28 +108,14 @@ func unpack(dst, block []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Gate keeps out payloads that are beyond the limits. It remembers what it has last found out
-// about a type, since most callers decode one type only, and the zero Gate remembers nothing.
-// It is for one goroutine at a time.
-type Gate struct {
-	typ  reflect.Type
-	cost cost
-}
-
 // Admit returns an error unless plain can be decoded into v within the limits. Stored is the
-// length of the stored value that plain is out of.
-func (g *Gate) Admit(plain []byte, stored int, v any) error {
+// length of the stored value that plain is out of, and c is CostOf v's type.
+func Admit(plain []byte, stored int, v any, c Cost) error {
 	n, err := check(plain)
 	if err != nil {
 		return err
 	}
-	if n.containers == 0 { // a string, a number: no list and no pointer in a struct
-		return nil
-	}
-	if t := reflect.TypeOf(v); t != g.typ {
-		g.typ, g.cost = t, costOf(t)
-	}
-	if need, limit := g.cost.memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
+	if need, limit := c.memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
 		return fmt.Errorf("%d lists and maps with %d elements and %d pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.containers, n.elements, n.pairs, stored, need, v, limit)
 	}
 	return nil
