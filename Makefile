@@ -19,8 +19,8 @@ test: ## run all tests of all modules with the race detector
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
 	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations .
 
-bench: ## run the benchmarks (see go help testflag for BENCH)
-	@set -e; for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...); done
+bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
+	cd benchmarks && go run ./cmd/report $(ARGS)
 
 examples: ## run every example but the replay
 	@set -e; for e in examples/*/; do case $$e in examples/internal/|examples/replay/) ;; *) echo "== $$e"; go run ./$$e;; esac; done
