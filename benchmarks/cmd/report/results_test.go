@@ -75,7 +75,7 @@ func TestFailuresAndNonsenseAreErrors(t *testing.T) {
 
 func TestPassesInterleave(t *testing.T) {
 	all := passes(settings{count: 3, benchtime: 1, procs: 2})
-	if len(all) != 3*3+1 {
+	if len(all) != 3*3+1+3 {
 		t.Fatalf("%d passes", len(all))
 	}
 	for n, p := range all[:9] {
