@@ -65,16 +65,27 @@ func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, a answer
 
 // load is the rest of a read: everything but a plain hit in the local level.
 func load[K comparable, V any](ctx context.Context, c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
-	var v, zero V
+	var zero V
 	ctx, err := c.begin(ctx, key)
 	if err != nil {
 		return zero, err
 	}
-	it.value, it.do = &v, loaderOf(id, fn)
-	if err := c.fly(ctx, key, it); err != nil {
+	it.do = loaderOf(id, fn)
+	out, led, err := c.fly(ctx, key, it)
+	if err == nil {
+		err = c.without(out)
+	}
+	if err != nil {
 		return zero, err
 	}
-	return v, nil
+	if !led && c.local.entries != nil && !it.skipLocal {
+		// Many may have waited for it: one decodes, if the others can share that.
+		if e, ok := c.local.entries.GetEntry(key); ok && e.Holds(out.data) {
+			v, _, err := valueOf[V](c, key, e)
+			return v, err
+		}
+	}
+	return decodeValue[V](c, key, out.data)
 }
 
 // keepFresh has the key refreshed. What is wrong with it the read will tell.

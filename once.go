@@ -60,27 +60,31 @@ func (c *jetCache) once(ctx context.Context, key string, it item) error {
 			return c.deliver(key, data, it.value)
 		}
 	}
-	return c.fly(ctx, key, it)
+	out, _, err := c.fly(ctx, key, it)
+	if err != nil {
+		return err
+	}
+	if err := c.without(out); err != nil {
+		return err
+	}
+	return c.decode(key, out.data, it.value)
 }
 
-// fly joins or leads the key's flight and delivers its outcome.
-func (c *jetCache) fly(ctx context.Context, key string, it item) error {
+// fly joins or leads the key's flight and returns its outcome.
+func (c *jetCache) fly(ctx context.Context, key string, it item) (out outcome, led bool, err error) {
 	if c.remote.exists() && c.flights.InBackground(key) {
 		// A refresh is loading the key. What the remote has meanwhile is good.
 		if out, ok := c.readRemote(ctx, key, it.skipLocal); ok {
-			return c.deliverOutcome(key, out, it)
+			return out, true, nil
 		}
 	}
 	for {
 		out, led, err := c.join(ctx, key, it)
-		if err != nil {
-			if !led && ctx.Err() == nil && isContextError(err) {
-				continue // the leader's loader ended with the leader's own ctx
-			}
-			return err
-		}
-		if led || !unfit(out, it) {
-			return c.deliverOutcome(key, out, it)
+		switch {
+		case err != nil && !led && ctx.Err() == nil && isContextError(err):
+			// The leader's loader ended with the leader's own ctx: try again.
+		case err != nil || led || !unfit(out, it):
+			return out, led, err
 		}
 	}
 }
@@ -111,11 +115,11 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// deliverOutcome hands the outcome of a flight to a caller.
-func (c *jetCache) deliverOutcome(key string, out outcome, it item) error {
+// without returns the error of an outcome that has no value, nil if it has one.
+func (c *jetCache) without(out outcome) error {
 	switch out.kind {
 	case outcomeValue:
-		return c.decode(key, out.data, it.value)
+		return nil
 	case outcomeNotFound:
 		return c.errNotFound
 	default:

@@ -122,14 +122,25 @@ func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, answer, error) 
 
 // decodeBytes returns what stored bytes mean.
 func decodeBytes[V any](c *jetCache, key string, data []byte) (V, answer, error) {
-	var v, zero V
 	if isPlaceholder(data) {
+		var zero V
 		return zero, absent, nil
 	}
-	if err := c.decode(key, data, &v); err != nil {
-		return zero, damaged, err
+	v, err := decodeValue[V](c, key, data)
+	if err != nil {
+		return v, damaged, err
 	}
 	return v, value, nil
+}
+
+// decodeValue decodes bytes that are no placeholder.
+func decodeValue[V any](c *jetCache, key string, data []byte) (V, error) {
+	var v V
+	if err := c.decode(key, data, &v); err != nil {
+		var zero V
+		return zero, err
+	}
+	return v, nil
 }
 
 // sharingOf reports whether values of type t may be shared, and how.

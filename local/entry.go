@@ -32,6 +32,11 @@ func (e *Entry) Data() []byte { return unsafe.Slice(unsafe.StringData(e.data), l
 // Text returns the stored bytes as a string, without a copy.
 func (e *Entry) Text() string { return e.data }
 
+// Holds reports whether the entry was made of data: of the very same memory.
+func (e *Entry) Holds(data []byte) bool {
+	return len(e.data) == len(data) && unsafe.StringData(e.data) == unsafe.SliceData(data)
+}
+
 // Kept returns what was kept by Keep, nil if that is nothing.
 func (e *Entry) Kept() *Kept { return e.kept.Load() }
 
