@@ -1,6 +1,6 @@
 // Package encoding turns values into the bytes a cache stores, and back.
 //
-// A Codec is found by its name. The packages msgpack, json and sonic below this
+// A Codec is found by its name. The packages msgpack, msgp, json and sonic below this
 // one register theirs when they are imported; RegisterCodec adds your own.
 package encoding
 
