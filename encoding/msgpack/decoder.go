@@ -43,13 +43,18 @@ func (d *decoder) decode(plain []byte, stored int, v any) (err error) {
 	return d.dec.Decode(v)
 }
 
-// free ends the use of d. It is not called after an error or a panic: dec may have been
-// recording what it reads for a raw message, and would never stop. Nor does it keep a decoder
-// that may have grown large: dec has a buffer as large as the longest string it has read.
+// free ends the use of d. It is not called after an error or a panic.
 func (d *decoder) free() {
-	if len(d.in.data) > wire.MaxKept {
-		return
+	if d.reusable() {
+		d.in = input{}
+		decoders.Put(d)
 	}
-	d.in = input{}
-	decoders.Put(d)
+}
+
+// reusable tells whether d may decode another payload. One that was asked for more than there
+// was may have been recording it for a raw message, even if the value did without, and would
+// never stop. One that has read a large payload may have a large buffer: as large as the
+// longest string in it.
+func (d *decoder) reusable() bool {
+	return !d.in.ended && len(d.in.data) <= wire.MaxKept
 }

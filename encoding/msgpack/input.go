@@ -15,8 +15,9 @@ import (
 // as if the map followed the head. Those bytes are anybody's: lengths that they announce have
 // been held against nothing.
 type input struct {
-	data []byte
-	at   int
+	data  []byte
+	at    int
+	ended bool // more was asked for than there is
 }
 
 var (
@@ -26,6 +27,7 @@ var (
 
 func (in *input) Read(p []byte) (int, error) {
 	if in.at >= len(in.data) {
+		in.ended = true
 		return 0, io.EOF
 	}
 	n := copy(p, in.data[in.at:])
@@ -35,6 +37,7 @@ func (in *input) Read(p []byte) (int, error) {
 
 func (in *input) ReadByte() (byte, error) {
 	if in.at >= len(in.data) {
+		in.ended = true
 		return 0, io.EOF
 	}
 	c := in.data[in.at]

@@ -158,6 +158,40 @@ func TestNothingOfOneDecodingShowsInAnother(t *testing.T) {
 	}
 }
 
+// optional is a number, and whatever follows it, if something does.
+type optional struct {
+	n    int
+	rest msgpack.RawMessage
+}
+
+func (o *optional) DecodeMsgpack(d *msgpack.Decoder) (err error) {
+	if o.n, err = d.DecodeInt(); err != nil {
+		return err
+	}
+	if o.rest, err = d.DecodeRaw(); errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// A decoder that was to read a raw message, and found none, records all that it reads from
+// then on.
+func TestDecodersThatRecordAreNotKept(t *testing.T) {
+	for _, tt := range []struct {
+		plain    []byte
+		reusable bool
+	}{{[]byte{0x07, 0x08}, true}, {[]byte{0x07}, false}, {append([]byte{0x07, 0xc6, 0, 1, 0, 0}, make([]byte, 1<<16)...), false}} {
+		d := decoders.Get().(*decoder)
+		var o optional
+		if err := d.decode(tt.plain, len(tt.plain), &o); err != nil || o.n != 7 {
+			t.Fatalf("% .8x: %+v, %v", tt.plain, o, err)
+		}
+		if d.reusable() != tt.reusable {
+			t.Errorf("% .8x: reusable is %t", tt.plain, d.reusable())
+		}
+	}
+}
+
 func TestAllocationsOfUnmarshal(t *testing.T) {
 	if racing.Enabled {
 		t.Skip("skipped: the race detector allocates")
