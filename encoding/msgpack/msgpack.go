@@ -3,7 +3,7 @@
 // whether what precedes it is plain (0x00) or an S2 block (0x01).
 //
 // Both forms are read at any length. S2 is written from 64 bytes on, and only
-// where it makes the value smaller.
+// where it makes the value smaller by an eighth or more.
 //
 // What is read is not trusted: before anything is decoded, the announced sizes
 // are held against the bytes that are there, the nesting against MaxDepth, and
