@@ -1,6 +1,7 @@
 package msgpack
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 type input struct {
 	data  []byte
 	at    int
+	time  int  // where the bytes of a time begin that begin like a map; 0: there has been none
 	ended bool // more was asked for than there is
 }
 
@@ -41,7 +43,7 @@ func (in *input) ReadByte() (byte, error) {
 		return 0, io.EOF
 	}
 	c := in.data[in.at]
-	if c >= 0xc7 && c <= 0xd8 && in.mapFollowsHead() && wantsMap() {
+	if (c >= 0xc7 && c <= 0xd8 || in.at == in.time) && in.misread(c) {
 		return 0, errExtension
 	}
 	in.at++
@@ -56,11 +58,12 @@ func (in *input) UnreadByte() error {
 	return nil
 }
 
-// mapFollowsHead tells whether an extension is at hand whose bytes begin like a map, or like
-// the nil that stands for one, as they do in one of thirteen times with nanoseconds.
-func (in *input) mapFollowsHead() bool {
-	head := 2 // the code and the type
-	switch in.data[in.at] {
+// misread tells whether c, which is at hand, is about to be read by a decoder that takes an
+// extension for a map. That can be only if the extension's bytes begin like a map, as they do
+// in one of thirteen times with nanoseconds.
+func (in *input) misread(c byte) bool {
+	head := in.at + 2 // the code and the type
+	switch c {
 	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8: // of 1, 2, 4, 8 and 16 bytes
 	case 0xc7: // the length in one byte
 		head++
@@ -68,26 +71,35 @@ func (in *input) mapFollowsHead() bool {
 		head += 2
 	case 0xc9: // in four
 		head += 4
-	default:
+	default: // the bytes of a time are read at once, so who reads the first by itself is wrong
+		return in.at == in.time && in.at > 0
+	}
+	if head >= len(in.data) {
 		return false
 	}
-	if head >= len(in.data)-in.at {
+	if length := in.data[in.at+1 : head-1]; len(length) > 0 && len(bytes.Trim(length, "\x00")) == 0 {
+		return false // what follows is a value by itself
+	}
+	if first := in.data[head]; first != 0xc0 && first != 0xde && first != 0xdf && first&0xf0 != 0x80 {
 		return false
 	}
-	switch c := in.data[in.at+head]; c {
-	case 0xc0, 0xde, 0xdf:
-		return true
-	default:
-		return c&0xf0 == 0x80
+	if in.data[head-1] == typeTime {
+		in.time = head
+		return false
 	}
+	return wantsMap()
 }
 
+// typeTime is the extension type of a time, -1.
+const typeTime = 0xff
+
 // wantsMap tells whether the decoder is about to read a map's length. Nothing that it hands
-// out says so, and the bytes alone cannot: an extension of any type may stand where a type of
-// the user's has a decoder of its own. So its callers tell.
+// out says so, and the bytes alone cannot: an extension of any type but a time's may be read
+// byte by byte, by a method of the user's. So the decoder's callers have to tell, which takes
+// half a microsecond.
 func wantsMap() bool {
 	var callers [2]uintptr
-	runtime.Callers(4, callers[:]) // of readCode, which has called ReadByte
+	runtime.Callers(5, callers[:]) // of readCode, which has called ReadByte, which has called misread
 	frame, _ := runtime.CallersFrames(callers[:]).Next()
 	return strings.HasSuffix(frame.Function, ".(*Decoder).DecodeMapLen")
 }

@@ -287,3 +287,14 @@ func TestMemoryBehindPointersIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// An extension may be empty, and a map follow it.
+func TestEmptyExtensionsBeforeMaps(t *testing.T) {
+	for _, ext := range [][]byte{{0xc7, 0, 0xff}, {0xc8, 0, 0, 0xff}, {0xc9, 0, 0, 0, 0, 0xff}, {0xc7, 0, 5}} {
+		stored := slices.Concat([]byte{0x92}, ext, []byte{0x81, 0xa1, 'k', 0x01, 0x00})
+		var got []msgpack.RawMessage
+		if err := (codec{}).Unmarshal(stored, &got); err != nil || len(got) != 2 || len(got[1]) != 4 {
+			t.Errorf("% x: % x, %v", ext, got, err)
+		}
+	}
+}
