@@ -17,7 +17,7 @@ test: ## run all tests of all modules with the race detector
 	elif command -v redis-server >/dev/null; then echo "Tests on a real Redis: started from $$(command -v redis-server)"; \
 	else echo "Tests on a real Redis are SKIPPED: set REDIS_ADDR, or install redis-server"; fi
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
-	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations .
+	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations ./...
 
 bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
 	cd benchmarks && go run ./cmd/report $(ARGS)
@@ -26,7 +26,8 @@ examples: ## run every example but the replay
 	@set -e; for e in examples/*/; do case $$e in examples/internal/|examples/replay/) ;; *) echo "== $$e"; go run ./$$e;; esac; done
 
 fuzz: ## fuzz each codec for FUZZTIME (default 30s)
-	@set -e; for p in msgpack json sonic; do go test -run '^$$' -fuzz FuzzUnmarshal -fuzztime $(FUZZTIME) ./encoding/$$p; done
+	@set -e; for p in msgpack:FuzzUnmarshal json:FuzzUnmarshal sonic:FuzzUnmarshal msgp:FuzzUnmarshal msgp:FuzzGenerated internal/wire:FuzzCheck; do \
+		go test -run '^$$' -fuzz "$${p#*:}\$$" -fuzztime $(FUZZTIME) ./encoding/$${p%:*}; done
 
 lint: ## gofmt, go vet and staticcheck
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
