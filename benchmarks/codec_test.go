@@ -6,6 +6,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	_ "github.com/mgtv-tech/jetcache-go/encoding/msgp"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/sonic"
 )
 
@@ -20,6 +21,7 @@ func codecs() []encoding.Codec {
 	return []encoding.Codec{
 		plainMsgpack{},
 		encoding.GetCodec("msgpack"),
+		encoding.GetCodec("msgp"), // by the code in entity_gen.go
 		encoding.GetCodec("json"),
 		encoding.GetCodec("sonic"),
 	}

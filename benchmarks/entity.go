@@ -8,6 +8,10 @@ import (
 	"time"
 )
 
+//go:generate go run github.com/tinylib/msgp@v1.6.0 -io=false -tests=false -unexported
+
+//msgp:newtime
+
 // entity is what the caches hold: a record as services keep them, with text, a list, a time
 // and a map, 250 to 400 bytes in MessagePack. As a Go value it takes less than the 128 bytes
 // from which on Go's maps allocate for each of their values.
