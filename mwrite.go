@@ -20,20 +20,27 @@ type batchWrite struct {
 	lane  flight.Write[outcome]
 }
 
+// admit returns the writes that can be made, and why others cannot; or why none can.
+func (c *jetCache) admit(writes []batchWrite) (admitted []batchWrite, errs []error, err error) {
+	if len(writes) > 0 && c.CacheType() == "" {
+		return nil, nil, ErrRemoteLocalBothNil
+	}
+	for _, w := range writes {
+		if err := checkKey(w.key); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		admitted = append(admitted, w)
+	}
+	return admitted, errs, nil
+}
+
 // mset is Set for many keys, in one call to the remote.
 func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error {
-	switch {
-	case len(writes) == 0:
-		return nil
-	case c.CacheType() == "":
-		return ErrRemoteLocalBothNil
+	writes, errs, err := c.admit(writes)
+	if err != nil {
+		return err
 	}
-	var errs []error
-	writes = slices.DeleteFunc(writes, func(w batchWrite) bool {
-		err := checkKey(w.key)
-		errs = append(errs, err)
-		return err != nil
-	})
 	encoded := writes[:0]
 	for _, w := range writes {
 		var err error
@@ -62,18 +69,10 @@ func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error
 
 // mdelete is Delete for many keys, in one call to the remote.
 func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
-	switch {
-	case len(writes) == 0:
-		return nil
-	case c.CacheType() == "":
-		return ErrRemoteLocalBothNil
+	writes, errs, err := c.admit(writes)
+	if err != nil {
+		return err
 	}
-	var errs []error
-	writes = slices.DeleteFunc(writes, func(w batchWrite) bool {
-		err := checkKey(w.key)
-		errs = append(errs, err)
-		return err != nil
-	})
 	for _, w := range writes {
 		c.refresh.forget(w.key)
 	}
