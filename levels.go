@@ -110,15 +110,6 @@ func (r *remoteLevel) init(o *options, handler stats.Handler) {
 
 func (r *remoteLevel) exists() bool { return r.store != nil }
 
-// leaves reports whether a read ends at once when its ctx does.
-func (r *remoteLevel) leaves() bool {
-	if r.store == nil {
-		return true
-	}
-	l, ok := r.store.(remote.ContextLeaver)
-	return ok && l.LeavesWithContext()
-}
-
 // failed counts and logs the failure of a call; one that ended because its caller gave
 // up is none of the remote's.
 func (r *remoteLevel) failed(ctx context.Context, op string, err error) {

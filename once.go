@@ -97,11 +97,10 @@ func (c *jetCache) join(ctx context.Context, key string, it item) (out outcome, 
 	load := func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
 		return c.query(ctx, key, note, it, EventTypeSetByOnce)
 	}
-	if ctx.Done() == nil || c.remote.leaves() {
+	if ctx.Done() == nil || !c.remote.exists() {
 		return c.flights.LookAndDo(ctx, key, look, load)
 	}
-	// The remote may not let go of the caller when its ctx ends: look from a goroutine that
-	// the caller can leave.
+	// The caller may leave, while others stay: look from a goroutine that is nobody's.
 	return c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
 		if out, found, err := look(ctx, note); found || err != nil {
 			return out, err

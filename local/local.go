@@ -18,7 +18,7 @@ import (
 // Del or a later Set of its key.
 type Local interface {
 	// Set stores data under key, for as long as the store keeps its entries. The
-	// store may keep data itself: the caller must not change it afterwards.
+	// store may keep data itself, but must not change it, nor may the caller afterwards.
 	Set(key string, data []byte)
 	// Get returns what is stored under key. The caller must not change the result.
 	Get(key string) ([]byte, bool)

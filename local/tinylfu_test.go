@@ -174,3 +174,26 @@ func TestTinyLFUWhileEntriesMove(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// However hot the rest is, what was just set is there: also a key that nobody asked for yet.
+func TestTinyLFUHasWhatWasJustSet(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 10, 100, 1000} {
+		s := newTinyLFU(t, size, time.Hour)
+		for range 20 {
+			for i := range 2 * size {
+				s.Set("hot"+strconv.Itoa(i), []byte("v"))
+				s.Get("hot" + strconv.Itoa(i))
+			}
+		}
+		for i := range 50 {
+			for j := range 2 * size {
+				s.Get("hot" + strconv.Itoa(j))
+			}
+			key := "new" + strconv.Itoa(i)
+			s.Set(key, []byte(key))
+			if v, ok := s.Get(key); !ok || string(v) != key {
+				t.Fatalf("size %d: %s is %q, %v right after its Set", size, key, v, ok)
+			}
+		}
+	}
+}

@@ -20,9 +20,10 @@ type window struct {
 	shards [windowShards]windowShard
 
 	// Used by one writer at a time; TinyLFU sees to that.
-	queue []*slot // in the order in which they are looked at, from first on; nil: removed
-	first int
-	held  int // how many of the queue are not nil
+	queue  []*slot // in the order in which they are looked at, from first on; nil: removed
+	first  int
+	held   int   // how many of the queue are not nil
+	newest *slot // what was put last does not leave, read or not
 }
 
 const windowShards = 64
@@ -96,9 +97,11 @@ func (w *window) put(key string, e *Entry, ttl time.Duration) {
 		s.place = old.place
 		s.read.Store(old.read.Load())
 		w.queue[s.place-w.first] = s
+		w.newest = s
 		return
 	}
 	w.append(s)
+	w.newest = s
 	w.held++
 }
 
@@ -118,6 +121,9 @@ func (w *window) remove(key string) bool {
 		return false
 	}
 	w.queue[s.place-w.first] = nil
+	if w.newest == s {
+		w.newest = nil
+	}
 	w.held--
 	w.trim()
 	return true
@@ -141,12 +147,13 @@ func (w *window) trim() {
 }
 
 // excess returns the slot that has to leave, nil while there is room for all. It stays until
-// it is removed.
+// it is removed. Readers may mark slots as fast as they are looked at: after two rounds the
+// next one leaves.
 func (w *window) excess() *slot {
-	for w.held > w.size {
+	for looks := 0; w.held > w.size; looks++ {
 		w.trim()
 		s := w.queue[0]
-		if !s.read.Load() {
+		if s != w.newest && (!s.read.Load() || looks > 2*w.held) {
 			return s
 		}
 		s.read.Store(false)
@@ -164,5 +171,5 @@ func (w *window) clear() {
 		clear(sh.m)
 		sh.mu.Unlock()
 	}
-	w.queue, w.first, w.held = nil, 0, 0
+	w.queue, w.first, w.held, w.newest = nil, 0, 0, nil
 }

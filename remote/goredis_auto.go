@@ -16,11 +16,11 @@ import (
 // are sent as without it.
 //
 // It is go-redis' own automatic pipelining, which its authors call experimental, with the
-// client's settings for it (AutoPipelineOptions of redis.Options). With settings that are
-// Unordered, reads that ask for the remaining lifetime are not shared: its command has to come
-// first. A caller leaves when its ctx ends, but the command that it waited for is still sent.
-// NewGoRedis panics if client is neither a *redis.Client nor a *redis.ClusterClient, or if it
-// is closed.
+// client's settings for it (AutoPipelineOptions of redis.Options). By default one pipeline is
+// under way at a time, to each node of a cluster: a stalled connection, or a very large value,
+// holds up all of these reads, until the client's ReadTimeout at the longest. A caller leaves
+// when its ctx ends, but the command that it waited for is still sent. NewGoRedis panics if
+// client is neither a *redis.Client nor a *redis.ClusterClient, or if it is closed.
 func WithAutoPipeline() GoRedisOption { return func(o *goRedisOptions) { o.autoPipeline = true } }
 
 // enough is how many commands a pipeline is not held back for more of, where the client has no
@@ -52,12 +52,6 @@ func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 	return auto
 }
 
-// LeavesWithContext reports whether WithAutoPipeline was given: go-redis otherwise leaves a
-// read on the way only by the client's own timeouts.
-func (r *GoRedisV9Adapter) LeavesWithContext() bool {
-	return r.auto != nil && !r.auto.Config().Unordered
-}
-
 // share sends commands of one key with those of other callers and waits for their replies.
 // With an error, the caller's ctx has ended and cmds are not to be looked at; if they were not
 // sent, somebody has closed the pipeliner, which go-redis shares between all users of a client.
@@ -65,16 +59,18 @@ func (r *GoRedisV9Adapter) share(ctx context.Context, cmds ...redis.Cmder) (sent
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	var last redis.AutoFuture
-	for _, cmd := range cmds {
-		last = r.auto.Submit(ctx, unsent(cmd)) // they are sent in this order
+	replies := make([]redis.AutoFuture, len(cmds))
+	for i, cmd := range cmds {
+		replies[i] = r.auto.Submit(ctx, unsent(cmd))
 	}
-	err = last.WaitContext(ctx)
-	switch {
-	case err != nil && errors.Is(err, ctx.Err()):
-		return false, err
-	case errors.Is(err, redis.ErrClosed):
-		return false, nil
+	for _, reply := range replies {
+		err := reply.WaitContext(ctx)
+		switch {
+		case err != nil && errors.Is(err, ctx.Err()):
+			return false, err
+		case errors.Is(err, redis.ErrClosed):
+			return false, nil
+		}
 	}
 	return true, nil
 }

@@ -363,28 +363,47 @@ func TestAPanicInAPartReachesTheCaller(t *testing.T) {
 	_ = r.MSet(ctx, values, time.Minute)
 }
 
-// Where go-redis does not keep the order of commands, the lifetime could be read after the
-// value: both are read in a pipeline of their own.
-func TestAutoPipelineThatIsUnordered(t *testing.T) {
-	s := redistest.Embedded(t)
-	o := *s.Client.Options()
-	o.AutoPipelineOptions = &redis.AutoPipelineOptions{Unordered: true, MaxConcurrentBatches: 4}
-	client := redis.NewClient(&o)
-	defer func() { _ = client.Close() }()
-	r := remote.NewGoRedis(client, remote.WithAutoPipeline())
-	if err := r.SetEX(ctx, "k", "v", time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	var trips roundTrips
-	client.AddHook(&trips)
-	if got, err := r.(remote.TTLGetter).GetWithTTL(ctx, "k"); err != nil || got.Data != "v" || got.TTL != time.Minute {
-		t.Errorf("GetWithTTL: %v, %v", got, err)
-	}
-	if n := trips.pipelines.Load(); n != 1 {
-		t.Errorf("it took %d pipelines", n)
-	}
-	if r.(remote.ContextLeaver).LeavesWithContext() {
-		t.Error("it claims to leave with its context")
+// A value is never read with the longer lifetime of another one, whatever comes in between,
+// and whether or not go-redis keeps the order of commands.
+func TestAutoPipelineReadsTheLifetimeOfItsValue(t *testing.T) {
+	s := redistest.Real(t)
+	for name, settings := range map[string]*redis.AutoPipelineOptions{
+		"default":   nil,
+		"unordered": {Unordered: true, MaxConcurrentBatches: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := *s.Client.Options()
+			o.AutoPipelineOptions = settings
+			client := redis.NewClient(&o)
+			defer func() { _ = client.Close() }()
+			r := remote.NewGoRedis(client, remote.WithAutoPipeline())
+			lifetimes := map[string]time.Duration{"long": time.Hour, "short": time.Second}
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					for value, ttl := range lifetimes {
+						if err := s.Client.Set(ctx, "k", value, ttl).Err(); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+			})
+			for range 2000 {
+				got, err := r.(remote.TTLGetter).GetWithTTL(ctx, "k")
+				if err != nil && !errors.Is(err, redis.Nil) || got.TTL > lifetimes[got.Data] {
+					t.Errorf("%v, %v", got, err)
+				}
+			}
+			close(stop)
+			wg.Wait()
+		})
 	}
 }
 

@@ -67,13 +67,6 @@ type ItemSetter interface {
 	MSetItems(ctx context.Context, items ...Item) error
 }
 
-// ContextLeaver is an optional ability of a Remote: to say that its reads of single keys return
-// at once when their ctx ends, whatever the server and the network do. Without it, a cache
-// reads from a goroutine that its caller can leave, which costs microseconds.
-type ContextLeaver interface {
-	LeavesWithContext() bool
-}
-
 // KeysDeleter is an optional ability of a Remote: removing several keys in one round trip.
 // Without it, they take a call of Del each.
 type KeysDeleter interface {
