@@ -54,6 +54,11 @@ func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context
 	if d != nil {
 		return d.give(), nil
 	}
+	if v, ok := textIn[V](e); ok {
+		b.release()
+		c.count.localHit()
+		return v, nil
+	}
 	return fetch(ctx, c, b, e, id, fn, item{})
 }
 

@@ -91,19 +91,25 @@ const (
 	damaged               // bytes that cannot be decoded
 )
 
+// textIn returns the value of an entry if V is string: the stored bytes, which do not change.
+// e may be nil; a placeholder is no value.
+func textIn[V any](e *local.Entry) (v V, ok bool) {
+	s, ok := any(&v).(*string)
+	if !ok || e == nil || isPlaceholder(e.Data()) {
+		return v, false
+	}
+	*s = e.Text()
+	return v, true
+}
+
 // valueOf returns what an entry's bytes mean: what is kept beside them or, the first time and
 // for types that cannot be shared, what they decode to. The error is that of damaged ones.
 func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, answer, error) {
 	if d := keptIn[V](c, e); d != nil {
 		return d.give(), value, nil
 	}
-	var text V
-	if s, ok := any(&text).(*string); ok { // the stored bytes are the value, and do not change
-		if isPlaceholder(e.Data()) {
-			return text, absent, nil
-		}
-		*s = e.Text()
-		return text, value, nil
+	if v, ok := textIn[V](e); ok {
+		return v, value, nil
 	}
 	v, a, err := decodeBytes[V](c, key, e.Data())
 	if a != value {
