@@ -19,8 +19,8 @@ func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Cont
 
 // LookAndDo is Do with a look first, in the goroutine of the caller that leads, and with its
 // ctx: if look has the result, or an error, that is the flight's, and run is not called. It
-// saves a goroutine, and the caller stays as long as look does. Who has joined gets the error
-// of look, too, even if that is of the leader's ctx: they have to try again then.
+// saves a goroutine, and the caller stays as long as look does: it is for looks that ctx cannot
+// cut short. Who has joined gets the error of look, too, also if that is of the leader's ctx.
 func (t *Table[V]) LookAndDo(ctx context.Context, key string, look func(ctx context.Context, n Note[V]) (v V, found bool, err error), run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
 	return t.do(ctx, key, look, run, false)
 }
