@@ -2,7 +2,6 @@ package remote
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -27,29 +26,20 @@ func outcome(cmd redis.Cmder, pipeline error) error {
 	return pipeline
 }
 
-// failures gathers the errors of a pipeline's commands. A broken connection fails all
-// of them alike, so it keeps one of each text, with the first key that has it.
-type failures struct {
-	keys int
-	errs []error
-	seen map[string]bool
-}
+// failures gathers the errors of a batch's keys.
+type failures map[string]error
 
 func (f *failures) add(key string, err error) {
-	f.keys++
-	if text := err.Error(); !f.seen[text] {
-		if f.seen == nil {
-			f.seen = make(map[string]bool)
-		}
-		f.seen[text] = true
-		f.errs = append(f.errs, fmt.Errorf("%q: %w", key, err))
+	if *f == nil {
+		*f = make(failures)
 	}
+	(*f)[key] = err
 }
 
 // err returns what was gathered, nil if that is nothing.
-func (f *failures) err(op string) error {
-	if f.keys == 0 {
+func (f failures) err(op string) error {
+	if len(f) == 0 {
 		return nil
 	}
-	return fmt.Errorf("remote: %s: %d keys failed: %w", op, f.keys, errors.Join(f.errs...))
+	return &KeysError{op, f}
 }
