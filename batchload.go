@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
@@ -159,13 +160,21 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 			if out := stored(v.data, fromRemote); l.usable(k, out) {
 				l.c.count.remoteHit()
 				if l.useLocal() {
-					l.claims.Note(k.claim).FillRead(func() { l.c.local.set(k.key, v.data, v.left) })
+					l.c.fillRead(l.claims.Note(k.claim), k.key, v)
 				}
 				l.settleStored(k, out)
 				continue
 			}
 		}
 		l.c.count.remoteMiss()
+		if l.useLocal() && !k.reload {
+			if data, ok := l.c.insteadOfRemote(l.claims.Note(k.claim), k.key, found.failed(k.key)); ok {
+				if out := stored(data, fromLocal); l.usable(k, out) {
+					l.settleStored(k, out)
+					continue
+				}
+			}
+		}
 		rest = append(rest, k)
 	}
 	return rest
@@ -174,9 +183,11 @@ func (l *batchLoad) lookRemotely(ctx context.Context, open []*loadKey) (rest []*
 // loaded is a key that the loader has answered for, with what is to be kept of it.
 type loaded struct {
 	*loadKey
-	data []byte
-	life lifetimes
-	lane bool // its lane to the remote is held
+	data    []byte
+	life    lifetimes
+	guard   guard
+	lane    bool // its lane to the remote is held
+	refused bool // by its fence, or it cannot be asked
 }
 
 // load calls the loader for the open keys and keeps what it returns.
@@ -185,6 +196,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	for n, k := range open {
 		indices[n] = k.slot
 	}
+	guards := l.guards(ctx, open)
 	found, err := l.callLoader(ctx, indices)
 	if err != nil {
 		l.loadFailed(open, found, err)
@@ -194,7 +206,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	for n, k := range open {
 		k.err = nil // what was stored and damaged is overwritten
 		if !found[n] {
-			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes(l.it.ttl)})
+			keep = append(keep, loaded{loadKey: k, data: placeholder, life: l.c.placeholderLifetimes(l.it.ttl), guard: guards[n]})
 			continue
 		}
 		data, err := l.c.encode(k.key, l.slots.value(k.slot))
@@ -204,10 +216,22 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 		case isPlaceholder(data): // it cannot be kept, but it can be returned
 			l.settle(k, slotSet, nil, outcome{data: data, kind: outcomeValue, from: fromLoader}, nil)
 		default:
-			keep = append(keep, loaded{loadKey: k, data: data, life: l.c.lifetimes(l.it.ttl)})
+			keep = append(keep, loaded{loadKey: k, data: data, life: l.c.lifetimes(l.it.ttl), guard: guards[n]})
 		}
 	}
 	l.keep(ctx, keep)
+}
+
+// guards returns the guards of the open keys, in their order.
+func (l *batchLoad) guards(ctx context.Context, open []*loadKey) []guard {
+	if !l.c.remote.fenced() || l.it.ttl < 0 { // otherwise it is not for the remote
+		return slices.Repeat([]guard{l.c.remote.plainGuard()}, len(open))
+	}
+	keys := make([]string, len(open))
+	for n, k := range open {
+		keys[n] = k.key
+	}
+	return l.c.remote.guards(ctx, keys)
 }
 
 // callLoader calls the loader and counts the query and its failure.
@@ -260,25 +284,40 @@ func (l *batchLoad) keep(ctx context.Context, keep []loaded) {
 	var changed []string
 	for n := range keep {
 		k := &keep[n]
-		if l.claims.Note(k.claim).FillLoaded(func() { l.c.keepLocal(k.key, k.data, k.life.since(began), l.it) }) {
+		if k.refused {
+			continue
+		}
+		if l.claims.Note(k.claim).FillLoaded(func() { l.c.keepLocal(k.key, k.data, k.life.since(began), l.it, k.guard) }) {
 			changed = append(changed, k.key)
 		}
 	}
 	l.c.emit(EventTypeSetByMGet, changed...)
+	l.c.tellOfLoad(EventTypeSetByMGet, true, changed...)
 }
 
 // keepRemotely stores what was loaded in the remote, but for keys that are being written
 // or have been.
 func (l *batchLoad) keepRemotely(ctx context.Context, keep []loaded) {
-	items := make([]remote.Item, 0, len(keep))
+	items := make([]remote.FencedItem, 0, len(keep))
+	guards := make([]guard, 0, len(keep))
+	sent := make([]*loaded, 0, len(keep))
 	for n := range keep {
-		if k := &keep[n]; l.claims.Note(k.claim).BeginFill() {
-			k.lane = true
-			items = append(items, remote.Item{Key: k.key, Data: k.data, Expire: k.life.remote})
+		k := &keep[n]
+		if !l.claims.Note(k.claim).BeginFill() {
+			k.refused = l.c.remote.fenced()
+			continue
 		}
+		k.lane = true
+		items = append(items, fencedItem(k.key, k.data, k.life.remote, always))
+		guards = append(guards, k.guard)
+		sent = append(sent, k)
 	}
-	if err := l.c.remote.mset(ctx, items); err != nil {
+	fills, err := l.c.remote.mfill(ctx, items, guards)
+	if err != nil {
 		l.errs = append(l.errs, fmt.Errorf("cache: writing %d keys: %w", len(items), err))
+	}
+	for n, k := range sent {
+		k.refused = fills[n] == fillRefused
 	}
 	var undo []string
 	for n := range keep {

@@ -22,6 +22,7 @@ import (
 	_ "github.com/mgtv-tech/jetcache-go/encoding/msgpack" // the codec "msgpack"
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
@@ -47,7 +48,8 @@ var (
 	ErrNotFound = errors.New("cache: record not found")
 
 	// ErrInvalidKey is returned by every call for an empty key and for one that is not
-	// valid UTF-8, which events could not carry to other nodes.
+	// valid UTF-8, which events could not carry to other nodes; with WithFence or WithLease
+	// also for one that has a "}" but no hash tag: no key beside it can be in its slot.
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
 	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if what to
@@ -148,6 +150,7 @@ type jetCache struct {
 	local   localLevel
 	remote  remoteLevel
 	events  *eventQueue // nil: nobody listens
+	syncer  *syncer     // nil: the local level is on its own
 	refresh *refresher  // nil: refreshing is off
 
 	ownStats *stats.Stats // the default statistics; nil: none
@@ -195,13 +198,16 @@ func New(opts ...Option) Cache {
 		}
 	}
 	c.count = newCounter(c.stats)
+	c.initSync()
 	c.remote.init(&o, c.stats)
+	c.initRepairs()
 	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
 		c.events = newEventQueue(&o, c.stats)
 	}
 	if o.refreshDuration > 0 {
 		c.refresh = newRefresher(c)
 	}
+	c.startSync()
 	return c
 }
 
@@ -226,7 +232,21 @@ func (c *jetCache) begin(ctx context.Context, key string) (context.Context, erro
 	if !c.local.exists() && !c.remote.exists() {
 		return ctx, ErrRemoteLocalBothNil
 	}
-	return ctx, checkKey(key)
+	return ctx, c.checkKey(key)
+}
+
+// checkKey is the function checkKey, and also says whether the key can have a fence and a lease
+// where these are on.
+func (c *jetCache) checkKey(key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if c.remote.fenced() {
+		if _, ok := remote.FenceKey(key); !ok {
+			return fmt.Errorf("%w: %q has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, key)
+		}
+	}
+	return nil
 }
 
 func checkKey(key string) error {
@@ -278,8 +298,13 @@ func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool)
 	}
 	v, found, err := c.remote.get(ctx, key, useLocal)
 	if !found {
-		c.count.miss()
 		c.count.remoteMiss()
+		if useLocal {
+			if data, ok := c.insteadOfRemote(note, key, err); ok {
+				return c.deliver(key, data, val)
+			}
+		}
+		c.count.miss()
 		if err != nil {
 			return fmt.Errorf("cache: reading %q: %w", key, err)
 		}
@@ -287,9 +312,30 @@ func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool)
 	}
 	c.count.remoteHit()
 	if useLocal {
-		note.FillRead(func() { c.local.set(key, v.data, v.left) })
+		c.fillRead(note, key, v)
 	}
 	return c.deliver(key, v.data, val)
+}
+
+// fillRead fills the local level with what was read from the remote, unless the read was
+// overtaken.
+func (c *jetCache) fillRead(note flight.Note[outcome], key string, v remoteValue) {
+	note.FillRead(func() { c.local.set(key, v.data, v.left, v.asked) })
+}
+
+// insteadOfRemote returns what the local level has of a key that is in doubt, if the remote has
+// failed with err. If the remote has not failed, it does not have the key: then it removes it.
+func (c *jetCache) insteadOfRemote(note flight.Note[outcome], key string, err error) (data []byte, ok bool) {
+	data, ok = c.local.getDoubted(key)
+	switch {
+	case !ok:
+		return nil, false
+	case err == nil:
+		note.FillRead(func() { c.local.del(key) })
+		return nil, false
+	}
+	c.count.localHit()
+	return data, true
 }
 
 // deliver hands stored bytes to a caller.
@@ -309,7 +355,9 @@ func (c *jetCache) Close() {
 	if !c.flights.Wait(closeTime) {
 		logger.Warn("cache %s: closed, but after %s a load has not ended; its loader should end when its ctx does", c.name, closeTime)
 	}
+	c.remote.fences.repairs.close(closeTime)
 	c.events.close()
+	c.syncer.close()
 	if c.ownStats != nil {
 		c.ownStats.Close()
 	}

@@ -14,7 +14,7 @@ func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *k
 	if c.local.entries == nil {
 		return nil, b, nil
 	}
-	e, ok := c.local.entries.GetEntry(b.view())
+	e, ok := c.local.getEntry(b.view())
 	if !ok {
 		return nil, b, nil
 	}
@@ -90,7 +90,7 @@ func load[K comparable, V any](ctx context.Context, c *jetCache, key string, id 
 
 // keepFresh has the key refreshed. What is wrong with it the read will tell.
 func keepFresh[K comparable, V any](c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) {
-	if c.CacheType() != "" && checkKey(key) == nil {
+	if c.CacheType() != "" && c.checkKey(key) == nil {
 		it.do = loaderOf(id, fn)
 		c.refresh.touch(key, it)
 	}

@@ -9,34 +9,34 @@ import (
 )
 
 // keep stores what was loaded in both levels, unless the load was overtaken or the
-// condition refuses it. It reports whether a level has it: a remote that could not be
-// written does not keep it out of local.
-func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item) bool {
+// condition or the key's fence refuses it. It reports whether a level has it: a remote that
+// could not be written does not keep it out of local.
+func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item, g guard) bool {
 	began := time.Now()
 	if c.remote.exists() && life.remote > 0 {
 		if !note.BeginFill() { // overtaken, or somebody is writing the key
-			if it.condition != always {
-				return false // only the remote could say whether it holds
+			if it.condition != always || c.remote.fenced() {
+				return false // only the remote could say whether it holds, or what the fence says
 			}
-			return c.keepOnlyLocally(key, data, life, note, it)
+			return c.keepOnlyLocally(key, data, life, note, it, g)
 		}
 		defer note.EndFill()
-		stored, err := c.remote.set(ctx, key, data, life.remote, it.condition)
+		fill, err := c.remote.fill(ctx, key, data, life.remote, it.condition, g)
 		if note.Overtaken() {
-			if stored || err != nil {
+			if fill == fillStored || err != nil {
 				c.undo(ctx, key)
 			}
 			return false
 		}
-		if !stored && err == nil {
+		if fill != fillStored && err == nil {
 			return false
 		}
 	}
-	return c.keepOnlyLocally(key, data, life.since(began), note, it)
+	return c.keepOnlyLocally(key, data, life.since(began), note, it, g)
 }
 
-func (c *jetCache) keepOnlyLocally(key string, data []byte, life lifetimes, note flight.Note[outcome], it item) (kept bool) {
-	note.FillLoaded(func() { kept = c.keepLocal(key, data, life, it) })
+func (c *jetCache) keepOnlyLocally(key string, data []byte, life lifetimes, note flight.Note[outcome], it item, g guard) (kept bool) {
+	note.FillLoaded(func() { kept = c.keepLocal(key, data, life, it, g) })
 	return kept
 }
 
@@ -52,7 +52,7 @@ func (c *jetCache) undo(ctx context.Context, keys ...string) {
 
 // keepLocal is the local half of keep and of a Set; it reports whether the condition of
 // the item allowed it.
-func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) bool {
+func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item, g guard) bool {
 	// Where the remote is written, it has decided about the condition.
 	if (!c.remote.exists() || life.remote <= 0) && !c.allowedLocally(key, it.condition) {
 		return false
@@ -60,7 +60,7 @@ func (c *jetCache) keepLocal(key string, data []byte, life lifetimes, it item) b
 	if it.skipLocal { // what it holds is older
 		c.local.del(key)
 	} else {
-		c.local.set(key, data, life.local)
+		c.local.set(key, data, life.local, g.phase)
 	}
 	return true
 }

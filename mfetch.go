@@ -55,7 +55,7 @@ func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found
 		b.text = appendKey(b.text[:0], prefix, c.separator, id)
 		var e *local.Entry
 		if c.local.entries != nil {
-			e, _ = c.local.entries.GetEntry(b.view())
+			e, _ = c.local.getEntry(b.view())
 		}
 		v, a, _ := localValue[V](c, b, e) // what is damaged is loaded again
 		switch a {
@@ -108,7 +108,7 @@ func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(
 		b := newKeyBuffer(prefix, c.separator, id)
 		key := b.key()
 		b.release()
-		if checkKey(key) != nil {
+		if c.checkKey(key) != nil {
 			continue // reported by the read
 		}
 		it := it

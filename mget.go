@@ -52,7 +52,7 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, it item) ([
 	b := &batch{c: c, it: it, keys: keys, slots: s, state: make([]slotState, len(keys))}
 	open := make([]int, 0, len(keys))
 	for i, key := range keys {
-		if err := checkKey(key); err != nil {
+		if err := c.checkKey(key); err != nil {
 			b.fail(i, err)
 		} else {
 			open = append(open, i)
@@ -158,7 +158,7 @@ func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome
 		}
 		if useLocal {
 			b.c.count.localMiss()
-			notes[n].FillRead(func() { b.c.local.set(keys[n], v.data, v.left) })
+			b.c.fillRead(notes[n], keys[n], v)
 		}
 		b.c.count.remoteHit()
 	}

@@ -26,7 +26,7 @@ func (c *jetCache) admit(writes []batchWrite) (admitted []batchWrite, errs []err
 		return nil, nil, ErrRemoteLocalBothNil
 	}
 	for _, w := range writes {
-		if err := checkKey(w.key); err != nil {
+		if err := c.checkKey(w.key); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -50,7 +50,7 @@ func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error
 		}
 		encoded = append(encoded, w)
 	}
-	life := c.lifetimes(it.ttl)
+	life, g := c.lifetimes(it.ttl), c.remote.plainGuard()
 	errs = append(errs, c.mwrite(ctx, encoded, "writing", EventTypeSet,
 		func(ctx context.Context, writes []batchWrite) error {
 			if life.remote <= 0 {
@@ -60,9 +60,9 @@ func (c *jetCache) mset(ctx context.Context, writes []batchWrite, it item) error
 			for i, w := range writes {
 				items[i] = remote.Item{Key: w.key, Data: w.data, Expire: life.remote}
 			}
-			return c.remote.mset(ctx, items)
+			return c.remote.mchange(ctx, items)
 		},
-		func(w *batchWrite, began time.Time) { c.keepLocal(w.key, w.data, life.since(began), it) },
+		func(w *batchWrite, began time.Time) { c.keepLocal(w.key, w.data, life.since(began), it, g) },
 	))
 	return errors.Join(errs...)
 }
@@ -78,11 +78,7 @@ func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
 	}
 	errs = append(errs, c.mwrite(ctx, writes, "deleting", EventTypeDelete,
 		func(ctx context.Context, writes []batchWrite) error {
-			keys := make([]string, len(writes))
-			for i, w := range writes {
-				keys[i] = w.key
-			}
-			return c.remote.mdel(ctx, keys)
+			return c.remote.mdel(ctx, keysOf(writes))
 		},
 		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
 	))
@@ -115,6 +111,7 @@ func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string
 				for _, w := range writes[i:] {
 					c.flights.Invalidate(w.key, func() { c.local.del(w.key) })
 				}
+				c.remote.fences.repairs.add(keysOf(writes), err)
 				err = fmt.Errorf("cache: waiting for %q to be free, before %s %d keys: %w", w.key, doing, len(writes), err)
 				return
 			}
@@ -143,5 +140,13 @@ func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string
 		changed = append(changed, writes[i].key)
 	}
 	c.emit(event, changed...)
-	return nil
+	return c.tell(ctx, event, changed...)
+}
+
+func keysOf(writes []batchWrite) []string {
+	keys := make([]string, len(writes))
+	for i, w := range writes {
+		keys[i] = w.key
+	}
+	return keys
 }

@@ -137,7 +137,7 @@ func (c *jetCache) readRemote(ctx context.Context, key string, skipLocal bool) (
 	}
 	if useLocal {
 		c.count.localMiss()
-		note.FillRead(func() { c.local.set(key, v.data, v.left) })
+		c.fillRead(note, key, v)
 	}
 	c.count.remoteHit()
 	return stored(v.data, fromRemote), true
@@ -161,15 +161,20 @@ func (c *jetCache) look(ctx context.Context, key string, note flight.Note[outcom
 		c.count.localMiss()
 	}
 	if c.remote.exists() {
-		v, there, _ := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
+		v, there, err := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
 		if there {
 			c.count.remoteHit()
 			if useLocal {
-				note.FillRead(func() { c.local.set(key, v.data, v.left) })
+				c.fillRead(note, key, v)
 			}
 			return stored(v.data, fromRemote), true, nil
 		}
 		c.count.remoteMiss()
+		if useLocal {
+			if data, ok := c.insteadOfRemote(note, key, err); ok {
+				return stored(data, fromLocal), true, nil
+			}
+		}
 	}
 	c.count.miss()
 	// Who has left does not load any more.
@@ -178,11 +183,13 @@ func (c *jetCache) look(ctx context.Context, key string, note flight.Note[outcom
 
 // query loads the key's value and keeps it in both levels.
 func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (outcome, error) {
+	g := c.remote.plainGuard()
+	if it.ttl >= 0 { // otherwise it is not for the remote
+		g = c.remote.guard(ctx, key)
+	}
 	v, err := c.callLoader(ctx, it.do)
 	if c.isNotFound(err) {
-		if c.keep(ctx, key, placeholder, c.placeholderLifetimes(it.ttl), note, it) {
-			c.emit(event, key)
-		}
+		c.keepAndTell(ctx, key, placeholder, c.placeholderLifetimes(it.ttl), note, it, g, event)
 		return outcome{kind: outcomeNotFound, from: fromLoader}, nil
 	}
 	if err != nil {
@@ -193,10 +200,19 @@ func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outco
 		return outcome{}, err
 	}
 	// A value that looks like the placeholder cannot be kept, but it can be returned.
-	if !isPlaceholder(data) && c.keep(ctx, key, data, c.lifetimes(it.ttl), note, it) {
-		c.emit(event, key)
+	if !isPlaceholder(data) {
+		c.keepAndTell(ctx, key, data, c.lifetimes(it.ttl), note, it, g, event)
 	}
 	return outcome{data: data, kind: outcomeValue, from: fromLoader}, nil
+}
+
+// keepAndTell keeps what was loaded and tells of it.
+func (c *jetCache) keepAndTell(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item, g guard, event EventType) {
+	changed := c.differs(key, data)
+	if c.keep(ctx, key, data, life, note, it, g) {
+		c.emit(event, key)
+		c.tellOfLoad(event, changed, key)
+	}
 }
 
 // callLoader calls do and counts the query and its failure.

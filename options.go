@@ -1,8 +1,6 @@
 package cache
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"reflect"
 	"time"
@@ -58,6 +56,11 @@ type options struct {
 	syncLocal    bool
 	eventBuffer  int
 	eventHandler func(*Event)
+
+	fence   bool
+	maxLoad time.Duration
+
+	sync syncOptions
 }
 
 // resolveOptions applies opts and checks the result. It panics where an option cannot
@@ -79,7 +82,7 @@ func resolveOptions(opts []Option) options {
 	orDefault(&o.name, defaultName)
 	orDefault(&o.codec, defaultCodec)
 	if o.sourceID == "" {
-		o.sourceID = randomID()
+		o.sourceID = randomToken()
 	}
 	if o.errNotFound == nil {
 		o.errNotFound = ErrNotFound
@@ -100,6 +103,12 @@ func resolveOptions(opts []Option) options {
 	if o.separatorDisabled {
 		o.separator = ""
 	}
+	o.sync.resolve(&o)
+	if o.fence && o.remote != nil {
+		if _, ok := o.remote.(remote.Fencer); !ok {
+			panic(fmt.Sprintf("cache: New: WithFence needs a remote that is a remote.Fencer, as the go-redis adapter is; a %T is not", o.remote))
+		}
+	}
 	return o
 }
 
@@ -113,13 +122,6 @@ func positive[N int | time.Duration](n *N, def N) {
 	if *n <= 0 {
 		*n = def
 	}
-}
-
-// randomID returns 16 random hexadecimal digits.
-func randomID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return hex.EncodeToString(b[:])
 }
 
 // WithName names the cache in logs, events and statistics; it is never part of a key.
@@ -213,9 +215,18 @@ func WithStatsDisabled(disabled bool) Option { return func(o *options) { o.stats
 // Default, and for "": 16 random hexadecimal digits.
 func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id } }
 
-// WithSyncLocal makes the cache tell the event handler of each change that other nodes'
-// local levels should follow. Default: false. It has an effect only with both levels and
-// an event handler.
+// WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has an
+// effect only with both levels.
+//
+// If the remote is the adapter for go-redis (or WithSyncBus is given), each node tells the others
+// of the keys it changes, by Set, Delete and refreshes that find another value, and drops from
+// its local level what others name: Set and Delete return when the others have been told. When
+// messages may have been missed, as after a lost connection, local entries from before that are
+// checked against the remote when they are next asked for. See docs/coherence.md, WithSyncChannel
+// and SyncStateOf.
+//
+// With WithEventHandler and without WithSyncChannel, the cache only calls the handler, which
+// tells the others.
 func WithSyncLocal(sync bool) Option { return func(o *options) { o.syncLocal = sync } }
 
 // WithEventChBufSize sets how many events may wait for the handler before they are merged.

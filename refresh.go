@@ -268,7 +268,7 @@ func (r *refresher) copy(ctx context.Context, key string, it item) {
 	}
 	note.FillRead(func() {
 		if found {
-			r.c.local.set(key, v.data, v.left)
+			r.c.local.set(key, v.data, v.left, v.asked)
 		} else {
 			r.c.local.del(key)
 		}

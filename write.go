@@ -23,11 +23,15 @@ func (c *jetCache) set(ctx context.Context, key string, it item) error {
 			return err
 		}
 		w, err := c.flights.BeginWrite(ctx, key)
-		return c.write(ctx, key, data, c.lifetimes(it.ttl), it, w, err)
+		return c.write(ctx, key, data, c.lifetimes(it.ttl), it, c.remote.plainGuard(), w, err)
 	}
 
 	note := c.flights.Note(key)
 	defer note.Release()
+	g := c.remote.plainGuard()
+	if it.ttl >= 0 {
+		g = c.remote.guard(ctx, key)
+	}
 	v, err := c.callLoader(ctx, it.do)
 	data, life := placeholder, c.placeholderLifetimes(it.ttl)
 	switch {
@@ -42,7 +46,7 @@ func (c *jetCache) set(ctx context.Context, key string, it item) error {
 	w, precedence, err := note.BeginWrite(ctx)
 	switch {
 	case err != nil || precedence == flight.Current:
-		return c.write(ctx, key, data, life, it, w, err)
+		return c.write(ctx, key, data, life, it, g, w, err)
 	case precedence == flight.Superseded, it.condition != always:
 		w.End(nil) // as if this Set had come just before what came in between
 		return nil
@@ -61,41 +65,62 @@ func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
 	return data, err
 }
 
-// write carries out a Set whose write has begun, or failed to begin with err.
-func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, w flight.Write[outcome], err error) error {
+// write carries out a Set whose write has begun, or failed to begin with err. If the guard says
+// that another node was faster, it deletes the key.
+func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, g guard, w flight.Write[outcome], err error) error {
 	if err != nil {
 		c.flights.Invalidate(key, func() { c.local.del(key) })
+		if c.remote.exists() && life.remote > 0 {
+			c.remote.fences.repairs.add([]string{key}, err)
+		}
 		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
 	}
 	began := time.Now()
-	stored, done := true, false
+	event, done := EventTypeSet, false // no event: nothing has changed
 	func() {
 		defer w.End(func(overtaken bool) (changed bool) {
 			switch {
 			case !done || err != nil:
 				c.local.del(key)
 				return false
-			case !stored:
+			case event == 0:
 				return false
-			case overtaken:
+			case overtaken || event == EventTypeDelete:
 				c.local.del(key)
-			default:
-				stored = c.keepLocal(key, data, life.since(began), it)
+			case !c.keepLocal(key, data, life.since(began), it, g):
+				event = 0
 			}
-			return stored
+			return event != 0
 		})
 		if c.remote.exists() && life.remote > 0 {
-			stored, err = c.remote.set(ctx, key, data, life.remote, it.condition)
+			event, err = c.writeRemote(ctx, key, data, life.remote, it.condition, g)
 		}
 		done = true // otherwise the remote panicked
 	}()
 	if err != nil {
 		return fmt.Errorf("cache: writing %q: %w", key, err)
 	}
-	if stored {
-		c.emit(EventTypeSet, key)
+	if event == 0 {
+		return nil
 	}
-	return nil
+	c.emit(event, key)
+	return c.tell(ctx, event, key)
+}
+
+// writeRemote is the part of a Set that concerns the remote. It returns the event to tell of,
+// zero if nothing was changed.
+func (c *jetCache) writeRemote(ctx context.Context, key string, data []byte, expire time.Duration, cond condition, g guard) (EventType, error) {
+	fill, err := c.remote.change(ctx, key, data, expire, cond, g)
+	switch {
+	case err != nil:
+		return 0, err
+	case fill == fillStored:
+		return EventTypeSet, nil
+	case fill == fillRefused && cond == always:
+		// As of two Sets with Do on one node: which value is the newest is not known.
+		return EventTypeDelete, c.remote.del(ctx, key)
+	}
+	return 0, nil
 }
 
 func (c *jetCache) Delete(ctx context.Context, key string) error {
@@ -113,6 +138,7 @@ func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcom
 	drop := func() { c.local.del(key) }
 	if err != nil {
 		c.flights.Invalidate(key, drop)
+		c.remote.fences.repairs.add([]string{key}, err)
 		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
 	}
 	func() {
@@ -125,7 +151,7 @@ func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcom
 		return fmt.Errorf("cache: deleting %q: %w", key, err)
 	}
 	c.emit(EventTypeDelete, key)
-	return nil
+	return c.tell(ctx, EventTypeDelete, key)
 }
 
 func (c *jetCache) DeleteFromLocalCache(key string) {

@@ -60,6 +60,15 @@ type EntryReplacer interface {
 	ReplaceEntry(key string, old, e *Entry) bool
 }
 
+// Dated is an optional ability of a Local: it tells how old its entries can be. The stores of
+// this package have it. A cache that has missed messages from other nodes trusts no entry that
+// is older; with this it knows when there are none left, and that a new store has none.
+type Dated interface {
+	// NoneBefore returns a time before which nothing was stored that the store still has; now
+	// if nothing was stored at all, and the zero time if it does not know.
+	NoneBefore() time.Time
+}
+
 // Size is a number of bytes.
 type Size int64
 
@@ -76,6 +85,9 @@ const (
 type lifetime struct {
 	ttl    time.Duration // 0: entries do not expire
 	spread atomic.Int64  // in nanoseconds
+
+	widest atomic.Int64              // the largest spread there was
+	first  atomic.Pointer[time.Time] // when the first entry was stored; nil: none was
 }
 
 // set sets the TTL and its default spread; it panics for a negative one.
@@ -84,7 +96,7 @@ func (l *lifetime) set(constructor string, ttl time.Duration) {
 		panic(fmt.Sprintf("local: %s: the ttl is %s; give 0 for entries that do not expire", constructor, ttl))
 	}
 	l.ttl = ttl
-	l.spread.Store(int64(jitter.Default(ttl)))
+	l.UseRandomizedTTL(jitter.Default(ttl))
 }
 
 // UseRandomizedTTL sets the jitter: each entry lives for the store's TTL plus a
@@ -93,11 +105,37 @@ func (l *lifetime) set(constructor string, ttl time.Duration) {
 // off. It has no effect on a store whose entries do not expire, and never makes an
 // entry outlive a TTL of its own. It may be called at any time.
 func (l *lifetime) UseRandomizedTTL(offset time.Duration) {
+	for {
+		widest := l.widest.Load()
+		if int64(offset) <= widest || l.widest.CompareAndSwap(widest, int64(offset)) {
+			break
+		}
+	}
 	l.spread.Store(int64(offset))
+}
+
+// NoneBefore returns a time before which nothing was stored that the store still has; see
+// Dated.
+func (l *lifetime) NoneBefore() time.Time {
+	now := time.Now()
+	first := l.first.Load()
+	if first == nil {
+		return now
+	}
+	if l.ttl > 0 {
+		if oldest := now.Add(-l.ttl - time.Duration(l.widest.Load())); oldest.After(*first) {
+			return oldest
+		}
+	}
+	return *first
 }
 
 // next returns how long an entry stored now lives; 0 means without end.
 func (l *lifetime) next() time.Duration {
+	if l.first.Load() == nil {
+		now := time.Now()
+		l.first.CompareAndSwap(nil, &now)
+	}
 	if l.ttl == 0 {
 		return 0
 	}

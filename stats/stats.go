@@ -5,7 +5,8 @@ package stats
 // must be safe for concurrent use and quick: they are called on the path of
 // every read.
 //
-// A handler may also implement RemoteErrorCounter, RefreshCounter and EventCounter.
+// A handler may also implement RemoteErrorCounter, RefreshCounter, EventCounter, FenceCounter
+// and SyncCounter.
 type Handler interface {
 	IncrHit()                // a read was answered from the cache, a placeholder included
 	IncrMiss()               // no level had an answer
@@ -34,6 +35,18 @@ type RefreshCounter interface {
 // never delivered, because far too many waited for the event handler.
 type EventCounter interface {
 	IncrEventKeysLost(n int)
+}
+
+// FenceCounter is an optional ability of a Handler: it hears of loaded values that were not
+// stored because their keys were changed meanwhile, on whatever node (WithFence).
+type FenceCounter interface {
+	IncrFillRefused(n int)
+}
+
+// SyncCounter is an optional ability of a Handler: it hears of what happens on the link to
+// other nodes (WithSyncLocal, WithTracking).
+type SyncCounter interface {
+	IncrSyncGap() // messages may have been missed: older local entries are in doubt
 }
 
 // NewHandles returns a Handler that passes each call to all of handlers, in
@@ -69,6 +82,8 @@ var (
 	_ RemoteErrorCounter = fanOut(nil)
 	_ RefreshCounter     = fanOut(nil)
 	_ EventCounter       = fanOut(nil)
+	_ FenceCounter       = fanOut(nil)
+	_ SyncCounter        = fanOut(nil)
 )
 
 func (f fanOut) IncrHit() {
@@ -151,6 +166,24 @@ func (f fanOut) IncrEventKeysLost(n int) {
 	for _, h := range f {
 		if c, ok := h.(EventCounter); ok {
 			c.IncrEventKeysLost(n)
+		}
+	}
+}
+
+// IncrFillRefused reaches the handlers that count what fences refuse.
+func (f fanOut) IncrFillRefused(n int) {
+	for _, h := range f {
+		if c, ok := h.(FenceCounter); ok {
+			c.IncrFillRefused(n)
+		}
+	}
+}
+
+// IncrSyncGap reaches the handlers that count gaps.
+func (f fanOut) IncrSyncGap() {
+	for _, h := range f {
+		if c, ok := h.(SyncCounter); ok {
+			c.IncrSyncGap()
 		}
 	}
 }

@@ -3,82 +3,15 @@ package cache
 import (
 	"context"
 	"errors"
-	"reflect"
-	"strings"
 	"time"
 	"unsafe"
 
+	"github.com/mgtv-tech/jetcache-go/internal/doubt"
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
-	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
-
-// localLevel is the store within the process. All local calls go through it.
-type localLevel struct {
-	store   local.Local         // nil: there is none
-	ttl     local.TTLSetter     // nil: the store has no TTLs per entry
-	entries local.EntryGetter   // nil: the store keeps bytes alone
-	replace local.EntryReplacer // nil: an entry is where it is
-	borrows bool                // a read does not keep the key it is given
-}
-
-func newLocalLevel(store local.Local) localLevel {
-	l := localLevel{store: store}
-	l.ttl, _ = store.(local.TTLSetter)
-	if g, ok := store.(local.EntryGetter); ok && reflect.TypeOf(g.EntriesOf()) == reflect.TypeOf(store) {
-		l.entries, l.borrows = g, true
-		l.replace, _ = store.(local.EntryReplacer)
-	}
-	if _, ok := store.(*local.FreeCache); ok {
-		l.borrows = true
-	}
-	return l
-}
-
-func (l *localLevel) exists() bool { return l.store != nil }
-
-func (l *localLevel) get(key string) ([]byte, bool) {
-	if l.store == nil {
-		return nil, false
-	}
-	return l.store.Get(key)
-}
-
-// noBound is the bound of entries that live as long as the store keeps them.
-const noBound time.Duration = 0
-
-// set stores data for bound at most. A bound below zero has run out already.
-func (l *localLevel) set(key string, data []byte, bound time.Duration) {
-	switch {
-	case l.store == nil:
-	case bound < 0:
-		l.store.Del(key)
-	case bound == noBound || l.ttl == nil:
-		l.store.Set(key, data)
-	default:
-		l.ttl.SetWithTTL(key, data, bound)
-	}
-}
-
-// keep leaves a decoded value in the key's entry e, or puts renewed, an entry that has it, in
-// the place of e.
-func (l *localLevel) keep(key string, e, renewed *local.Entry, k *local.Kept) {
-	if l.replace == nil {
-		e.Keep(k)
-		return
-	}
-	renewed.Become(e, k)
-	// The caller's key may be in memory that is used again.
-	l.replace.ReplaceEntry(strings.Clone(key), e, renewed)
-}
-
-func (l *localLevel) del(key string) {
-	if l.store != nil {
-		l.store.Del(key)
-	}
-}
 
 // remoteLevel is the store that the fleet shares. All remote calls go through it: it
 // counts and logs their failures.
@@ -90,6 +23,9 @@ type remoteLevel struct {
 	name     string             // of the cache
 	errs     stats.RemoteErrorCounter
 	troubles limit.Limiter
+	doubts   *doubt.Set // of the local level
+	fences   fences
+	own      *ownWrites // what was written, to tell it from what others change; nil: nobody asks
 
 	// What a key is taken to have left where the store does not tell.
 	valueTTL, placeholderTTL time.Duration
@@ -106,6 +42,11 @@ func (r *remoteLevel) init(o *options, handler stats.Handler) {
 	r.errs, _ = handler.(stats.RemoteErrorCounter)
 	r.troubles.Interval = troubleInterval
 	r.valueTTL, r.placeholderTTL = o.remoteExpiry, o.notFoundExpiry
+	if o.fence && r.exists() {
+		r.fences.store, _ = o.remote.(remote.Fencer)
+		r.fences.maxLoad = o.maxLoad
+		r.fences.counter, _ = handler.(stats.FenceCounter)
+	}
 }
 
 func (r *remoteLevel) exists() bool { return r.store != nil }
@@ -126,12 +67,13 @@ func (r *remoteLevel) failed(ctx context.Context, op string, err error) {
 
 // remoteValue is what the remote holds of a key.
 type remoteValue struct {
-	data []byte        // not to be changed
-	left time.Duration // the bound of a local copy
+	data  []byte        // not to be changed
+	left  time.Duration // the bound of a local copy
+	asked *doubt.Phase  // when the remote was asked
 }
 
-func (r *remoteLevel) value(v remote.Value, asked time.Time) remoteValue {
-	rv := remoteValue{data: bytesOf(v.Data)}
+func (r *remoteLevel) value(v remote.Value, asked time.Time, phase *doubt.Phase) remoteValue {
+	rv := remoteValue{data: bytesOf(v.Data), asked: phase}
 	if v.TTL > 0 {
 		// The remote read its clock at some time after asked; zero would mean no bound.
 		if rv.left = v.TTL - time.Since(asked); rv.left <= 0 {
@@ -141,8 +83,8 @@ func (r *remoteLevel) value(v remote.Value, asked time.Time) remoteValue {
 	return rv
 }
 
-func (r *remoteLevel) untimed(data string) remoteValue {
-	rv := remoteValue{data: bytesOf(data), left: r.valueTTL}
+func (r *remoteLevel) untimed(data string, phase *doubt.Phase) remoteValue {
+	rv := remoteValue{data: bytesOf(data), left: r.valueTTL, asked: phase}
 	if isPlaceholder(rv.data) {
 		rv.left = r.placeholderTTL
 	}
@@ -155,16 +97,20 @@ func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)
 // get returns what the remote holds of key; found is false on a miss and on an error.
 // Without timed, the result has no use for a local copy.
 func (r *remoteLevel) get(ctx context.Context, key string, timed bool) (v remoteValue, found bool, err error) {
+	if err := r.fences.repairs.distrusts(key); err != nil {
+		return remoteValue{}, false, err
+	}
+	phase := r.doubts.Now()
 	if timed && r.ttl != nil {
 		asked := time.Now()
 		var answer remote.Value
 		if answer, err = r.ttl.GetWithTTL(ctx, key); err == nil {
-			return r.value(answer, asked), true, nil
+			return r.value(answer, asked, phase), true, nil
 		}
 	} else {
 		var answer string
 		if answer, err = r.store.Get(ctx, key); err == nil {
-			return r.untimed(answer), true, nil
+			return r.untimed(answer, phase), true, nil
 		}
 	}
 	if errors.Is(err, r.store.Nil()) {
@@ -178,20 +124,24 @@ func (r *remoteLevel) get(ctx context.Context, key string, timed bool) (v remote
 type remoteValues struct {
 	r       *remoteLevel
 	asked   time.Time
+	phase   *doubt.Phase            // when it was asked
 	timed   map[string]remote.Value // or …
 	untimed map[string]any          // … of a remote that does not tell remaining lifetimes
+
+	err        error            // of the remote
+	distrusted map[string]error // keys that were not asked for
 }
 
 // get returns what the remote held of key; its lifetime is reckoned from now.
 func (v *remoteValues) get(key string) (remoteValue, bool) {
 	if rv, ok := v.timed[key]; ok {
-		return v.r.value(rv, v.asked), true
+		return v.r.value(rv, v.asked, v.phase), true
 	}
 	switch data := v.untimed[key].(type) {
 	case string:
-		return v.r.untimed(data), true
+		return v.r.untimed(data, v.phase), true
 	case []byte:
-		return v.r.untimed(string(data)), true
+		return v.r.untimed(string(data), v.phase), true
 	}
 	return remoteValue{}, false
 }
@@ -199,20 +149,41 @@ func (v *remoteValues) get(key string) (remoteValue, bool) {
 // mget returns what the remote holds of keys. With an error, it returns what it could
 // read.
 func (r *remoteLevel) mget(ctx context.Context, keys []string, timed bool) (v remoteValues, err error) {
-	v = remoteValues{r: r, asked: time.Now()}
-	if timed && r.ttl != nil {
+	v = remoteValues{r: r, asked: time.Now(), phase: r.doubts.Now()}
+	keys, v.distrusted = r.fences.repairs.sift(keys)
+	switch {
+	case len(keys) == 0:
+	case timed && r.ttl != nil:
 		v.timed, err = r.ttl.MGetWithTTL(ctx, keys...)
-	} else {
+	default:
 		v.untimed, err = r.store.MGet(ctx, keys...)
 	}
 	if err != nil {
 		r.failed(ctx, "mget", err)
 	}
+	v.err = err
+	if len(v.distrusted) > 0 {
+		err = errors.Join(err, &remote.KeysError{Op: "get", Failed: v.distrusted})
+	}
 	return v, err
+}
+
+// failed returns why the remote could not answer for key, which it has not; nil if it is not
+// there.
+func (v *remoteValues) failed(key string) error {
+	if err := v.distrusted[key]; err != nil {
+		return err
+	}
+	var some *remote.KeysError
+	if errors.As(v.err, &some) {
+		return some.Failed[key]
+	}
+	return v.err
 }
 
 // set stores data under key for expire, if the condition holds; it reports whether it did.
 func (r *remoteLevel) set(ctx context.Context, key string, data []byte, expire time.Duration, cond condition) (stored bool, err error) {
+	r.own.note(key, data)
 	switch cond {
 	case ifAbsent:
 		stored, err = r.store.SetNX(ctx, key, data, expire)
@@ -233,6 +204,9 @@ func (r *remoteLevel) set(ctx context.Context, key string, data []byte, expire t
 func (r *remoteLevel) mset(ctx context.Context, items []remote.Item) (err error) {
 	if len(items) == 0 {
 		return nil
+	}
+	for _, item := range items {
+		r.own.note(item.Key, item.Data)
 	}
 	if r.items != nil {
 		err = r.items.MSetItems(ctx, items...)
@@ -255,6 +229,9 @@ func (r *remoteLevel) mset(ctx context.Context, items []remote.Item) (err error)
 }
 
 func (r *remoteLevel) del(ctx context.Context, key string) error {
+	if r.fenced() {
+		return r.delFenced(ctx, []string{key})
+	}
 	_, err := r.store.Del(ctx, key)
 	if err != nil {
 		r.failed(ctx, "del", err)
@@ -264,9 +241,12 @@ func (r *remoteLevel) del(ctx context.Context, key string) error {
 
 // mdel removes keys, in as few calls as the remote can.
 func (r *remoteLevel) mdel(ctx context.Context, keys []string) (err error) {
-	if r.keys != nil {
+	switch {
+	case r.fenced():
+		return r.delFenced(ctx, keys)
+	case r.keys != nil:
 		err = r.keys.MDel(ctx, keys...)
-	} else {
+	default:
 		for _, key := range keys {
 			_, failed := r.store.Del(ctx, key)
 			if err = errors.Join(err, failed); failed != nil && ctx.Err() != nil {

@@ -1,0 +1,156 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// syncOptions are the options of what keeps the local levels of a fleet in step.
+type syncOptions struct {
+	channel   string
+	bus       remote.Bus
+	loads     bool
+	heartbeat time.Duration
+	track     bool
+	prefixes  []string
+
+	// Set by resolve.
+	linked, tracked bool
+}
+
+const (
+	defaultSyncHeartbeat = 500 * time.Millisecond
+	minSyncHeartbeat     = 50 * time.Millisecond
+	// syncChannelPrefix makes the default channel of the name of a cache.
+	syncChannelPrefix = "jetcache:sync:"
+)
+
+// signalsOf returns the channel of signals that belongs to one of changes. On a cluster, both
+// are in one slot if the name allows it.
+func signalsOf(channel string) string {
+	if strings.Contains(channel, "{") || strings.Contains(channel, "}") {
+		return channel + "#signals"
+	}
+	return "{" + channel + "}#signals"
+}
+
+// resolve puts in the defaults and says what is on. It panics for what cannot be.
+func (s *syncOptions) resolve(o *options) {
+	both := o.local != nil && o.remote != nil
+	given := s.channel != "" || s.bus != nil // the user asks for the link
+	if s.channel == "" {
+		s.channel = syncChannelPrefix + o.name
+	}
+	positive(&s.heartbeat, defaultSyncHeartbeat)
+	s.heartbeat = max(s.heartbeat, minSyncHeartbeat)
+	if !both {
+		return
+	}
+	if s.track {
+		if _, ok := o.remote.(remote.Tracker); !ok {
+			panic(fmt.Sprintf("cache: New: WithTracking needs a remote that is a remote.Tracker, as the go-redis adapter is; a %T is not; leave it out and use WithSyncLocal(true)", o.remote))
+		}
+		s.tracked = true
+	}
+	if !o.syncLocal {
+		return
+	}
+	if s.bus == nil {
+		s.bus, _ = o.remote.(remote.Bus)
+	}
+	if given && s.bus == nil {
+		panic(fmt.Sprintf("cache: New: WithSyncChannel needs a remote that is a remote.Bus, as the go-redis adapter is; a %T is not; give a bus by WithSyncBus", o.remote))
+	}
+	// Who has a handler sends the events by it, as for the library that this one replaces; and
+	// what tracking hears need not be told again.
+	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.track)
+}
+
+// WithSyncChannel sets the channel on which WithSyncLocal tells other nodes of changes, as the
+// JSON of Event: caches with the same channel follow each other. It takes two channels of
+// Redis' pub/sub, this one and one with the suffix "#signals" for heartbeats. Given together
+// with WithEventHandler, the cache both tells by the channel and calls the handler. Default, and
+// for "": "jetcache:sync:" and the cache's name, and no channel if there is a handler. It has no
+// effect without WithSyncLocal(true). New panics if the remote is no remote.Bus and WithSyncBus
+// is not given.
+func WithSyncChannel(name string) Option { return func(o *options) { o.sync.channel = name } }
+
+// WithSyncBus sets what carries the messages of WithSyncLocal, in place of the remote: for a
+// fleet that has a message system of its own, or a Remote that is not Redis. New panics for nil.
+// Default: the remote, if it is a remote.Bus, as the adapter for go-redis is. It has no effect
+// without WithSyncLocal(true).
+func WithSyncBus(bus remote.Bus) Option {
+	return func(o *options) {
+		if bus == nil {
+			panic("cache: New: WithSyncBus was given nil; leave it out to use the remote")
+		}
+		o.sync.bus = bus
+	}
+}
+
+// WithSyncLoads makes WithSyncLocal tell other nodes also of what was loaded after a miss, or
+// by a refresh that changed nothing. Default: false: no node can have anything older in its
+// local level then. It is for fleets in which other programs remove keys from the remote without
+// telling.
+func WithSyncLoads(on bool) Option { return func(o *options) { o.sync.loads = on } }
+
+// WithSyncHeartbeat sets how often a node shows the others, and itself, that its messages
+// arrive. Three heartbeats that are missing count as lost messages; so that is how long a broken
+// link can go unnoticed. Every node hears every other's heartbeat: large fleets want fewer.
+// All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than 50ms
+// becomes 50ms. It has no effect without WithSyncLocal(true).
+func WithSyncHeartbeat(d time.Duration) Option { return func(o *options) { o.sync.heartbeat = d } }
+
+// WithTracking makes the remote itself tell this node of keys that have changed: Redis'
+// server-assisted client-side caching (CLIENT TRACKING in broadcasting mode), for the keys that
+// begin with one of prefixes, or all keys without one. It hears of what any client changes, of
+// expiry and of FLUSHDB, so changes need not be told, and WithSyncLocal(true) tells them only if
+// WithSyncChannel or WithSyncBus is given, too. Every prefix of the cache's keys has to be named:
+// of others it hears nothing. It needs a cache with both levels, and Redis 6 or later; if the
+// server or its permissions do not allow it, that is logged as an error, the local level is only
+// used when the remote does not answer, and SyncStateOf says why: then use WithSyncLocal(true)
+// instead. New panics if the remote is no remote.Tracker, or a prefix begins with another one.
+// Default: off.
+func WithTracking(prefixes ...string) Option {
+	prefixes = slices.Clone(prefixes)
+	slices.Sort(prefixes)
+	prefixes = slices.Compact(prefixes)
+	return func(o *options) {
+		for i, p := range prefixes {
+			for _, q := range prefixes[i+1:] {
+				if strings.HasPrefix(q, p) {
+					panic(fmt.Sprintf("cache: New: WithTracking was given %q and %q, but the one covers the other; leave the longer one out", p, q))
+				}
+			}
+		}
+		o.sync.track, o.sync.prefixes = true, prefixes
+	}
+}
+
+// WithFence keeps values that are older than a change out of the remote, across the fleet: a
+// load, a refresh or a Set with Do whose key was changed meanwhile, on whatever node, does not
+// store its value (the caller still gets it). maxLoad is how long the slowest load may take: what
+// takes longer is not stored either. All nodes that change or load the same keys should have
+// this option, with about the same maxLoad; stored values look as they do without it, and nodes
+// without it go on as they did.
+//
+// Beside each key that is loaded or changed there is then a small key in the same slot, "{key}#f",
+// or "key#f" if it has a hash tag, which lives for twice maxLoad. A load takes one more round
+// trip to the remote, hits and changes do not. Keys that have a "}" but no hash tag are
+// ErrInvalidKey. What a Set or Delete fails to change in the remote is removed in the background,
+// and until then this node does not read the key from there (ErrRemoteUncertain).
+//
+// Default: off. New panics if maxLoad is not positive, or the remote is no remote.Fencer, as the
+// adapter for go-redis is. It has no effect without a remote.
+func WithFence(maxLoad time.Duration) Option {
+	return func(o *options) {
+		if maxLoad <= 0 {
+			panic(fmt.Sprintf("cache: New: WithFence was given %s; give the time that the slowest load may take", maxLoad))
+		}
+		o.fence, o.maxLoad = true, maxLoad
+	}
+}
