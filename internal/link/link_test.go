@@ -1,0 +1,300 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var ctx = context.Background()
+
+func TestOthersHearOfChangesAndTheNodeItselfDoesNot(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		if err := one.Tell(1, []string{"a", "b"}).Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		one.expect(t, "")
+		two.expect(t, "a,b")
+		if err := two.TellFilled(ctx, []string{"c"}); err != nil {
+			t.Fatal(err)
+		}
+		one.expect(t, "filled:c")
+		if s := two.State(); !s.Ready || s.Received != 1 || s.Nodes != 1 || s.Gaps != 0 {
+			t.Errorf("the state is %+v", s)
+		}
+	})
+}
+
+func TestMessagesWrittenByHandAreUnderstood(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		_ = b.Publish(ctx, "changes", []byte(`{"CacheName":"x","SourceID":"by hand","EventType":5,"Keys":["a"]}`))
+		one.expect(t, "a")
+		two.expect(t, "a")
+		_ = b.Publish(ctx, "changes", []byte(`{"CacheName":"x","SourceID":"source of one","EventType":5,"Keys":["a"]}`))
+		one.expect(t, "")
+		two.expect(t, "a")
+		_ = b.Publish(ctx, "changes", []byte(`{"CacheName":"x","SourceID":"by hand","EventType":5,"Keys":[]}`))
+		time.Sleep(10 * beat)
+		one.expect(t, "")
+	})
+}
+
+func TestAMessageThatIsNotUnderstoodIsAGap(t *testing.T) {
+	for _, message := range []string{"hello", "{}", `{"Keys":7}`} {
+		bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+			_ = b.Publish(ctx, "changes", []byte(message))
+			time.Sleep(2 * beat)
+			one.expect(t, "gap")
+			if len(one.warn) != 1 || !strings.Contains(one.warn[0], "not understood") {
+				t.Errorf("%q was warned of as %q", message, one.warn)
+			}
+		})
+	}
+}
+
+func TestManyChangesAtATimeAreFewMessages(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.delay, b.published = time.Millisecond, 0 })
+		var wg sync.WaitGroup
+		for i := range 5000 {
+			wg.Go(func() {
+				if err := one.Tell(5, []string{fmt.Sprint(i)}).Wait(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		heard := strings.FieldsFunc(two.take(), func(r rune) bool { return r == ',' || r == ' ' })
+		if len(heard) != 5000 || b.published > 10 {
+			t.Errorf("%d keys arrived in %d messages, want 5000 in a few", len(heard), b.published)
+		}
+	})
+}
+
+func TestALostMessageIsAGap(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.lose = func(channel, _ string) bool { return channel == "changes" } })
+		if err := one.Tell(5, []string{"a"}).Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.set(func() { b.lose = nil })
+		time.Sleep(3 * beat)
+		two.expect(t, "gap")
+		if s := two.State(); s.Gaps != 1 || !strings.Contains(s.GapCause, "1 messages of node") {
+			t.Errorf("the state is %+v", s)
+		}
+		// It is one gap, and what comes next counts again.
+		_ = one.Tell(5, []string{"b"}).Wait(ctx)
+		time.Sleep(10 * beat)
+		two.expect(t, "b")
+		one.expect(t, "")
+	})
+}
+
+func TestMessagesThatOvertakeEachOtherAreNoGap(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		var held [][2]string
+		b.set(func() {
+			b.lose = func(channel, message string) bool {
+				if channel == "changes" {
+					held = append(held, [2]string{channel, message})
+				}
+				return channel == "changes"
+			}
+		})
+		for _, key := range []string{"a", "b", "c"} {
+			_ = one.Tell(5, []string{key}).Wait(ctx)
+		}
+		b.set(func() { b.lose = nil })
+		time.Sleep(beat / 2)
+		for _, i := range []int{2, 0, 1, 1} {
+			_ = b.Publish(ctx, held[i][0], []byte(held[i][1]))
+		}
+		time.Sleep(10 * beat)
+		two.expect(t, "c a b b")
+	})
+}
+
+func TestABrokenSubscriptionIsADownAndAnUp(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.cut()
+		one.expect(t, "down")
+		two.expect(t, "down")
+		time.Sleep(5 * beat)
+		one.expect(t, "up")
+		if s := one.State(); s.Gaps != 1 || !errors.Is(s.Err, errBroken) || !s.Ready {
+			t.Errorf("the state is %+v", s)
+		}
+		_ = two.Tell(1, []string{"a"}).Wait(ctx)
+		time.Sleep(20 * beat)
+		one.expect(t, "a")
+	})
+}
+
+func TestANodeThatDoesNotHearItselfIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.lose = func(_, message string) bool { return true } })
+		time.Sleep(missedHeartbeats*beat + beat/2)
+		told := one.take()
+		if !strings.HasPrefix(told, "down") {
+			t.Errorf("a node that hears nothing was told %q, want down", told)
+		}
+		if s := one.State(); !errors.Is(s.Err, errSilent) {
+			t.Errorf("the state is %+v", s)
+		}
+		b.set(func() { b.lose = nil })
+		time.Sleep(30 * beat)
+		if told += one.take(); !strings.HasSuffix(told, "up") || !one.State().Ready {
+			t.Errorf("then it was told %q, want up at last", told)
+		}
+	})
+}
+
+func TestANodeThatFallsSilentIsAGapAndOneThatLeavesIsNot(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		two.Close(time.Second)
+		two.expect(t, "down")
+		time.Sleep(20 * beat)
+		one.expect(t, "")
+		if n := one.State().Nodes; n != 0 {
+			t.Errorf("%d nodes are there", n)
+		}
+
+		three := startNode(t, b, "three")
+		time.Sleep(10 * beat)
+		one.expect(t, "")
+		three.expect(t, "down up")
+		b.set(func() { b.lose = func(_, message string) bool { return strings.Contains(message, `"three"`) } })
+		time.Sleep(missedHeartbeats*beat + 2*beat)
+		one.expect(t, "gap")
+	})
+}
+
+func TestANodeThatComesWithAHistoryNobodyKnowsIsAGap(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		_ = b.Publish(ctx, "changes", encode(change{EventType: 1, Keys: []string{"a"}, Instance: "three", Seq: 7}))
+		time.Sleep(2 * beat)
+		one.expect(t, "a gap")
+	})
+}
+
+func TestWhatCannotBeSentIsAnErrorAndSentLater(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.refuse = errBroken })
+		if err := one.Tell(1, []string{"a"}).Wait(ctx); !errors.Is(err, errBroken) {
+			t.Errorf("the error is %v", err)
+		}
+		// Who comes later does not wait.
+		began := time.Now()
+		if err := one.Tell(1, []string{"b"}).Wait(ctx); !errors.Is(err, errBroken) || time.Since(began) != 0 {
+			t.Errorf("the error is %v after %s", err, time.Since(began))
+		}
+		if n := one.State().Waiting; n != 1 {
+			t.Errorf("%d keys wait beside the one that is being sent, want 1", n)
+		}
+		b.set(func() { b.refuse = nil })
+		time.Sleep(lastPause)
+		if got := strings.ReplaceAll(two.take(), "gap ", ""); got != "a b" {
+			t.Errorf("then the other was told %q", got)
+		}
+		if err := one.Tell(1, []string{"c"}).Wait(ctx); err != nil {
+			t.Errorf("when the bus works again: %v", err)
+		}
+	})
+}
+
+func TestWhoWaitsLeavesWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.delay = time.Second })
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer cancel()
+		if err := one.Tell(1, []string{"a"}).Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error is %v", err)
+		}
+		b.set(func() { b.delay = 0 })
+		time.Sleep(2 * time.Second)
+		if got := two.take(); !strings.Contains(got, "a") {
+			t.Errorf("the other was told %q", got)
+		}
+	})
+}
+
+func TestTooManyWaitingKeysAreAGapForTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.refuse = errBroken })
+		_ = one.Tell(1, []string{"first"}).Wait(ctx)
+		for i := range maxWaiting {
+			one.Tell(1, []string{fmt.Sprint(i)})
+		}
+		if err := one.Tell(1, []string{"one too many"}).Wait(ctx); !errors.Is(err, errOverflow) {
+			t.Errorf("the error is %v", err)
+		}
+		b.set(func() { b.refuse = nil })
+		time.Sleep(lastPause)
+		two.take()
+		time.Sleep(5 * beat)
+		if s := two.State(); !strings.Contains(s.GapCause, "1 messages of node") {
+			t.Errorf("the state is %+v", s)
+		}
+	})
+}
+
+func TestCloseSendsWhatWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.delay = beat / 2 })
+		for _, key := range []string{"a", "b"} {
+			one.Tell(1, []string{key})
+			synctest.Wait()
+		}
+		if n := one.Close(time.Second); n != 0 {
+			t.Errorf("%d keys were not sent", n)
+		}
+		if got := two.take(); got != "a b" {
+			t.Errorf("the other was told %q", got)
+		}
+		if err := one.Tell(1, []string{"c"}).Wait(ctx); !errors.Is(err, errClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		one.expect(t, "down")
+	})
+}
+
+func TestCloseGivesUpOnABusThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		b.set(func() { b.refuse = errBroken })
+		_ = one.Tell(1, []string{"a", "b"}).Wait(ctx)
+		if n := one.Close(time.Second); n != 2 {
+			t.Errorf("%d keys were not sent, want 2", n)
+		}
+		b.set(func() { b.refuse = nil })
+		time.Sleep(10 * beat)
+		if got := two.take(); !strings.Contains(got, "gap") {
+			t.Errorf("the other was told %q, want a gap", got)
+		}
+	})
+}
+
+func TestABusThatCannotBeReachedAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBus()
+		b.refuse = errBroken
+		one := startNode(t, b, "one")
+		began := time.Now()
+		one.WaitReady(time.Second)
+		if time.Since(began) != 0 {
+			t.Errorf("it waited %s for a bus that refuses", time.Since(began))
+		}
+		one.expect(t, "down")
+		if s := one.State(); s.Ready || !errors.Is(s.Err, errBroken) || s.Gaps != 0 {
+			t.Errorf("the state is %+v", s)
+		}
+		b.set(func() { b.refuse = nil })
+		time.Sleep(lastPause)
+		one.expect(t, "up")
+	})
+}
