@@ -1,0 +1,98 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrNotFenced is wrapped by the error of Mutate if the keys could not be fenced. The function
+// has not been called then.
+var ErrNotFenced = errors.New("cache: the keys could not be fenced, so nothing was changed")
+
+// Mutate calls fn, which changes what keys are loaded from, between two removals of keys: the
+// first before fn is called, so that nobody has the old values even if this process dies right
+// after fn's change has been committed, and the second when fn has ended, whatever came of it.
+// With WithFence, nothing that is loaded in between is stored, on any node: loads go to their
+// callers alone, and a process that dies within fn leaves that so for twice maxLoad.
+//
+// fn's ctx ends after the maxLoad of WithFence: what it commits later is not covered. Mutate
+// returns fn's error and, joined with it, what went wrong with the second removal, which is then
+// tried again in the background. If the first removal fails, it returns an ErrNotFenced and does
+// not call fn: who has to go on without the remote calls fn and then Delete. Without WithFence,
+// it is a removal before and after fn: a load that was under way may still store what it read.
+//
+// c may be a wrapper that embeds a Cache or has a method Unwrap() Cache.
+func Mutate(ctx context.Context, c Cache, keys []string, fn func(ctx context.Context) error) error {
+	inner := innermost(c)
+	if inner == nil {
+		return fmt.Errorf("%w: a %T is no cache of this library", ErrNotFenced, c)
+	}
+	return inner.mutate(ctx, keys, fn)
+}
+
+// Mutate is the function Mutate for the keys of ids.
+func (t *T[K, V]) Mutate(ctx context.Context, key string, ids []K, fn func(ctx context.Context) error) error {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = t.key(key, id)
+	}
+	return Mutate(ctx, t.Cache, keys, fn)
+}
+
+func (c *jetCache) mutate(ctx context.Context, keys []string, fn func(ctx context.Context) error) (err error) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	writes := make([]batchWrite, len(keys))
+	for i, key := range keys {
+		writes[i].key = key
+	}
+	writes, errs, err := c.admit(writes)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return err // nothing has been done, as some keys would not be covered
+	}
+	token := randomToken()
+	if err := c.mutateKeys(ctx, writes, "fencing", func(ctx context.Context, keys []string) error {
+		if !c.remote.fenced() {
+			return c.remote.mdel(ctx, keys)
+		}
+		return c.remote.closeFences(ctx, token, keys)
+	}); err != nil {
+		c.endMutation(ctx, writes, token)
+		return fmt.Errorf("%w: %w", ErrNotFenced, err)
+	}
+	defer func() { // also if fn panics
+		if failed := c.endMutation(ctx, writes, token); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
+	if c.remote.fenced() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.maxLoad)
+		defer cancel()
+	}
+	return fn(ctx)
+}
+
+// endMutation removes the keys again and lets loads be stored; the caller may have left.
+func (c *jetCache) endMutation(ctx context.Context, writes []batchWrite, token string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	return c.mutateKeys(ctx, writes, "deleting", func(ctx context.Context, keys []string) error {
+		if !c.remote.fenced() {
+			return c.remote.mdel(ctx, keys)
+		}
+		return c.remote.reopenFences(ctx, token, keys)
+	})
+}
+
+// mutateKeys is mdelete with another way to remove the keys from the remote.
+func (c *jetCache) mutateKeys(ctx context.Context, writes []batchWrite, doing string, remove func(ctx context.Context, keys []string) error) error {
+	return c.mwrite(ctx, slices.Clone(writes), doing, EventTypeDelete,
+		func(ctx context.Context, writes []batchWrite) error { return remove(ctx, keysOf(writes)) },
+		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
+	)
+}

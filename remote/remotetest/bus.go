@@ -1,0 +1,162 @@
+package remotetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// Bus is a remote.Bus in memory, for tests of fleets within a process: caches that share one
+// hear of each other's changes. It can be told to lose messages, to break and to fail. It works
+// under testing/synctest, and its methods may be called from any goroutine.
+type Bus struct {
+	mu        sync.Mutex
+	subs      map[*subscription]struct{}                // guarded by mu
+	lose      func(channel string, message []byte) bool // guarded by mu; nil: it loses nothing
+	err       error                                     // guarded by mu: of every call
+	published map[string]int                            // guarded by mu: messages, by channel
+}
+
+var _ remote.Bus = (*Bus)(nil)
+
+type subscription struct {
+	channels []string
+
+	mu      sync.Mutex
+	waiting []message     // guarded by mu
+	err     error         // guarded by mu: why it is broken
+	news    chan struct{} // has an element when something waits, or it is broken
+}
+
+type message struct {
+	channel string
+	data    []byte
+}
+
+// NewBus returns a Bus that nobody listens to.
+func NewBus() *Bus {
+	return &Bus{subs: make(map[*subscription]struct{}), published: make(map[string]int)}
+}
+
+// Publish hands message to the subscribers of channel.
+func (b *Bus) Publish(ctx context.Context, channel string, data []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
+	}
+	b.published[channel]++
+	if b.lose != nil && b.lose(channel, data) {
+		return nil
+	}
+	for s := range b.subs {
+		if slices.Contains(s.channels, channel) {
+			s.add(message{channel, slices.Clone(data)})
+		}
+	}
+	return nil
+}
+
+// Subscribe hands over the messages of channels until ctx ends or the Bus is broken.
+func (b *Bus) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
+	s := &subscription{channels: slices.Clone(channels), news: make(chan struct{}, 1)}
+	b.mu.Lock()
+	if b.err != nil {
+		defer b.mu.Unlock()
+		return b.err
+	}
+	b.subs[s] = struct{}{}
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.subs, s)
+	}()
+	ready()
+	for {
+		select {
+		case <-s.news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		waiting, err := s.take()
+		for _, m := range waiting {
+			receive(m.channel, m.data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *subscription) add(m message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, m)
+	s.notify()
+}
+
+func (s *subscription) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+	s.notify()
+}
+
+func (s *subscription) notify() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+func (s *subscription) take() ([]message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.waiting
+	s.waiting = nil
+	return waiting, s.err
+}
+
+// Lose makes the Bus lose the messages that lose says true for, silently; nil ends that.
+func (b *Bus) Lose(lose func(channel string, message []byte) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lose = lose
+}
+
+// Fail makes every call fail with err, and ends the subscriptions with it; nil ends that.
+func (b *Bus) Fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+	if err != nil {
+		for s := range b.subs {
+			s.fail(err)
+		}
+	}
+}
+
+// Published returns how many messages were published on channel, lost ones included.
+func (b *Bus) Published(channel string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.published[channel]
+}
+
+// Subscribers returns how many subscriptions channel has.
+func (b *Bus) Subscribers(channel string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.subs {
+		if slices.Contains(s.channels, channel) {
+			n++
+		}
+	}
+	return n
+}

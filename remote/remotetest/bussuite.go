@@ -1,0 +1,248 @@
+package remotetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// RunBus verifies that a remote.Bus keeps its promises, but for that of noticing lost messages,
+// which needs a way to lose some: each property as a subtest, on what make returns for it.
+func RunBus(t *testing.T, make func(t *testing.T) remote.Bus) {
+	t.Helper()
+	suitetest.Run(t, busChecks, make)
+}
+
+var busChecks = []suitetest.Check[remote.Bus]{
+	{Name: "a subscriber hears its channels from ready on", Verify: busHears},
+	{Name: "it hears no other channels", Verify: busChannels},
+	{Name: "messages of one publisher keep their order and their bytes", Verify: busOrder},
+	{Name: "every subscriber hears every message", Verify: busAll},
+	{Name: "receive is called one at a time", Verify: busSerial},
+	{Name: "a subscription ends with its context", Verify: busEnds},
+	{Name: "a cancelled context ends Publish with an error", Verify: busCancelled},
+}
+
+// busPatience bounds the wait for a message.
+const busPatience = 5 * time.Second
+
+// listener is a subscription of a test.
+type listener struct {
+	cancel context.CancelFunc
+	ended  chan error
+
+	mu    sync.Mutex
+	heard []string      // guarded by mu: "channel:message"
+	news  chan struct{} // has an element when something was heard
+}
+
+func listen(b remote.Bus, receive func(), channels ...string) (*listener, error) {
+	l := &listener{ended: make(chan error, 1), news: make(chan struct{}, 1)}
+	var subscribed context.Context
+	subscribed, l.cancel = context.WithCancel(ctx)
+	ready := make(chan struct{})
+	go func() {
+		l.ended <- b.Subscribe(subscribed, channels, func() { close(ready) }, func(channel string, message []byte) {
+			if receive != nil {
+				receive()
+			}
+			l.mu.Lock()
+			l.heard = append(l.heard, channel+":"+string(message))
+			l.mu.Unlock()
+			select {
+			case l.news <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	select {
+	case <-ready:
+		return l, nil
+	case err := <-l.ended:
+		return nil, fmt.Errorf("Subscribe: %w", err)
+	case <-time.After(busPatience):
+		return nil, errors.New("Subscribe does not get ready")
+	}
+}
+
+// close ends the subscription, which has to end soon.
+func (l *listener) close() error {
+	l.cancel()
+	select {
+	case <-l.ended:
+		return nil
+	case <-time.After(busPatience):
+		return errors.New("Subscribe does not end with its context")
+	}
+}
+
+// wait returns what was heard as soon as that are n messages.
+func (l *listener) wait(n int) ([]string, error) {
+	timeout := time.After(busPatience)
+	for {
+		l.mu.Lock()
+		heard := slices.Clone(l.heard)
+		l.mu.Unlock()
+		if len(heard) >= n {
+			return heard, nil
+		}
+		select {
+		case <-l.news:
+		case <-timeout:
+			return heard, fmt.Errorf("%d messages arrived, want %d", len(heard), n)
+		}
+	}
+}
+
+func publish(b remote.Bus, channel string, messages ...string) error {
+	for _, m := range messages {
+		if err := b.Publish(ctx, channel, []byte(m)); err != nil {
+			return fmt.Errorf("Publish: %w", err)
+		}
+	}
+	return nil
+}
+
+func busHears(b remote.Bus) error {
+	if err := publish(b, "a", "nobody listens"); err != nil {
+		return err
+	}
+	l, err := listen(b, nil, "a", "b")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(publish(b, "a", "1"), publish(b, "b", "2")); err != nil {
+		return err
+	}
+	heard, err := l.wait(2)
+	slices.Sort(heard)
+	if err != nil || !slices.Equal(heard, []string{"a:1", "b:2"}) {
+		return fmt.Errorf("it heard %q, %v", heard, err)
+	}
+	return l.close()
+}
+
+func busChannels(b remote.Bus) error {
+	l, err := listen(b, nil, "a")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(publish(b, "ab", "1"), publish(b, "a*", "2"), publish(b, "a", "3")); err != nil {
+		return err
+	}
+	if heard, err := l.wait(1); err != nil || heard[0] != "a:3" {
+		return fmt.Errorf("it heard %q, %v", heard, err)
+	}
+	return l.close()
+}
+
+func busOrder(b remote.Bus) error {
+	l, err := listen(b, nil, "a")
+	if err != nil {
+		return err
+	}
+	var want []string
+	for i := range 300 {
+		m := fmt.Sprintf("\x00\xff\n%d", i)
+		want = append(want, "a:"+m)
+		if err := publish(b, "a", m); err != nil {
+			return err
+		}
+	}
+	if heard, err := l.wait(len(want)); err != nil || !slices.Equal(heard, want) {
+		return fmt.Errorf("%d messages came in another order, or with other bytes: %v", len(heard), err)
+	}
+	return l.close()
+}
+
+func busAll(b remote.Bus) error {
+	var all []*listener
+	for range 3 {
+		l, err := listen(b, nil, "a")
+		if err != nil {
+			return err
+		}
+		all = append(all, l)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wg.Go(func() {
+			for range 25 {
+				errs[i] = errors.Join(errs[i], publish(b, "a", "x"))
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i, l := range all {
+		if heard, err := l.wait(100); err != nil || len(heard) != 100 {
+			return fmt.Errorf("subscriber %d heard %d messages of 100: %w", i, len(heard), err)
+		}
+		if err := l.close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func busSerial(b remote.Bus) error {
+	var inside sync.Mutex
+	var overlap atomic.Bool
+	l, err := listen(b, func() {
+		if !inside.TryLock() {
+			overlap.Store(true)
+			return
+		}
+		time.Sleep(time.Millisecond)
+		inside.Unlock()
+	}, "a", "b")
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		if err := errors.Join(publish(b, "a", "x"), publish(b, "b", "x")); err != nil {
+			return err
+		}
+	}
+	if _, err := l.wait(20); err != nil {
+		return err
+	}
+	if err := l.close(); err != nil {
+		return err
+	}
+	if overlap.Load() {
+		return errors.New("receive was called while another call of it ran")
+	}
+	return nil
+}
+
+func busEnds(b remote.Bus) error {
+	l, err := listen(b, nil, "a")
+	if err != nil {
+		return err
+	}
+	if err := l.close(); err != nil {
+		return err
+	}
+	return publish(b, "a", "1")
+}
+
+func busCancelled(b remote.Bus) error {
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := b.Publish(cancelled, "a", []byte("1")); err == nil {
+		return errors.New("Publish returned no error")
+	}
+	return nil
+}

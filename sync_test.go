@@ -1,0 +1,418 @@
+package cache_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+)
+
+const (
+	heartbeat = 500 * time.Millisecond // the default
+	// blind is how long a broken link may go unnoticed.
+	blind = 4 * heartbeat
+)
+
+// fleetOf makes n nodes on one remote and one bus, in a bubble, and lets them find each other.
+func fleetOf(t testing.TB, n int, opts ...cache.Option) ([]*node, *remotetest.Bus) {
+	bus, memory := remotetest.NewBus(), remotetest.NewMemory()
+	nodes := make([]*node, n)
+	for i := range nodes {
+		nodes[i] = bothOn(t, memory, append([]cache.Option{
+			cache.WithSyncLocal(true), cache.WithSyncBus(bus), cache.WithSourceId(fmt.Sprint("node ", i)),
+		}, opts...)...)
+	}
+	pass(4 * heartbeat)
+	return nodes, bus
+}
+
+func TestOthersDropWhatANodeChanges(t *testing.T) {
+	changes := map[string]func(n *node) error{
+		"Set":    func(n *node) error { return n.Set(ctx, "k", cache.Value("new")) },
+		"Set Do": func(n *node) error { return n.Set(ctx, "k", returns("new", nil)) },
+		"not found": func(n *node) error {
+			return n.Set(ctx, "k", returns(nil, cache.ErrNotFound))
+		},
+		"Delete": func(n *node) error { return n.Delete(ctx, "k") },
+		"MSet": func(n *node) error {
+			return cache.NewT[string, string](n.Cache).MSet(ctx, "", map[string]string{"k": "new"})
+		},
+		"MDelete": func(n *node) error {
+			return cache.NewT[string, string](n.Cache).MDelete(ctx, "", []string{"k"})
+		},
+		"Mutate": func(n *node) error {
+			return cache.Mutate(ctx, n.Cache, []string{"k"}, func(context.Context) error { return nil })
+		},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				nodes, _ := fleetOf(t, 3, cache.WithSeparatorDisabled(true))
+				for _, n := range nodes {
+					if s, err := onceString(n, "k", returns("old", nil)); s != "old" || err != nil {
+						t.Fatal(s, err)
+					}
+				}
+				if err := change(nodes[0]); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				for i, n := range nodes[1:] {
+					if got := n.inLocal("k"); got != "-" {
+						t.Errorf("node %d has %q", i+1, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLoadsAreNotToldUnlessAskedFor(t *testing.T) {
+	for _, loads := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			nodes, bus := fleetOf(t, 2, cache.WithSyncLoads(loads))
+			if _, err := onceString(nodes[0], "k", returns("v", nil)); err != nil {
+				t.Fatal(err)
+			}
+			tt := cache.NewT[int, string](nodes[0].Cache)
+			tt.MGet(ctx, "m", []int{1, 2}, func(_ context.Context, ids []int) (map[int]string, error) {
+				return map[int]string{1: "x"}, nil
+			})
+			synctest.Wait()
+			want := 0
+			if loads {
+				want = 2
+			}
+			if n := bus.Published("jetcache:sync:default"); n != want {
+				t.Errorf("WithSyncLoads(%v): %d messages, want %d", loads, n, want)
+			}
+		})
+	}
+}
+
+func TestARefreshTellsOnlyOfAnotherValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := fleetOf(t, 2, cache.WithRefreshDuration(time.Second), cache.WithStopRefreshAfterLastAccess(time.Hour))
+		var mu sync.Mutex
+		version := 1
+		load := cache.Do(func(context.Context) (any, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return fmt.Sprint("v", version), nil
+		})
+		if _, err := onceString(nodes[0], "k", load, cache.Refresh(true)); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := onceString(nodes[1], "k", never(t)); s != "v1" || err != nil {
+			t.Fatal(s, err)
+		}
+		pass(5 * time.Second)
+		if n := bus.Published("jetcache:sync:default"); n != 0 {
+			t.Errorf("%d messages about refreshes that found the same", n)
+		}
+		if got := nodes[1].inLocal("k"); got != "v1" {
+			t.Errorf("the other node has %q", got)
+		}
+		mu.Lock()
+		version = 2
+		mu.Unlock()
+		pass(2 * time.Second)
+		if n := bus.Published("jetcache:sync:default"); n != 1 {
+			t.Errorf("%d messages about one refresh that found another value", n)
+		}
+		if s, err := onceString(nodes[1], "k", never(t)); s != "v2" || err != nil {
+			t.Errorf("the other node reads %q, %v", s, err)
+		}
+	})
+}
+
+func TestTheHandlerStillSeesAllEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rec recEvents
+		bus := remotetest.NewBus()
+		n := both(t, cache.WithSyncLocal(true), cache.WithSyncBus(bus), cache.WithEventHandler(rec.handle))
+		_, _ = onceString(n, "a", returns("v", nil))
+		_ = n.Set(ctx, "b", cache.Value("v"))
+		_ = n.Delete(ctx, "a")
+		if got, want := rec.take(), "2:a 1:b 5:a"; got != want {
+			t.Errorf("events %q, want %q", got, want)
+		}
+		if got := bus.Published("jetcache:sync:default"); got != 2 {
+			t.Errorf("%d messages, want those of the Set and the Delete", got)
+		}
+	})
+}
+
+func TestAHandlerAloneReplacesTheLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rec recEvents
+		n := both(t, cache.WithSyncLocal(true), cache.WithEventHandler(rec.handle))
+		_ = n.Set(ctx, "b", cache.Value("v"))
+		if got := rec.take(); got != "1:b" {
+			t.Errorf("events %q", got)
+		}
+		if s := cache.SyncStateOf(n); s.Linked {
+			t.Errorf("the state is %+v", s)
+		}
+	})
+}
+
+func TestMessagesAreTheJSONOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := fleetOf(t, 1, cache.WithName("users"), cache.WithSyncChannel("my channel"))
+		heard := make(chan string, 10)
+		listening, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			_ = bus.Subscribe(listening, []string{"my channel"}, func() {}, func(_ string, m []byte) { heard <- string(m) })
+		}()
+		synctest.Wait()
+		_ = nodes[0].Delete(ctx, "k")
+		var e cache.Event
+		if err := json.Unmarshal([]byte(<-heard), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.CacheName != "users" || e.SourceID != "node 0" || e.EventType != cache.EventTypeDelete || len(e.Keys) != 1 || e.Keys[0] != "k" {
+			t.Errorf("the message is %+v", e)
+		}
+		// And by hand, as services of the original do.
+		_ = nodes[0].Set(ctx, "k", cache.Value("v"))
+		data, _ := json.Marshal(cache.Event{CacheName: "users", SourceID: "by hand", EventType: cache.EventTypeSet, Keys: []string{"k"}})
+		_ = bus.Publish(ctx, "my channel", data)
+		synctest.Wait()
+		if got := nodes[0].inLocal("k"); got != "-" {
+			t.Errorf("after a message by hand, local has %q", got)
+		}
+		if s := cache.SyncStateOf(nodes[0]); s.Channel != "my channel" || !s.Ready || s.Gaps != 0 || s.InDoubt {
+			t.Errorf("the state is %+v", s)
+		}
+	})
+}
+
+// breaks are the ways in which messages get lost.
+var breaks = map[string]func(bus *remotetest.Bus) (mend func()){
+	"a lost connection": func(bus *remotetest.Bus) func() {
+		bus.Fail(errBoom)
+		return func() { bus.Fail(nil) }
+	},
+	"a black hole": func(bus *remotetest.Bus) func() {
+		bus.Lose(func(string, []byte) bool { return true })
+		return func() { bus.Lose(nil) }
+	},
+	"one lost message": func(bus *remotetest.Bus) func() {
+		bus.Lose(func(channel string, _ []byte) bool { return !strings.HasSuffix(channel, "#signals") })
+		return func() { bus.Lose(nil) }
+	},
+}
+
+// After a gap, no old value is served any more, and nothing is read from the remote twice.
+func TestAfterAGapTheLocalLevelIsCheckedAgainstTheRemote(t *testing.T) {
+	for name, breakBus := range breaks {
+		for _, store := range []string{"Otter", "TinyLFU", "FreeCache"} {
+			t.Run(name+" "+store, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					bus, memory := remotetest.NewBus(), remotetest.NewMemory()
+					opts := []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(bus), cache.WithRemote(memory)}
+					writer := bothOn(t, memory, opts...)
+					reader := &node{local: stores[store](t), remote: memory, counts: &recStats{}}
+					reader.open(t, append(opts, cache.WithLocal(reader.local)))
+					tt := cache.NewT[string, string](reader.Cache)
+					pass(4 * heartbeat)
+					for _, key := range []string{"t:once", "t:get", "t:typed", "t:batch", "t:same"} {
+						_ = writer.Set(ctx, key, cache.Value("old"))
+						if s, err := onceString(reader, key, never(t)); s != "old" || err != nil {
+							t.Fatal(s, err)
+						}
+					}
+					mend := breakBus(bus)
+					for _, key := range []string{"t:once", "t:get", "t:typed", "t:batch"} {
+						if err := writer.Set(ctx, key, cache.Value("new")); name == "a lost connection" != errors.Is(err, cache.ErrNotTold) {
+							t.Errorf("Set: %v", err)
+						}
+					}
+					pass(blind)
+					if name == "one lost message" {
+						mend()
+						pass(blind)
+					}
+					read := func() {
+						t.Helper()
+						if s, err := onceString(reader, "t:once", never(t)); s != "new" || err != nil {
+							t.Errorf("Once: %q, %v", s, err)
+						}
+						var s string
+						if err := reader.Get(ctx, "t:get", &s); s != "new" || err != nil {
+							t.Errorf("Get: %q, %v", s, err)
+						}
+						if s, err := tt.Get(ctx, "t", "typed", nil); s != "new" || err != nil {
+							t.Errorf("T.Get: %q, %v", s, err)
+						}
+						if m, err := tt.MGetWithErr(ctx, "t", []string{"batch", "same"}, nil); m["batch"] != "new" || m["same"] != "old" || err != nil {
+							t.Errorf("MGet: %q, %v", m, err)
+						}
+					}
+					reader.counts.take()
+					read()
+					if got := reader.counts.take(); !strings.Contains(got, "rh*5") {
+						t.Errorf("the first reads count %q, want five remote hits", got)
+					}
+					mend()
+					pass(blind)
+					read() // what was read while the link was down is checked once more
+					reader.counts.take()
+					read()
+					if got, want := reader.counts.take(), "h*5 lh*5"; got != want {
+						t.Errorf("later reads count %q, want %q (state %+v)", got, want, cache.SyncStateOf(reader))
+					}
+					if s := cache.SyncStateOf(reader); s.Gaps == 0 || !s.InDoubt || !s.Ready {
+						t.Errorf("the state is %+v", s)
+					}
+				})
+			})
+		}
+	}
+}
+
+// While neither the link nor the remote answer, the local level does.
+func TestWhatIsInDoubtIsServedIfTheRemoteCannotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := fleetOf(t, 1)
+		n := nodes[0]
+		tt := cache.NewT[string, string](n.Cache)
+		for _, key := range []string{"t:a", "t:b"} {
+			_ = n.Set(ctx, key, cache.Value("v"))
+		}
+		bus.Fail(errBoom)
+		n.remote.SetFault(func(context.Context, string, ...string) error { return errBoom })
+		pass(blind)
+		if s, err := onceString(n, "t:a", never(t)); s != "v" || err != nil {
+			t.Errorf("Once: %q, %v", s, err)
+		}
+		var s string
+		if err := n.Get(ctx, "t:a", &s); s != "v" || err != nil {
+			t.Errorf("Get: %q, %v", s, err)
+		}
+		if s, err := tt.Get(ctx, "t", "a", nil); s != "v" || err != nil {
+			t.Errorf("T.Get: %q, %v", s, err)
+		}
+		m, err := tt.MGetWithErr(ctx, "t", []string{"a", "b"}, nil)
+		if m["a"] != "v" || m["b"] != "v" || !errors.Is(err, errBoom) {
+			t.Errorf("MGet: %q, %v", m, err)
+		}
+		// What the remote does not have any more is not served, whatever fails later.
+		n.remote.SetFault(nil)
+		_, _ = n.remote.Del(ctx, "t:a")
+		if err := n.Get(ctx, "t:a", &s); !errors.Is(err, cache.ErrCacheMiss) {
+			t.Errorf("Get of what is gone: %v", err)
+		}
+		n.remote.SetFault(func(context.Context, string, ...string) error { return errBoom })
+		if err := n.Get(ctx, "t:a", &s); !errors.Is(err, errBoom) {
+			t.Errorf("then: %v", err)
+		}
+	})
+}
+
+func TestTheDoubtsEndWhenTheStoreHasNothingOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, bus := fleetOf(t, 1) // the store keeps entries for an hour
+		_ = nodes[0].Set(ctx, "k", cache.Value("v"))
+		bus.Fail(errBoom)
+		bus.Fail(nil)
+		pass(10 * time.Second)
+		if s := cache.SyncStateOf(nodes[0]); !s.InDoubt || !s.Ready {
+			t.Errorf("after the gap: %+v", s)
+		}
+		pass(2 * time.Hour)
+		if s := cache.SyncStateOf(nodes[0]); s.InDoubt {
+			t.Errorf("two hours later: %+v", s)
+		}
+	})
+}
+
+func TestACacheOverAStoreThatWasUsedDoubtsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, memory := remotetest.NewBus(), remotetest.NewMemory()
+		first := bothOn(t, memory, cache.WithSyncLocal(true), cache.WithSyncBus(bus))
+		_ = first.Set(ctx, "k", cache.Value("old"))
+		first.Close()
+		_ = bothOn(t, memory).Set(ctx, "k", cache.Value("new"))
+		if s, err := onceString(first, "k", never(t)); s != "new" || err != nil {
+			t.Errorf("the closed cache reads %q, %v", s, err)
+		}
+		_ = first.Set(ctx, "k", cache.Value("old"))
+		pass(time.Second)
+		second := cache.New(cache.WithLocal(first.local), cache.WithRemote(memory), cache.WithSyncLocal(true), cache.WithSyncBus(bus))
+		defer second.Close()
+		_ = bothOn(t, memory).Set(ctx, "k", cache.Value("new"))
+		if s, err := onceString(second, "k", never(t)); s != "new" || err != nil {
+			t.Errorf("a new cache over the same store reads %q, %v", s, err)
+		}
+	})
+}
+
+func TestAClosedCacheServesNothingOldAndTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, _ := fleetOf(t, 2)
+		_ = nodes[0].Set(ctx, "k", cache.Value("old"))
+		nodes[0].Close()
+		_ = nodes[1].Set(ctx, "k", cache.Value("new"))
+		if s, err := onceString(nodes[0], "k", never(t)); s != "new" || err != nil {
+			t.Errorf("it reads %q, %v", s, err)
+		}
+		if err := nodes[0].Set(ctx, "k", cache.Value("x")); !errors.Is(err, cache.ErrNotTold) {
+			t.Errorf("Set after Close: %v", err)
+		}
+		pass(20 * heartbeat)
+		if s := cache.SyncStateOf(nodes[1]); s.Gaps != 0 || s.Nodes != 0 {
+			t.Errorf("the state of the other is %+v", s)
+		}
+	})
+}
+
+func TestADroppedCacheLeavesNoLink(t *testing.T) {
+	bus := remotetest.NewBus()
+	cache.New(cache.WithLocal(stores["Otter"](t)), cache.WithRemote(remotetest.NewMemory()), cache.WithSyncLocal(true), cache.WithSyncBus(bus), cache.WithStatsDisabled(true))
+	if n := bus.Subscribers("jetcache:sync:default"); n != 1 {
+		t.Fatalf("%d subscriptions", n)
+	}
+	for end := time.Now().Add(20 * time.Second); bus.Subscribers("jetcache:sync:default") > 0; {
+		if time.Now().After(end) {
+			t.Fatal("the link of a cache that nobody has any more is still there")
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestSyncOptionsThatCannotBe(t *testing.T) {
+	m, l := remotetest.NewMemory(), stores["Otter"](t)
+	for want, opts := range map[string][]cache.Option{
+		"WithSyncBus was given nil":               {cache.WithSyncBus(nil)},
+		"WithSyncChannel needs a remote that":     {cache.WithSyncLocal(true), cache.WithSyncChannel("c"), cache.WithRemote(m), cache.WithLocal(l)},
+		"WithTracking needs a remote that":        {cache.WithTracking(), cache.WithRemote(m), cache.WithLocal(l)},
+		`"a" and "ab", but the one covers`:        {cache.WithTracking("ab", "a")},
+		"WithFence was given 0s; give the time":   {cache.WithFence(0)},
+		"WithFence was given -1s; give the time ": {cache.WithFence(-time.Second)},
+	} {
+		if got := panicText(func() { cache.New(opts...) }); !strings.Contains(got, want) {
+			t.Errorf("New panics with %q, want %q", got, want)
+		}
+	}
+	// Without both levels there is nothing to keep in step.
+	for _, opts := range [][]cache.Option{{cache.WithRemote(m)}, {cache.WithLocal(l)}, {}} {
+		c := cache.New(append(opts, cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithTracking("a"), cache.WithStatsDisabled(true))...)
+		if s := cache.SyncStateOf(c); s.Linked || s.Tracking {
+			t.Errorf("%s: the state is %+v", c.CacheType(), s)
+		}
+		c.Close()
+	}
+}
