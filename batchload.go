@@ -190,8 +190,18 @@ type loaded struct {
 	refused bool // by its fence, or it cannot be asked
 }
 
-// load calls the loader for the open keys and keeps what it returns.
+// load loads the open keys and keeps what it gets.
 func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
+	if l.c.remote.leases.apply(&l.it) {
+		l.loadByLease(ctx, open)
+	} else {
+		_ = l.loadOwn(ctx, open) // reported with the batch
+	}
+}
+
+// loadOwn calls the loader for the open keys and keeps what it returns. It returns the loader's
+// error, which it has dealt with.
+func (l *batchLoad) loadOwn(ctx context.Context, open []*loadKey) error {
 	indices := make([]int, len(open))
 	for n, k := range open {
 		indices[n] = k.slot
@@ -200,7 +210,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 	found, err := l.callLoader(ctx, indices)
 	if err != nil {
 		l.loadFailed(open, found, err)
-		return
+		return err
 	}
 	keep := make([]loaded, 0, len(open))
 	for n, k := range open {
@@ -220,6 +230,7 @@ func (l *batchLoad) load(ctx context.Context, open []*loadKey) {
 		}
 	}
 	l.keep(ctx, keep)
+	return nil
 }
 
 // guards returns the guards of the open keys, in their order.
@@ -227,11 +238,7 @@ func (l *batchLoad) guards(ctx context.Context, open []*loadKey) []guard {
 	if !l.c.remote.fenced() || l.it.ttl < 0 { // otherwise it is not for the remote
 		return slices.Repeat([]guard{l.c.remote.plainGuard()}, len(open))
 	}
-	keys := make([]string, len(open))
-	for n, k := range open {
-		keys[n] = k.key
-	}
-	return l.c.remote.guards(ctx, keys)
+	return l.c.remote.guards(ctx, keysOfOpen(open))
 }
 
 // callLoader calls the loader and counts the query and its failure.

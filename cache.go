@@ -208,6 +208,7 @@ func New(opts ...Option) Cache {
 		c.refresh = newRefresher(c)
 	}
 	c.startSync()
+	c.initLeases()
 	return c
 }
 
@@ -241,7 +242,7 @@ func (c *jetCache) checkKey(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if c.remote.fenced() {
+	if c.remote.fenced() || c.remote.leases.store != nil {
 		if _, ok := remote.FenceKey(key); !ok {
 			return fmt.Errorf("%w: %q has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, key)
 		}

@@ -182,7 +182,14 @@ func (c *jetCache) look(ctx context.Context, key string, note flight.Note[outcom
 }
 
 // query loads the key's value and keeps it in both levels.
-func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (outcome, error) {
+func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (out outcome, err error) {
+	if event != EventTypeSetByRefresh && c.remote.leases.apply(&it) { // refreshes have their own lock
+		found, release := false, func(error) {}
+		if out, found, release, err = c.lead(ctx, key, note, it); found {
+			return out, err
+		}
+		defer func() { release(err) }()
+	}
 	g := c.remote.plainGuard()
 	if it.ttl >= 0 { // otherwise it is not for the remote
 		g = c.remote.guard(ctx, key)

@@ -60,6 +60,8 @@ type options struct {
 	fence   bool
 	maxLoad time.Duration
 
+	leaseTTL time.Duration
+
 	sync syncOptions
 }
 
@@ -107,6 +109,11 @@ func resolveOptions(opts []Option) options {
 	if o.fence && o.remote != nil {
 		if _, ok := o.remote.(remote.Fencer); !ok {
 			panic(fmt.Sprintf("cache: New: WithFence needs a remote that is a remote.Fencer, as the go-redis adapter is; a %T is not", o.remote))
+		}
+	}
+	if o.leaseTTL > 0 && o.remote != nil {
+		if _, ok := o.remote.(remote.Leaser); !ok {
+			panic(fmt.Sprintf("cache: New: WithLease needs a remote that is a remote.Leaser, as the go-redis adapter is; a %T is not", o.remote))
 		}
 	}
 	return o

@@ -25,6 +25,7 @@ type remoteLevel struct {
 	troubles limit.Limiter
 	doubts   *doubt.Set // of the local level
 	fences   fences
+	leases   leases
 	own      *ownWrites // what was written, to tell it from what others change; nil: nobody asks
 
 	// What a key is taken to have left where the store does not tell.
@@ -46,6 +47,10 @@ func (r *remoteLevel) init(o *options, handler stats.Handler) {
 		r.fences.store, _ = o.remote.(remote.Fencer)
 		r.fences.maxLoad = o.maxLoad
 		r.fences.counter, _ = handler.(stats.FenceCounter)
+	}
+	if o.leaseTTL > 0 && r.exists() {
+		r.leases.store, _ = o.remote.(remote.Leaser)
+		r.leases.ttl = o.leaseTTL
 	}
 }
 

@@ -164,10 +164,14 @@ func (c *jetCache) linkConfig(doubt sourceOfDoubt) link.Config {
 				c.dropLocally(keys)
 			}
 		},
-		Filled: func([]string) {},
-		Down:   doubt.down,
-		Up:     doubt.up,
-		Gap:    doubt.gap,
+		Filled: func(keys []string) {
+			if c := self.Value(); c != nil {
+				c.remote.leases.wake(keys)
+			}
+		},
+		Down: doubt.down,
+		Up:   doubt.up,
+		Gap:  doubt.gap,
 		Warn: func(format string, v ...any) {
 			if held, ok := warn.Allow(); ok {
 				logger.Warn("cache %s: %s (%d more such lines held back)", name, fmt.Sprintf(format, v...), held)
@@ -181,6 +185,7 @@ func (c *jetCache) dropLocally(keys []string) {
 	for _, key := range keys {
 		c.flights.Invalidate(key, func() { c.local.del(key) })
 	}
+	c.remote.leases.wake(keys)
 }
 
 // tell tells the other nodes of a change of keys and waits until the bus has taken that.

@@ -154,3 +154,24 @@ func WithFence(maxLoad time.Duration) Option {
 		o.fence, o.maxLoad = true, maxLoad
 	}
 }
+
+// WithLease has one node of the fleet load a key that several miss: it takes a lease for ttl,
+// in a key beside the key ("{key}#l", or "key#l" if it has a hash tag), and the others wait until
+// the value is in the remote, but no longer than ttl or their ctx. They look again and again,
+// more and more seldom, and at once when they are told by the link of WithSyncLocal. The lease
+// of a node that died runs out. If the load fails, those who wait for it get an
+// ErrLoadElsewhere; who comes later loads. A miss takes two more round trips to the remote, and
+// a batch may call its function more than once. Leases save loads and are not needed for
+// anything to be right: for that see WithFence. Refreshes have a lock of their own.
+//
+// ttl should be somewhat longer than most loads take. Default: off. New panics if ttl is not
+// positive, or the remote is no remote.Leaser, as the adapter for go-redis is. It has no effect
+// without a remote, and for items with a TTL below zero.
+func WithLease(ttl time.Duration) Option {
+	return func(o *options) {
+		if ttl <= 0 {
+			panic(fmt.Sprintf("cache: New: WithLease was given %s; give the time that most loads take, and somewhat more", ttl))
+		}
+		o.leaseTTL = ttl
+	}
+}

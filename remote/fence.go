@@ -56,7 +56,8 @@ const (
 // loads a key. LeaseKey says where the lease of a key is.
 type Leaser interface {
 	// AcquireLeases tries to take leases for ttl, in one round trip; the answers are in the
-	// order of asks. With an error, those that could not be had are LeaseUnknown.
+	// order of asks. A key that is there has no lease to take. With an error, those that could
+	// not be had are LeaseUnknown.
 	AcquireLeases(ctx context.Context, ttl time.Duration, asks ...LeaseAsk) ([]LeaseAnswer, error)
 	// ReleaseLeases gives back leases that are still held by their token, in one round trip.
 	// wanted says for each whether somebody else has asked for it meanwhile. A failure, if not
@@ -88,6 +89,7 @@ const (
 	LeaseWon                       // who asked has it
 	LeaseHeld                      // another has it
 	LeaseFailed                    // the one that was awaited has given it back with a failure
+	LeaseStored                    // nobody needs it: the key has a value
 )
 
 // LeaseEnd gives back the lease of a key.
