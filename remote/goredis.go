@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +20,10 @@ type GoRedisV9Adapter struct {
 	client redis.Cmdable
 	single bool                 // client speaks to one node, which can be asked for many keys at once
 	auto   *redis.AutoPipeliner // nil: each call is a round trip of its own
+
+	plainPublish bool          // WithPlainPublish
+	unsharded    atomic.Bool   // the server has no sharded pub/sub
+	pings        time.Duration // the interval of pings on connections that listen
 }
 
 var (
@@ -27,6 +32,7 @@ var (
 	_ ItemSetter     = (*GoRedisV9Adapter)(nil)
 	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
 	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
+	_ Bus            = (*GoRedisV9Adapter)(nil)
 )
 
 // NewGoRedisV9Adapter returns a Remote that sends its commands to client, which stays
@@ -51,7 +57,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		}
 		opt(&o)
 	}
-	r := &GoRedisV9Adapter{client: client}
+	r := &GoRedisV9Adapter{client: client, plainPublish: o.plainPublish, pings: pingInterval}
 	switch client.(type) {
 	case *redis.Client, *redis.Conn:
 		r.single = true
@@ -60,7 +66,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r}
+		return untimed{r, r, r, r, r}
 	}
 	return r
 }
@@ -68,7 +74,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 // GoRedisOption configures NewGoRedis.
 type GoRedisOption func(*goRedisOptions)
 
-type goRedisOptions struct{ autoPipeline, withoutTTL bool }
+type goRedisOptions struct{ autoPipeline, withoutTTL, plainPublish bool }
 
 // WithoutTTL makes reads not ask for what remains of a key's lifetime, which is a command
 // more for each key: batches get faster by a little (the benchmark MGetRemote shows how much),
@@ -83,6 +89,7 @@ type untimed struct {
 	ItemSetter
 	KeysDeleter
 	CompareDeleter
+	Bus
 }
 
 // SetEX stores value under key for expire.

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -42,4 +43,13 @@ func (f failures) err(op string) error {
 		return nil
 	}
 	return &KeysError{op, f}
+}
+
+// noPermission reports whether the server's ACL does not allow what was asked.
+// https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+func noPermission(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }
+
+// unknownCommand reports whether the server is too old for what was asked.
+func unknownCommand(err error) bool {
+	return isReply(err) && strings.Contains(strings.ToLower(err.Error()), "unknown command")
 }

@@ -29,8 +29,13 @@ func sibling(key, suffix string) (string, bool) {
 	return "{" + key + "}" + suffix, true
 }
 
-func hasHashTag(key string) bool {
-	_, rest, ok := strings.Cut(key, "{")
-	tag, _, closed := strings.Cut(rest, "}")
-	return ok && closed && tag != ""
+func hasHashTag(key string) bool { return hashed(key) != key }
+
+// hashed returns what of key decides about its slot: its hash tag, or all of it.
+func hashed(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	if tag, _, closed := strings.Cut(rest, "}"); closed && tag != "" {
+		return tag
+	}
+	return key
 }
