@@ -4,12 +4,14 @@
 // A real server is the one at REDIS_ADDR, or one started from the redis-server in the
 // PATH. At REDIS_ADDR each test takes an empty database from 1 to 15 for itself, notes
 // that in database 0 under a key that expires, and empties it again at its end.
+//
+// A test that kills, pauses or configures its Redis has its own: NewProcess. The PATH
+// needs a redis-server for that, also where REDIS_ADDR is set.
 package redistest
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"testing"
@@ -52,7 +54,10 @@ func Real(t testing.TB) Server {
 	if addr := os.Getenv("REDIS_ADDR"); addr != "" {
 		return Server{Client: claim(t, addr), Advance: time.Sleep}
 	}
-	return Server{Client: client(t, start(t), 0), Advance: time.Sleep}
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("skipped: no real Redis; set REDIS_ADDR, or install redis-server")
+	}
+	return Server{Client: client(t, NewProcess(t).Addr(), 0), Advance: time.Sleep}
 }
 
 func client(t testing.TB, addr string, db int) *redis.Client {
@@ -95,42 +100,4 @@ func claim(t testing.TB, addr string) *redis.Client {
 	}
 	t.Fatalf("the Redis at REDIS_ADDR=%s has no empty database from 1 to 15", addr)
 	return nil
-}
-
-// start runs a redis-server on a free loopback port until the test ends.
-func start(t testing.TB) (addr string) {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("skipped: no real Redis; set REDIS_ADDR, or install redis-server")
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = free.Addr().String()
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	server := exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-			return addr
-		}
-	}
-	t.Fatalf("redis-server does not answer at %s", addr)
-	return ""
 }
