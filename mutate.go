@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // ErrNotFenced is wrapped by the error of Mutate if the keys could not be fenced. The function
@@ -55,13 +54,13 @@ func (c *jetCache) mutate(ctx context.Context, keys []string, fn func(ctx contex
 		return err // nothing has been done, as some keys would not be covered
 	}
 	token := randomToken()
-	if err := c.mutateKeys(ctx, writes, "fencing", func(ctx context.Context, keys []string) error {
+	if err := c.mremove(ctx, slices.Clone(writes), "fencing", func(ctx context.Context, keys []string) error {
 		if !c.remote.fenced() {
 			return c.remote.mdel(ctx, keys)
 		}
 		return c.remote.closeFences(ctx, token, keys)
 	}); err != nil {
-		c.endMutation(ctx, writes, token)
+		_ = c.endMutation(ctx, writes, token) // logged; what is left closed opens by itself
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}
 	defer func() { // also if fn panics
@@ -81,18 +80,10 @@ func (c *jetCache) mutate(ctx context.Context, keys []string, fn func(ctx contex
 func (c *jetCache) endMutation(ctx context.Context, writes []batchWrite, token string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
-	return c.mutateKeys(ctx, writes, "deleting", func(ctx context.Context, keys []string) error {
+	return c.mremove(ctx, slices.Clone(writes), "deleting", func(ctx context.Context, keys []string) error {
 		if !c.remote.fenced() {
 			return c.remote.mdel(ctx, keys)
 		}
 		return c.remote.reopenFences(ctx, token, keys)
 	})
-}
-
-// mutateKeys is mdelete with another way to remove the keys from the remote.
-func (c *jetCache) mutateKeys(ctx context.Context, writes []batchWrite, doing string, remove func(ctx context.Context, keys []string) error) error {
-	return c.mwrite(ctx, slices.Clone(writes), doing, EventTypeDelete,
-		func(ctx context.Context, writes []batchWrite) error { return remove(ctx, keysOf(writes)) },
-		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
-	)
 }

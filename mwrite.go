@@ -76,13 +76,16 @@ func (c *jetCache) mdelete(ctx context.Context, writes []batchWrite) error {
 	for _, w := range writes {
 		c.refresh.forget(w.key)
 	}
-	errs = append(errs, c.mwrite(ctx, writes, "deleting", EventTypeDelete,
-		func(ctx context.Context, writes []batchWrite) error {
-			return c.remote.mdel(ctx, keysOf(writes))
-		},
-		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
-	))
+	errs = append(errs, c.mremove(ctx, writes, "deleting", c.remote.mdel))
 	return errors.Join(errs...)
+}
+
+// mremove removes the keys of writes from both levels, from the remote by one call of remove.
+func (c *jetCache) mremove(ctx context.Context, writes []batchWrite, doing string, remove func(ctx context.Context, keys []string) error) error {
+	return c.mwrite(ctx, writes, doing, EventTypeDelete,
+		func(ctx context.Context, writes []batchWrite) error { return remove(ctx, keysOf(writes)) },
+		func(w *batchWrite, _ time.Time) { c.local.del(w.key) },
+	)
 }
 
 // mwrite changes the keys of writes in the remote by one call of change, which gets each key

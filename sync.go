@@ -42,7 +42,7 @@ type syncer struct {
 // syncStart bounds how long New waits for the links to be ready.
 const syncStart = time.Second
 
-// sourceOfDoubt are the functions by which links put the local level in doubt, and end that.
+// sourceOfDoubt are the functions by which a link puts the local level in doubt, and ends that.
 type sourceOfDoubt struct {
 	down, up func()
 	gap      func(why string)
@@ -70,12 +70,11 @@ func (c *jetCache) startSync() {
 		return
 	}
 	began := time.Now()
-	doubt := s.sourceOfDoubt(c.name, began)
 	if c.options.sync.linked {
-		s.link = link.Start(c.linkConfig(doubt))
+		s.link = link.Start(c.linkConfig(s.sourceOfDoubt(c.name, began)))
 	}
 	if c.options.sync.tracked {
-		s.tracking = startTracking(c, doubt)
+		s.tracking = startTracking(c, s.sourceOfDoubt(c.name, began))
 	}
 	if s.link != nil {
 		s.link.WaitReady(syncStart)
@@ -90,7 +89,7 @@ func (c *jetCache) startSync() {
 // sourceOfDoubt returns the functions for a link of a cache that was made at began.
 func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 	doubts, store, counter := s.doubts, s.store, s.counter
-	first := true
+	var upBefore atomic.Bool
 	gap := func() {
 		if counter != nil {
 			counter.IncrSyncGap()
@@ -101,14 +100,14 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 	return sourceOfDoubt{
 		down: func() {
 			doubts.Down()
-			if !first {
+			if upBefore.Load() {
 				gap()
 			}
 		},
 		up: func() {
 			// A store that was empty when the link came up has nothing to doubt.
-			doubts.Up(first && store != nil && !store.NoneBefore().Before(began))
-			first = false
+			fresh := upBefore.CompareAndSwap(false, true) && store != nil && !store.NoneBefore().Before(began)
+			doubts.Up(fresh)
 			s.endDoubts()
 		},
 		gap: func(why string) {

@@ -25,6 +25,8 @@ type tracking struct {
 	running bool                // guarded by mu: check has a goroutine
 }
 
+const allChanged = "the remote says that all keys have changed, as after FLUSHDB"
+
 // startTracking has the remote tell c of changes. Nothing that runs keeps c alive.
 func startTracking(c *jetCache, doubt sourceOfDoubt) *tracking {
 	self, name := weak.Make(c), c.name
@@ -43,7 +45,8 @@ func startTracking(c *jetCache, doubt sourceOfDoubt) *tracking {
 				switch {
 				case c == nil:
 				case keys == nil:
-					doubt.gap("the remote says that all keys have changed, as after FLUSHDB")
+					t.line.NoteGap(allChanged)
+					doubt.gap(allChanged)
 				default:
 					c.dropLocally(t.sift(keys))
 				}

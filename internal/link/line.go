@@ -29,8 +29,10 @@ type Line struct {
 	closed bool      // guarded by mu
 	since  time.Time // guarded by mu: when ready last changed
 	err    error     // guarded by mu: why the last subscription ended
-	breaks uint64    // guarded by mu
-	broken time.Time // guarded by mu
+
+	gaps     uint64    // guarded by mu
+	lastGap  time.Time // guarded by mu
+	gapCause string    // guarded by mu
 }
 
 const (
@@ -95,8 +97,8 @@ func (l *Line) failed(err error) {
 	was := l.ready
 	l.err = err
 	if was {
-		l.ready, l.since, l.broken = false, time.Now(), time.Now()
-		l.breaks++
+		l.ready, l.since = false, time.Now()
+		l.noteGapLocked(err.Error())
 	}
 	l.mu.Unlock()
 	if was {
@@ -128,10 +130,19 @@ func (l *Line) AddTo(s *State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Ready, s.Since, s.Err = l.ready, l.since, l.err
-	s.Gaps += l.breaks
-	if l.broken.After(s.LastGap) {
-		s.LastGap, s.GapCause = l.broken, l.err.Error()
-	}
+	s.Gaps, s.LastGap, s.GapCause = l.gaps, l.lastGap, l.gapCause
+}
+
+// NoteGap notes that messages were missed, though none are any more.
+func (l *Line) NoteGap(why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noteGapLocked(why)
+}
+
+func (l *Line) noteGapLocked(why string) {
+	l.gaps++
+	l.lastGap, l.gapCause = time.Now(), why
 }
 
 // Close ends the subscription and waits for that, for bound at most. Down has been called then,

@@ -67,11 +67,6 @@ type Link struct {
 
 	start time.Time
 	echo  atomic.Int64 // when the newest of our own heartbeats came back, in nanoseconds since start
-
-	mu       sync.Mutex
-	gaps     uint64    // guarded by mu: but for those of the line
-	lastGap  time.Time // guarded by mu
-	gapCause string    // guarded by mu
 }
 
 // State is what is known of a Link.
@@ -164,10 +159,7 @@ func (l *Link) silence() time.Duration {
 
 // gap notes that messages were missed.
 func (l *Link) gap(why string) {
-	l.mu.Lock()
-	l.gaps++
-	l.lastGap, l.gapCause = time.Now(), why
-	l.mu.Unlock()
+	l.line.NoteGap(why)
 	l.cfg.Gap(why)
 }
 
@@ -209,9 +201,6 @@ func (l *Link) beat(ctx context.Context) {
 func (l *Link) State() State {
 	s := State{Sent: l.out.sent.Load(), Waiting: l.out.size()}
 	s.Received, s.Nodes = l.in.stats()
-	l.mu.Lock()
-	s.Gaps, s.LastGap, s.GapCause = l.gaps, l.lastGap, l.gapCause
-	l.mu.Unlock()
 	l.line.AddTo(&s)
 	return s
 }

@@ -1,0 +1,124 @@
+package cache_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// redisNode is a cache with an Otter in front of a Redis.
+type redisNode struct {
+	cache.Cache
+	local *local.Otter
+}
+
+func newRedisNode(t testing.TB, s redistest.Server, opts ...cache.Option) redisNode {
+	n := redisNode{local: local.NewOtter(1000, time.Hour)}
+	n.Cache = cache.New(append([]cache.Option{
+		cache.WithLocal(n.local), cache.WithRemote(remote.NewGoRedisV9Adapter(s.Client)), cache.WithStatsDisabled(true),
+		cache.WithName(fmt.Sprint(t.Name(), time.Now().UnixNano())), // tests share a server
+	}, opts...)...)
+	t.Cleanup(func() {
+		n.Close()
+		n.local.Close()
+	})
+	return n
+}
+
+// eventually waits until what holds, for some seconds.
+func eventually(t testing.TB, why string, what func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !what(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after ten seconds: %s", why)
+		}
+	}
+}
+
+func (n redisNode) has(key string) bool {
+	_, ok := n.local.Get(key)
+	return ok
+}
+
+func TestTheLinkOverRedis(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s redistest.Server) {
+		name := cache.WithName(fmt.Sprint(t.Name(), time.Now().UnixNano()))
+		one, two := newRedisNode(t, s, cache.WithSyncLocal(true), name), newRedisNode(t, s, cache.WithSyncLocal(true), name)
+		for _, n := range []redisNode{one, two} {
+			if st := cache.SyncStateOf(n); !st.Ready || !st.Linked || st.InDoubt {
+				t.Fatalf("New returned a cache with the state %+v", st)
+			}
+		}
+		_ = one.Set(ctx, "k", cache.Value("old"))
+		if s, err := onceString(two, "k", never(t)); s != "old" || err != nil {
+			t.Fatal(s, err)
+		}
+		if err := one.Set(ctx, "k", cache.Value("new")); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the other node still has the old value", func() bool { return !two.has("k") })
+		if !one.has("k") {
+			t.Error("the node has dropped what it has written itself")
+		}
+		if s, err := onceString(two, "k", never(t)); s != "new" || err != nil {
+			t.Error(s, err)
+		}
+		// By hand, as services of the original do.
+		data, _ := json.Marshal(cache.Event{SourceID: "by hand", EventType: cache.EventTypeDelete, Keys: []string{"k"}})
+		if err := s.Client.Publish(ctx, cache.SyncStateOf(one).Channel, data).Err(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a message by hand has dropped nothing", func() bool { return !one.has("k") && !two.has("k") })
+	})
+}
+
+func TestTheLinkOverRedisComesBack(t *testing.T) {
+	s := redistest.Real(t)
+	n := newRedisNode(t, s, cache.WithSyncLocal(true))
+	_ = n.Set(ctx, "k", cache.Value("old"))
+	since := cache.SyncStateOf(n).Since
+	// Other tests may share the server: whose connections break has to cope.
+	if err := s.Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lost connection is not noticed", func() bool {
+		st := cache.SyncStateOf(n)
+		return st.Ready && st.Since.After(since) && st.Gaps > 0 && st.InDoubt
+	})
+	_ = s.Client.Set(ctx, "k", "new", 0)
+	if s, err := onceString(n, "k", never(t)); s != "new" || err != nil {
+		t.Errorf("after the gap: %q, %v", s, err)
+	}
+}
+
+func TestARedisThatIsNotThereDoesNotHoldUpNew(t *testing.T) {
+	s := redistest.Embedded(t)
+	opts := *s.Client.Options()
+	opts.Addr = "127.0.0.1:1"
+	opts.MaxRetries = -1
+	client := redis.NewClient(&opts)
+	defer client.Close()
+	began := time.Now()
+	n := newRedisNode(t, redistest.Server{Client: client}, cache.WithSyncLocal(true))
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("New took %s", took)
+	}
+	if st := cache.SyncStateOf(n); st.Ready || st.Err == nil {
+		t.Errorf("the state is %+v", st)
+	}
+	if err := n.Set(ctx, "k", cache.Value("v")); err == nil || errors.Is(err, cache.ErrNotTold) {
+		t.Errorf("Set: %v", err)
+	}
+	if s, err := onceString(n, "k", returns("v", nil)); s != "v" || err != nil {
+		t.Error(s, err)
+	}
+}
