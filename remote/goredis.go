@@ -60,7 +60,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r}
+		return untimed{r, r, r, r, r, r}
 	}
 	return r
 }
@@ -83,6 +83,8 @@ type untimed struct {
 	ItemSetter
 	KeysDeleter
 	CompareDeleter
+	Fencer
+	Leaser
 }
 
 // SetEX stores value under key for expire.

@@ -29,6 +29,14 @@ func sibling(key, suffix string) (string, bool) {
 	return "{" + key + "}" + suffix, true
 }
 
+// siblingOf returns the key that of, which is FenceKey or LeaseKey, makes of key.
+func siblingOf(key string, of func(string) (string, bool)) (string, error) {
+	if s, ok := of(key); ok {
+		return s, nil
+	}
+	return "", ErrNoSibling
+}
+
 func hasHashTag(key string) bool {
 	_, rest, ok := strings.Cut(key, "{")
 	tag, _, closed := strings.Cut(rest, "}")
