@@ -11,6 +11,10 @@ import (
 // was asked, or does not allow it.
 var ErrUnsupported = errors.New("remote: not supported")
 
+// ErrNoSibling is the error of a key that can have neither a fence nor a lease: FenceKey and
+// LeaseKey report false for it. The methods of Fencer and Leaser return it in a KeysError.
+var ErrNoSibling = errors.New(`remote: a key with "}" and without a hash tag has no other key in its hash slot`)
+
 // KeysError is the error of a call with many keys of which some could not be handled. For the
 // others, the call has done its work.
 type KeysError struct {

@@ -66,7 +66,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r, r}
+		return untimed{r, r, r, r, r, r, r}
 	}
 	return r
 }
@@ -90,6 +90,8 @@ type untimed struct {
 	KeysDeleter
 	CompareDeleter
 	Bus
+	Fencer
+	Leaser
 }
 
 // SetEX stores value under key for expire.

@@ -182,7 +182,7 @@ func TestWithoutTTL(t *testing.T) {
 		if _, ok := r.(remote.TTLGetter); ok {
 			t.Error("it tells remaining lifetimes")
 		}
-		for _, ok := range []bool{is[remote.ItemSetter](r), is[remote.KeysDeleter](r), is[remote.CompareDeleter](r)} {
+		for _, ok := range []bool{is[remote.ItemSetter](r), is[remote.KeysDeleter](r), is[remote.CompareDeleter](r), is[remote.Fencer](r), is[remote.Leaser](r)} {
 			if !ok {
 				t.Error("another optional ability is missing")
 			}

@@ -39,3 +39,11 @@ func hashed(key string) string {
 	}
 	return key
 }
+
+// siblingOf returns the key that of, which is FenceKey or LeaseKey, makes of key.
+func siblingOf(key string, of func(string) (string, bool)) (string, error) {
+	if s, ok := of(key); ok {
+		return s, nil
+	}
+	return "", ErrNoSibling
+}

@@ -40,8 +40,9 @@ var (
 )
 
 // Fault decides about each call before it does anything. op is "get", "set", "setnx",
-// "setxx", "del", "mget", "mset" or "compareAndDelete". An error that it returns is the
-// call's result. It may block, to hold the call up; it is called concurrently.
+// "setxx", "del", "mget", "mset", "compareAndDelete", "openFences", "setFenced", "delFenced",
+// "closeFences", "reopenFences", "acquireLeases" or "releaseLeases". An error that it returns
+// is the call's result. It may block, to hold the call up; it is called concurrently.
 type Fault func(ctx context.Context, op string, keys ...string) error
 
 // NewMemory returns an empty store that answers at once.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,9 @@ func Run(t *testing.T, make func(t *testing.T) Target) {
 	suitetest.Run(t, checks, make)
 }
 
-var checks = []suitetest.Check[Target]{
+var checks = slices.Concat(basicChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
+
+var basicChecks = []suitetest.Check[Target]{
 	{Name: "what was set is there", Verify: setGet},
 	{Name: "an absent key is the error of Nil", Verify: absent},
 	{Name: "a later value replaces an earlier one and its lifetime", Verify: overwrite},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,12 +65,21 @@ func TestMemoryFaults(t *testing.T) {
 	_, nxErr := m.SetNX(ctx, "k", "v", 0)
 	_, xxErr := m.SetXX(ctx, "k", "v", 0)
 	_, cadErr := m.CompareAndDelete(ctx, "k", "v")
-	for i, err := range []error{getErr, mgetErr, delErr, nxErr, xxErr, cadErr, m.SetEX(ctx, "k", "w", 0), m.MSet(ctx, map[string]any{"k": "w"}, 0), m.MSetItems(ctx, remote.Item{Key: "k"}), m.MDel(ctx, "k")} {
+	_, openErr := m.OpenFences(ctx, time.Minute, "k", "l")
+	_, setErr := m.SetFenced(ctx, time.Minute, remote.FencedItem{Item: remote.Item{Key: "k"}})
+	_, askErr := m.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: "k", Token: "t"})
+	_, endErr := m.ReleaseLeases(ctx, time.Minute, remote.LeaseEnd{Key: "k", Token: "t"})
+	for i, err := range []error{
+		getErr, mgetErr, delErr, nxErr, xxErr, cadErr, openErr, setErr, askErr, endErr,
+		m.SetEX(ctx, "k", "w", 0), m.MSet(ctx, map[string]any{"k": "w"}, 0), m.MSetItems(ctx, remote.Item{Key: "k"}), m.MDel(ctx, "k"),
+		m.DelFenced(ctx, time.Minute, "k"), m.CloseFences(ctx, time.Minute, "t", "k"), m.ReopenFences(ctx, time.Minute, "t", "k"),
+	} {
 		if !errors.Is(err, boom) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
-	if want := "get k;mget k,l;del k;setnx k;setxx k;compareAndDelete k;set k;mset k;mset k;del k"; strings.Join(seen, ";") != want {
+	if want := "get k;mget k,l;del k;setnx k;setxx k;compareAndDelete k;openFences k,l;setFenced k;acquireLeases k;releaseLeases k;" +
+		"set k;mset k;mset k;del k;delFenced k;closeFences k;reopenFences k"; strings.Join(seen, ";") != want {
 		t.Errorf("the fault saw %q, want %q", seen, want)
 	}
 	if v, _ := m.Peek("k"); v != "v" {
@@ -221,11 +231,14 @@ func (b brokenCompare) CompareAndDelete(ctx context.Context, key, _ string) (boo
 	return n > 0, err
 }
 
+// brokenRemote is a Remote that must not pass a check.
+type brokenRemote struct {
+	broken func(*Memory) remote.Remote
+	check  string
+}
+
 func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
-	tests := []struct {
-		broken func(*Memory) remote.Remote
-		check  string
-	}{
+	tests := slices.Concat(brokenFences, brokenLeases, []brokenRemote{
 		{func(m *Memory) remote.Remote { return brokenForgets{m} }, "what was set is there"},
 		{func(m *Memory) remote.Remote { return brokenNil{m} }, "an absent key is the error of Nil"},
 		{func(m *Memory) remote.Remote { return brokenKeepsTTL{m} }, "a later value replaces an earlier one and its lifetime"},
@@ -244,7 +257,7 @@ func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
 		{func(m *Memory) remote.Remote { return brokenItems{m} }, "items of a batch have lifetimes of their own"},
 		{func(m *Memory) remote.Remote { return brokenMDel{m} }, "MDel removes each of its keys"},
 		{func(m *Memory) remote.Remote { return brokenCompare{m} }, "CompareAndDelete removes only what it was told"},
-	}
+	})
 	covered := map[string]bool{}
 	for _, tt := range tests {
 		covered[tt.check] = true

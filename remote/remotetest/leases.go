@@ -1,0 +1,294 @@
+package remotetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+var leaseChecks = []suitetest.Check[Target]{
+	{Name: "a lease has one holder", Verify: leased(oneHolder)},
+	{Name: "of concurrent asks for a lease one wins", Verify: leased(leaseConcurrent)},
+	{Name: "a lease ends with its ttl, whoever asks for it", Verify: leased(leaseTTL)},
+	{Name: "a key that is there has no lease", Verify: leased(leaseStored)},
+	{Name: "a lease is released by its holder alone", Verify: leased(releaseOwn)},
+	{Name: "who releases a lease learns whether it is wanted", Verify: leased(releaseWanted)},
+	{Name: "a failure is told to those who awaited it", Verify: leased(failureTold)},
+	{Name: "a failure is kept for its ttl, if somebody awaits it", Verify: leased(failureTTL)},
+	{Name: "one key that can have no lease spoils no other", Verify: leased(leaseFailures)},
+	{Name: "batches of leases have any size", Verify: leased(leaseSizes)},
+	{Name: "a cancelled context ends calls of leases with an error", Verify: leased(leasesCancelled)},
+}
+
+// leaser is a Target with leases.
+type leaser struct {
+	Target
+	remote.Leaser
+}
+
+// leased makes check one that a Target without leases passes.
+func leased(check func(leaser) error) func(Target) error {
+	return func(t Target) error {
+		l, ok := t.Remote.(remote.Leaser)
+		if !ok {
+			return nil
+		}
+		return check(leaser{t, l})
+	}
+}
+
+var won = remote.LeaseAnswer{State: remote.LeaseWon}
+
+func heldBy(token string) remote.LeaseAnswer {
+	return remote.LeaseAnswer{State: remote.LeaseHeld, Holder: token}
+}
+
+func failedWith(text string) remote.LeaseAnswer {
+	return remote.LeaseAnswer{State: remote.LeaseFailed, Failure: text}
+}
+
+// ask asks for a lease and compares the answer.
+func (l leaser) ask(want remote.LeaseAnswer, key, token, awaited string) error {
+	answers, err := l.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: key, Token: token, Awaited: awaited})
+	if err != nil || !slices.Equal(answers, []remote.LeaseAnswer{want}) {
+		return fmt.Errorf("%s asks for %q, awaiting %q: %+v, %v, want %+v", token, key, awaited, answers, err, want)
+	}
+	return nil
+}
+
+// release gives a lease back and compares whether it was wanted.
+func (l leaser) release(want bool, key, token, failure string) error {
+	wanted, err := l.ReleaseLeases(ctx, time.Minute, remote.LeaseEnd{Key: key, Token: token, Failure: failure})
+	if err != nil || !slices.Equal(wanted, []bool{want}) {
+		return fmt.Errorf("%s releases %q: wanted is %v, %v, want %v", token, key, wanted, err, want)
+	}
+	return nil
+}
+
+func leaseStored(l leaser) error {
+	stored := remote.LeaseAnswer{State: remote.LeaseStored}
+	return errors.Join(
+		l.Remote.SetEX(ctx, "k", "v", time.Minute),
+		l.ask(stored, "k", "a", ""),
+		l.ask(won, "l", "a", ""),
+		l.Remote.SetEX(ctx, "l", "v", time.Minute), // as the holder does
+		l.ask(stored, "l", "b", "a"),
+		l.release(false, "l", "a", ""),
+	)
+}
+
+func oneHolder(l leaser) error {
+	lease, _ := remote.LeaseKey("k")
+	if err := errors.Join(
+		l.ask(won, "k", "a", ""),
+		l.ask(won, "another", "a", ""),
+		l.ask(heldBy("a"), "k", "b", ""),
+		l.ask(heldBy("a"), "k", "c", "a"),
+		l.ask(won, "k", "a", ""), // as a client does that has lost the reply
+		l.ask(heldBy("a"), "k", "b", "a"),
+	); err != nil {
+		return err
+	}
+	if n, err := l.Remote.Del(ctx, lease); err != nil || n != 1 {
+		return fmt.Errorf("the lease is not where LeaseKey says: %d, %v", n, err)
+	}
+	return errors.Join(l.ask(won, "k", "b", ""), l.expectAbsent("k"))
+}
+
+func leaseConcurrent(l leaser) error {
+	var (
+		wg      sync.WaitGroup
+		answers [8][]remote.LeaseAnswer
+		errs    [8]error
+	)
+	for i := range answers {
+		wg.Go(func() {
+			answers[i], errs[i] = l.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: "k", Token: fmt.Sprint(i)})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	winners := 0
+	for _, a := range answers {
+		if a[0] == won {
+			winners++
+		}
+	}
+	if winners != 1 {
+		return fmt.Errorf("%d winners: %v", winners, answers)
+	}
+	return nil
+}
+
+func leaseTTL(l leaser) error {
+	const short = 400 * time.Millisecond
+	ask := func(token string, want remote.LeaseAnswer) error {
+		answers, err := l.AcquireLeases(ctx, short, remote.LeaseAsk{Key: "k", Token: token})
+		if err != nil || !slices.Equal(answers, []remote.LeaseAnswer{want}) {
+			return fmt.Errorf("%s: %+v, %v, want %+v", token, answers, err, want)
+		}
+		return nil
+	}
+	if err := ask("a", won); err != nil {
+		return err
+	}
+	l.advance(short / 2)
+	if err := errors.Join(ask("b", heldBy("a")), ask("a", won)); err != nil {
+		return err
+	}
+	l.advance(short/2 + 50*time.Millisecond)
+	return errors.Join(ask("b", won), l.release(false, "k", "a", ""), ask("a", heldBy("b")))
+}
+
+func releaseOwn(l leaser) error {
+	return errors.Join(
+		l.release(false, "k", "a", ""), // of nobody
+		l.ask(won, "k", "a", ""),
+		l.release(false, "k", "b", ""),
+		l.release(false, "k", "b", "failure"),
+		l.ask(heldBy("a"), "k", "b", ""),
+		l.release(false, "k", "b", "failure"), // who wants it does not hold it
+		l.ask(heldBy("a"), "k", "b", ""),
+		l.release(true, "k", "a", ""),
+		l.release(false, "k", "a", ""),
+		l.ask(won, "k", "b", "a"),
+	)
+}
+
+func releaseWanted(l leaser) error {
+	return errors.Join(
+		l.ask(won, "k", "a", ""),
+		l.release(false, "k", "a", ""),
+		l.ask(won, "k", "a", ""),
+		l.ask(won, "k", "a", ""), // who asks again is not somebody else
+		l.release(false, "k", "a", ""),
+		l.ask(won, "k", "b", ""),
+		l.ask(heldBy("b"), "k", "c", ""),
+		l.ask(won, "k", "b", ""), // nor does that forget others
+		l.release(true, "k", "b", ""),
+		l.ask(won, "k", "c", "b"),
+		l.release(false, "k", "c", ""),
+	)
+}
+
+// failureTexts are texts that leave no doubt about where they end.
+var failureTexts = []string{"not found", "h:a", ":", "f:a:b:", "\x00\n\xff", "%[^"}
+
+func failureTold(l leaser) error {
+	for i, text := range failureTexts {
+		key := fmt.Sprint("k", i)
+		if err := errors.Join(
+			l.ask(won, key, "a", ""),
+			l.ask(heldBy("a"), key, "b", ""),
+			l.release(true, key, "a", text),
+			l.ask(failedWith(text), key, "b", "a"),
+			l.ask(failedWith(text), key, "c", "a"), // it is there for each of them
+			l.release(false, key, "a", ""),         // and its holder has it no more
+			l.ask(failedWith(text), key, "a", "a"),
+			l.ask(won, key, "d", ""), // who awaited nothing, or another, tries for itself
+			l.ask(heldBy("d"), key, "b", "a"),
+			l.release(true, key, "d", text),
+			l.ask(won, key, "e", "a"),
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func failureTTL(l leaser) error {
+	const short = 100 * time.Millisecond
+	if err := errors.Join(
+		l.ask(won, "unwanted", "a", ""),
+		l.release(false, "unwanted", "a", "failure"),
+		l.ask(won, "unwanted", "b", "a"),
+		l.ask(won, "k", "a", ""),
+		l.ask(heldBy("a"), "k", "b", ""),
+	); err != nil {
+		return err
+	}
+	wanted, err := l.ReleaseLeases(ctx, short, remote.LeaseEnd{Key: "k", Token: "a", Failure: "failure"})
+	if err != nil || !slices.Equal(wanted, []bool{true}) {
+		return fmt.Errorf("%v, %v", wanted, err)
+	}
+	l.advance(2 * short)
+	return l.ask(won, "k", "b", "a")
+}
+
+func leaseFailures(l leaser) error {
+	answers, err := l.AcquireLeases(ctx, time.Minute,
+		remote.LeaseAsk{Key: unfenceable, Token: "a"}, remote.LeaseAsk{Key: "k", Token: "a"},
+		remote.LeaseAsk{Key: "colon", Token: "a:b"}, remote.LeaseAsk{Key: "none"})
+	if want := []remote.LeaseAnswer{{}, won, {}, {}}; !slices.Equal(answers, want) {
+		return fmt.Errorf("AcquireLeases: %+v, want %+v", answers, want)
+	}
+	if err := onlyFailed(err, unfenceable, "colon", "none"); err != nil {
+		return fmt.Errorf("AcquireLeases: %w", err)
+	}
+	if err := l.ask(heldBy("a"), "k", "b", ""); err != nil {
+		return err
+	}
+	wanted, err := l.ReleaseLeases(ctx, time.Minute,
+		remote.LeaseEnd{Key: unfenceable, Token: "a"}, remote.LeaseEnd{Key: "k", Token: "a"},
+		remote.LeaseEnd{Key: "none"})
+	if want := []bool{false, true, false}; !slices.Equal(wanted, want) {
+		return fmt.Errorf("ReleaseLeases: %v, want %v", wanted, want)
+	}
+	if err := onlyFailed(err, unfenceable, "none"); err != nil {
+		return fmt.Errorf("ReleaseLeases: %w", err)
+	}
+	if answers, err := l.AcquireLeases(ctx, 0, remote.LeaseAsk{Key: "k", Token: "a"}); err == nil {
+		return fmt.Errorf("a ttl of zero: %v, want an error", answers)
+	}
+	return nil
+}
+
+func leaseSizes(l leaser) error {
+	for _, n := range []int{0, 1200} {
+		asks, again := make([]remote.LeaseAsk, n), make([]remote.LeaseAsk, n)
+		ends := make([]remote.LeaseEnd, n)
+		want, wanted := make([]remote.LeaseAnswer, n), make([]bool, n)
+		for i := range asks {
+			key, token := fmt.Sprint("k", i), fmt.Sprint("t", i)
+			asks[i] = remote.LeaseAsk{Key: key, Token: token}
+			again[i] = remote.LeaseAsk{Key: key, Token: "another"}
+			ends[i] = remote.LeaseEnd{Key: key, Token: token}
+			want[i] = heldBy(token)
+			if wanted[i] = i%3 > 0; !wanted[i] {
+				again[i].Token, want[i] = token, won
+			}
+		}
+		if _, err := l.AcquireLeases(ctx, time.Minute, asks...); err != nil {
+			return err
+		}
+		if got, err := l.AcquireLeases(ctx, time.Minute, again...); err != nil || !slices.Equal(got, want) {
+			return fmt.Errorf("%d leases that are held, two thirds by others: %v, %v", n, got, err)
+		}
+		if got, err := l.ReleaseLeases(ctx, time.Minute, ends...); err != nil || !slices.Equal(got, wanted) {
+			return fmt.Errorf("%d leases, two thirds of them wanted: %v, %v", n, got, err)
+		}
+	}
+	return nil
+}
+
+func leasesCancelled(l leaser) error {
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	answers, err := l.AcquireLeases(gone, time.Minute, remote.LeaseAsk{Key: "k", Token: "a"})
+	if err == nil || !slices.Equal(answers, []remote.LeaseAnswer{{}}) {
+		return fmt.Errorf("AcquireLeases: %v, %v", answers, err)
+	}
+	wanted, err := l.ReleaseLeases(gone, time.Minute, remote.LeaseEnd{Key: "k", Token: "a"})
+	if err == nil || !slices.Equal(wanted, []bool{false}) {
+		return fmt.Errorf("ReleaseLeases: %v, %v", wanted, err)
+	}
+	return l.ask(won, "k", "b", "")
+}
