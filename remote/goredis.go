@@ -33,6 +33,7 @@ var (
 	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
 	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
 	_ Bus            = (*GoRedisV9Adapter)(nil)
+	_ Tracker        = (*GoRedisV9Adapter)(nil)
 )
 
 // NewGoRedisV9Adapter returns a Remote that sends its commands to client, which stays
@@ -66,7 +67,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r, r, r, r}
+		return untimed{r, r, r, r, r, r, r, r}
 	}
 	return r
 }
@@ -92,6 +93,7 @@ type untimed struct {
 	Bus
 	Fencer
 	Leaser
+	Tracker
 }
 
 // SetEX stores value under key for expire.

@@ -185,13 +185,16 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 	return parts, nil
 }
 
-// reloadState has cluster find out about its nodes. It does not wait for that longer than ctx:
-// go-redis asks one node after the other, each for as long as its timeouts allow.
+// reloadState has cluster find out about its nodes.
 func reloadState(ctx context.Context, cluster clusterClient) error {
+	return forEachMaster(ctx, cluster, func(context.Context, *redis.Client) error { return nil })
+}
+
+// forEachMaster calls fn for each master that cluster has now. It does not wait for that longer
+// than ctx: go-redis asks one node after the other, each for as long as its timeouts allow.
+func forEachMaster(ctx context.Context, cluster clusterClient, fn func(context.Context, *redis.Client) error) error {
 	done := make(chan error, 1)
-	go func() {
-		done <- cluster.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil })
-	}()
+	go func() { done <- cluster.ForEachMaster(ctx, fn) }()
 	select {
 	case err := <-done:
 		return err

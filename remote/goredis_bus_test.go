@@ -194,6 +194,13 @@ func TestSubscribeWithoutAServer(t *testing.T) {
 	}
 }
 
+// optionsOf returns a copy of the options of client, for another one.
+func optionsOf(client *redis.Client) *redis.Options {
+	options := *client.Options()
+	options.PushNotificationProcessor = nil // there is one for each client
+	return &options
+}
+
 // frozen is a dialer whose connections can be made to bring nothing any more, without an end.
 type frozen struct{ now atomic.Bool }
 
@@ -229,9 +236,9 @@ func (c *frozenConn) Close() error {
 func TestSubscribeNoticesSilence(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
 		var f frozen
-		options := *s.Client.Options()
+		options := optionsOf(s.Client)
 		options.Dialer = f.dial
-		client := redis.NewClient(&options)
+		client := redis.NewClient(options)
 		t.Cleanup(func() { _ = client.Close() })
 		r := remote.NewGoRedisV9Adapter(client)
 		remote.SetPings(r, 40*time.Millisecond)
@@ -281,9 +288,9 @@ func aclUser(t *testing.T, s redistest.Server, rules ...string) *redis.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Client.Do(ctx, "acl", "deluser", name) })
-	options := *s.Client.Options()
+	options := optionsOf(s.Client)
 	options.Username, options.Password = name, "secret"
-	client := redis.NewClient(&options)
+	client := redis.NewClient(options)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -339,14 +346,14 @@ func TestSubscribeTakesTheClientsOptions(t *testing.T) {
 	for _, protocol := range []int{2, 3} {
 		redistest.Each(t, func(t *testing.T, s redistest.Server) {
 			var connected atomic.Int64
-			options := *s.Client.Options()
+			options := optionsOf(s.Client)
 			options.Protocol, options.ReadTimeout, options.ClientName = protocol, -1, "a-name"
 			options.MinIdleConns, options.MaxRetries = 3, -1
 			options.OnConnect = func(context.Context, *redis.Conn) error {
 				connected.Add(1)
 				return nil
 			}
-			client := redis.NewClient(&options)
+			client := redis.NewClient(options)
 			t.Cleanup(func() { _ = client.Close() })
 			for end := time.Now().Add(patience); client.PoolStats().IdleConns < 3 && time.Now().Before(end); {
 				time.Sleep(time.Millisecond)

@@ -51,10 +51,10 @@ const (
 )
 
 var (
-	errSilentServer = errors.New("remote: the server does not answer any more")
-	errDialedTwice  = errors.New("remote: the connection was lost")
-	errEndedByHost  = errors.New("remote: the server has ended the subscription, as when a slot moves to another node")
-	errReconnected  = errors.New("remote: the connection was replaced")
+	errSilentServer = errors.New("the server does not answer any more")
+	errDialedTwice  = errors.New("the connection was lost")
+	errEndedByHost  = errors.New("the server has ended the subscription, as when a slot moves to another node")
+	errReconnected  = errors.New("the connection was replaced")
 )
 
 // listenerOptions returns a copy of a client's options for a client with one connection, which
