@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,10 +22,10 @@ type redisNode struct {
 	local *local.Otter
 }
 
-func newRedisNode(t testing.TB, s redistest.Server, opts ...cache.Option) redisNode {
+func newRedisNode(t testing.TB, client redis.UniversalClient, opts ...cache.Option) redisNode {
 	n := redisNode{local: local.NewOtter(1000, time.Hour)}
 	n.Cache = cache.New(append([]cache.Option{
-		cache.WithLocal(n.local), cache.WithRemote(remote.NewGoRedisV9Adapter(s.Client)), cache.WithStatsDisabled(true),
+		cache.WithLocal(n.local), cache.WithRemote(remote.NewGoRedisV9Adapter(client)), cache.WithStatsDisabled(true),
 		cache.WithName(fmt.Sprint(t.Name(), time.Now().UnixNano())), // tests share a server
 	}, opts...)...)
 	t.Cleanup(func() {
@@ -52,7 +53,7 @@ func (n redisNode) has(key string) bool {
 func TestTheLinkOverRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
 		name := cache.WithName(fmt.Sprint(t.Name(), time.Now().UnixNano()))
-		one, two := newRedisNode(t, s, cache.WithSyncLocal(true), name), newRedisNode(t, s, cache.WithSyncLocal(true), name)
+		one, two := newRedisNode(t, s.Client, cache.WithSyncLocal(true), name), newRedisNode(t, s.Client, cache.WithSyncLocal(true), name)
 		for _, n := range []redisNode{one, two} {
 			if st := cache.SyncStateOf(n); !st.Ready || !st.Linked || st.InDoubt {
 				t.Fatalf("New returned a cache with the state %+v", st)
@@ -83,7 +84,7 @@ func TestTheLinkOverRedis(t *testing.T) {
 
 func TestTheLinkOverRedisComesBack(t *testing.T) {
 	s := redistest.Real(t)
-	n := newRedisNode(t, s, cache.WithSyncLocal(true))
+	n := newRedisNode(t, s.Client, cache.WithSyncLocal(true))
 	_ = n.Set(ctx, "k", cache.Value("old"))
 	since := cache.SyncStateOf(n).Since
 	// Other tests may share the server: whose connections break has to cope.
@@ -108,7 +109,7 @@ func TestARedisThatIsNotThereDoesNotHoldUpNew(t *testing.T) {
 	client := redis.NewClient(&opts)
 	defer client.Close()
 	began := time.Now()
-	n := newRedisNode(t, redistest.Server{Client: client}, cache.WithSyncLocal(true))
+	n := newRedisNode(t, client, cache.WithSyncLocal(true))
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("New took %s", took)
 	}
@@ -121,4 +122,30 @@ func TestARedisThatIsNotThereDoesNotHoldUpNew(t *testing.T) {
 	if s, err := onceString(n, "k", returns("v", nil)); s != "v" || err != nil {
 		t.Error(s, err)
 	}
+}
+
+// splitRemote is a remote that is told of changes over another connection than it is asked over.
+type splitRemote struct {
+	*remote.GoRedisV9Adapter
+	remote.Tracker
+	remote.Bus
+}
+
+func (s splitRemote) Track(ctx context.Context, prefixes []string, ready func(), changed func(keys []string)) error {
+	return s.Tracker.Track(ctx, prefixes, ready, changed)
+}
+
+func (s splitRemote) Publish(ctx context.Context, channel string, message []byte) error {
+	return s.Bus.Publish(ctx, channel, message)
+}
+
+func (s splitRemote) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
+	return s.Bus.Subscribe(ctx, channels, ready, receive)
+}
+
+// redisRemote returns an adapter with a client of its own for the server at addr.
+func redisRemote(t testing.TB, addr string) *remote.GoRedisV9Adapter {
+	client := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: time.Second, ReadTimeout: time.Second, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	return remote.NewGoRedisV9Adapter(client).(*remote.GoRedisV9Adapter)
 }
