@@ -12,7 +12,8 @@ import (
 )
 
 // Cluster is a Redis Cluster of three masters that a test has for itself. It ends with
-// the test.
+// the test. What its methods wait for in vain fails the test by t.Fatal, so only the
+// test's own goroutine may call them.
 type Cluster struct {
 	// Masters are the nodes that began as masters, in the order of their slots.
 	Masters []*Process
@@ -286,14 +287,33 @@ func (n node) knows(ctx context.Context, all, replicas int) error {
 
 // owners are the addresses of the masters by slot, as the node sees it.
 func (n node) owners(ctx context.Context) (map[int64]string, error) {
-	ranges, err := n.client.ClusterSlots(ctx).Result()
+	list, err := n.client.ClusterNodes(ctx).Result()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Addr(), err)
 	}
 	owners := map[int64]string{}
-	for _, r := range ranges {
-		for slot := r.Start; slot <= r.End && len(r.Nodes) > 0; slot++ {
-			owners[int64(slot)] = r.Nodes[0].Addr
+	for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+		fields := strings.Fields(line) // as in knows
+		if len(fields) < 9 {
+			continue
+		}
+		addr, _, _ := strings.Cut(fields[1], "@")
+		for _, part := range fields[8:] {
+			first, last, isRange := strings.Cut(part, "-")
+			if !isRange {
+				last = first
+			}
+			from, err := strconv.ParseInt(first, 10, 64)
+			if err != nil {
+				continue // a slot on its way: [slot->-node]
+			}
+			to, err := strconv.ParseInt(last, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s lists %q: %w", n.Addr(), line, err)
+			}
+			for slot := from; slot <= to; slot++ {
+				owners[slot] = addr
+			}
 		}
 	}
 	return owners, nil
