@@ -26,3 +26,29 @@ func ExampleNewGoRedis() {
 	fmt.Println(r.Get(context.Background(), "greeting"))
 	// Output: hello <nil>
 }
+
+func ExampleGoRedisV9Adapter_Subscribe() {
+	server, err := miniredis.Run()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer func() { _ = client.Close() }()
+
+	bus := remote.NewGoRedis(client).(remote.Bus)
+	ctx, cancel := context.WithCancel(context.Background())
+	err = bus.Subscribe(ctx, []string{"news"}, func() {
+		fmt.Println("ready")
+		_ = bus.Publish(ctx, "news", []byte("hello"))
+	}, func(channel string, message []byte) {
+		fmt.Printf("%s: %s\n", channel, message)
+		cancel()
+	})
+	fmt.Println(err)
+	// Output:
+	// ready
+	// news: hello
+	// context canceled
+}

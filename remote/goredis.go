@@ -22,7 +22,7 @@ type GoRedisV9Adapter struct {
 	auto   *redis.AutoPipeliner // nil: each call is a round trip of its own
 
 	plainPublish bool          // WithPlainPublish
-	unsharded    atomic.Bool   // the server has no sharded pub/sub
+	unsharded    atomic.Bool   // a server has no SPUBLISH
 	pings        time.Duration // the interval of pings on connections that listen
 }
 

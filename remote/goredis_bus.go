@@ -52,7 +52,7 @@ func (r *GoRedisV9Adapter) Publish(ctx context.Context, channel string, message 
 		if !unknownCommand(err) {
 			return publishing("spublish", channel, err)
 		}
-		r.unsharded.Store(true)
+		r.unsharded.Store(true) // for good: PUBLISH reaches all who subscribe
 	}
 	// go-redis sends each PUBLISH to another node, and by which way they go on from there
 	// decides about their order; so it is told that the channel is a key.
@@ -170,16 +170,14 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 		of[tag] = r.subscription(master, []string{channel})
 		parts = append(parts, of[tag])
 	}
-	if !r.unsharded.Load() {
-		for _, part := range parts {
-			part.sharded = part.channels
-			part.spare = func(err error) (kind string) {
-				if unknownCommand(err) {
-					r.unsharded.Store(true)
-					return kindSharded
-				}
-				return ""
+	for _, part := range parts {
+		part.sharded = part.channels
+		part.spare = func(err error) (kind string) {
+			// This is not remembered: the next server may be a newer one.
+			if unknownCommand(err) {
+				return kindSharded
 			}
+			return ""
 		}
 	}
 	return parts, nil

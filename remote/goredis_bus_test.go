@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +14,10 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
 	"github.com/mgtv-tech/jetcache-go/internal/redistest"
 	"github.com/mgtv-tech/jetcache-go/remote"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
 // patience is how long a test waits for what has to happen.
@@ -101,6 +102,18 @@ func publish(t *testing.T, bus any, channel, message string) {
 	}
 }
 
+func TestBus(t *testing.T) {
+	for name, server := range map[string]func(*testing.T) redistest.Server{
+		"miniredis": func(t *testing.T) redistest.Server { return redistest.Embedded(t) },
+		"redis":     own,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := server(t)
+			remotetest.RunBus(t, func(*testing.T) remote.Bus { return remote.NewGoRedisV9Adapter(s.Client).(remote.Bus) })
+		})
+	}
+}
+
 func TestBusKeepsTheOrder(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
 		r := remote.NewGoRedisV9Adapter(s.Client)
@@ -167,7 +180,7 @@ func TestSubscribeEndsWithItsContext(t *testing.T) {
 }
 
 func TestSubscribeEndsWithItsConnection(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	r := remote.NewGoRedisV9Adapter(s.Client)
 	sub := subscribe(t, r, t.Name()).waitReady()
 	if err := s.Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
@@ -201,56 +214,51 @@ func optionsOf(client *redis.Client) *redis.Options {
 	return &options
 }
 
-// frozen is a dialer whose connections can be made to bring nothing any more, without an end.
-type frozen struct{ now atomic.Bool }
-
-func (f *frozen) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+// proxied returns a client of the server of client behind a proxy.
+func proxied(t *testing.T, client *redis.Client) (*redis.Client, *faultproxy.Proxy) {
+	t.Helper()
+	proxy, err := faultproxy.New(client.Options().Addr)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	return &frozenConn{Conn: conn, frozen: f, closed: make(chan struct{})}, nil
-}
-
-type frozenConn struct {
-	net.Conn
-	frozen *frozen
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *frozenConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.frozen.now.Load() {
-		<-c.closed
-		return 0, net.ErrClosed
-	}
-	return n, err
-}
-
-func (c *frozenConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
+	t.Cleanup(func() { _ = proxy.Close() })
+	options := optionsOf(client)
+	options.Dialer = nil // it has the address
+	options.Addr = proxy.Addr()
+	behind := redis.NewClient(options)
+	t.Cleanup(func() { _ = behind.Close() })
+	return behind, proxy
 }
 
 func TestSubscribeNoticesSilence(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
-		var f frozen
-		options := optionsOf(s.Client)
-		options.Dialer = f.dial
-		client := redis.NewClient(options)
-		t.Cleanup(func() { _ = client.Close() })
-		r := remote.NewGoRedisV9Adapter(client)
-		remote.SetPings(r, 40*time.Millisecond)
-		sub := subscribe(t, r, t.Name()).waitReady()
-		select {
-		case err := <-sub.ended:
-			t.Fatalf("it ended with a server that answers: %v", err)
-		case <-time.After(400 * time.Millisecond):
-		}
-		f.now.Store(true)
-		if err := sub.end(); err == nil || !strings.Contains(err.Error(), "does not answer") {
-			t.Errorf("it ended with %v", err)
+		for _, direction := range []faultproxy.Direction{faultproxy.ToServer, faultproxy.ToClient, faultproxy.Both} {
+			client, proxy := proxied(t, s.Client)
+			r := remote.NewGoRedisV9Adapter(client)
+			remote.SetPings(r, 40*time.Millisecond)
+			sub := subscribe(t, r, t.Name()).waitReady()
+			select {
+			case err := <-sub.ended:
+				t.Fatalf("it ended with a server that answers: %v", err)
+			case <-time.After(300 * time.Millisecond):
+			}
+			proxy.BlackHole(direction)
+			if err := sub.end(); err == nil || !strings.Contains(err.Error(), "does not answer") {
+				t.Errorf("it ended with %v", err)
+			}
+			connecting := subscribe(t, r, t.Name())
+			time.Sleep(10 * time.Millisecond)
+			connecting.cancel()
+			began := time.Now()
+			if err := connecting.end(); !errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
+				t.Errorf("while it was connecting, it ended after %s with %v", time.Since(began), err)
+			}
+			proxy.HealByReset()
+			sub = subscribe(t, r, t.Name()).waitReady()
+			proxy.Cut()
+			if err := sub.end(); err == nil || strings.Contains(err.Error(), "does not answer") {
+				t.Errorf("without a connection, it ended with %v", err)
+			}
 		}
 	})
 }
@@ -276,6 +284,13 @@ func TestASlowReceiverIsNotSilence(t *testing.T) {
 	}
 }
 
+// own returns a Redis that no other test uses, as databases do not keep channels, users and
+// connections apart.
+func own(t *testing.T) redistest.Server {
+	t.Helper()
+	return redistest.Server{Client: redistest.NewProcess(t).Client(), Advance: time.Sleep}
+}
+
 // aclUser makes a user with rules, and returns its client.
 func aclUser(t *testing.T, s redistest.Server, rules ...string) *redis.Client {
 	t.Helper()
@@ -287,7 +302,6 @@ func aclUser(t *testing.T, s redistest.Server, rules ...string) *redis.Client {
 	if err := s.Client.Do(ctx, args...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Client.Do(ctx, "acl", "deluser", name) })
 	options := optionsOf(s.Client)
 	options.Username, options.Password = name, "secret"
 	client := redis.NewClient(options)
@@ -296,7 +310,7 @@ func aclUser(t *testing.T, s redistest.Server, rules ...string) *redis.Client {
 }
 
 func TestTheBusIsNotAllowed(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	for name, rules := range map[string][]string{
 		"command": {"~*", "+@all", "&*", "-subscribe", "-publish"},
 		"channel": {"~*", "+@all", "resetchannels", "&other"},

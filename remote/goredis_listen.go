@@ -262,7 +262,9 @@ func (l *listener) watch(ctx context.Context, pubsub *redis.PubSub, done <-chan 
 			continue
 		}
 		if err := pubsub.Ping(ctx); err != nil {
-			l.end(err)
+			if !errors.Is(err, errDialedTwice) { // receive knows why the connection was lost
+				l.end(err)
+			}
 			return
 		}
 	}

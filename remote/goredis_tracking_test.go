@@ -15,6 +15,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
 	"github.com/mgtv-tech/jetcache-go/internal/redistest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
@@ -158,10 +159,9 @@ func TestTrack(t *testing.T) {
 }
 
 func TestTrackHearsOfFlushes(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	tr := track(t, remote.NewGoRedisV9Adapter(s.Client), "some:").waitReady()
 	set(t, s.Client, "key")
-	tr.forget() // another test may flush another database of the same server
 	if err := s.Client.FlushDB(ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -171,11 +171,8 @@ func TestTrackHearsOfFlushes(t *testing.T) {
 }
 
 func TestTrackHearsOfOtherDatabases(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	options := optionsOf(s.Client)
-	if options.DB != 0 {
-		t.Skip("skipped: the databases of REDIS_ADDR belong to others")
-	}
 	tr := track(t, remote.NewGoRedisV9Adapter(s.Client)).waitReady()
 	options.DB = 1
 	other := redis.NewClient(options)
@@ -236,7 +233,7 @@ func TestTrackEndsWithItsContext(t *testing.T) {
 }
 
 func TestTrackEndsWithItsConnection(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	r := remote.NewGoRedisV9Adapter(s.Client)
 	tr := track(t, r).waitReady()
 	if err := s.Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
@@ -262,11 +259,7 @@ func TestTrackEndsWithItsClient(t *testing.T) {
 
 func TestTrackNoticesSilence(t *testing.T) {
 	s := redistest.Real(t)
-	var f frozen
-	options := optionsOf(s.Client)
-	options.Dialer = f.dial
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
+	client, proxy := proxied(t, s.Client)
 	r := remote.NewGoRedisV9Adapter(client)
 	remote.SetPings(r, 40*time.Millisecond)
 	tr := track(t, r).waitReady()
@@ -275,7 +268,7 @@ func TestTrackNoticesSilence(t *testing.T) {
 		t.Fatalf("it ended with a server that answers: %v", err)
 	case <-time.After(400 * time.Millisecond):
 	}
-	f.now.Store(true)
+	proxy.BlackHole(faultproxy.Both)
 	if err := tr.end(); err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("it ended with %v", err)
 	}
@@ -284,10 +277,7 @@ func TestTrackNoticesSilence(t *testing.T) {
 // A client that follows a name, or Sentinel, speaks to another server after a failover, while
 // the old one may still be there.
 func TestTrackNoticesAnotherServer(t *testing.T) {
-	one, two := redistest.Real(t), redistest.Real(t)
-	if one.Client.Options().Addr == two.Client.Options().Addr {
-		t.Skip("skipped: REDIS_ADDR is one server")
-	}
+	one, two := own(t), own(t)
 	var second atomic.Bool
 	options := optionsOf(one.Client)
 	dial := options.Dialer
@@ -348,7 +338,7 @@ func TestTrackTakesTheClientsOptions(t *testing.T) {
 }
 
 func TestTrackingIsNotAllowed(t *testing.T) {
-	s := redistest.Real(t)
+	s := own(t)
 	t.Run("tracking", func(t *testing.T) {
 		r := remote.NewGoRedisV9Adapter(aclUser(t, s, "~*", "+@all", "&*", "-client|tracking"))
 		err := track(t, r).end()
