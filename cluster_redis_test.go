@@ -201,4 +201,11 @@ func TestAFailover(t *testing.T) {
 			cluster.WaitForNewMaster(cluster.Masters[1])
 		})
 	})
+	t.Run("sentinel", func(t *testing.T) {
+		t.Parallel()
+		pair := redistest.NewSentinel(t)
+		run(t, func() redis.UniversalClient { return pair.Client() }, func() {
+			pair.WaitForNewMaster(pair.KillMaster())
+		})
+	})
 }
