@@ -3,9 +3,11 @@ package cache_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
 // Ceilings for a hit in the local level, beyond what decoding itself allocates.
@@ -38,6 +40,27 @@ func TestAllocationsOfALocalHit(t *testing.T) {
 		}
 	}
 }
+
+func TestAllocationsOfALocalHitOfACoherentCache(t *testing.T) {
+	if racing.Enabled {
+		t.Skip("skipped: the race detector allocates")
+	}
+	n := both(t, cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithFence(time.Second), cache.WithLease(time.Second))
+	users := cache.NewT[int, id](n.Cache)
+	_ = users.Set(ctx, "u", 1, id{1})
+	_, _ = users.Get(ctx, "u", 1, nil) // which keeps the value
+	for name, call := range map[string]func(){
+		"Exists": func() { n.Exists(ctx, "u:1") },
+		"T.Get":  func() { _, _ = users.Get(ctx, "u", 1, nil) },
+	} {
+		if got := testing.AllocsPerRun(1000, call); got > 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+}
+
+// id is a type whose values are kept as they are.
+type id struct{ N int }
 
 func BenchmarkLocalHit(b *testing.B) {
 	n := both(b)

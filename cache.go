@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -242,7 +243,8 @@ func (c *jetCache) checkKey(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if c.remote.fenced() || c.remote.leases.store != nil {
+	// Only with a "}" can there be something wrong, and most keys have none.
+	if (c.remote.fenced() || c.remote.leases.store != nil) && strings.Contains(key, "}") {
 		if _, ok := remote.FenceKey(key); !ok {
 			return fmt.Errorf("%w: %q has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, key)
 		}
