@@ -22,6 +22,7 @@ func WithPlainPublish() GoRedisOption { return func(o *goRedisOptions) { o.plain
 type (
 	nodeClient interface {
 		Options() *redis.Options
+		Ping(ctx context.Context) *redis.StatusCmd
 	}
 	clusterClient interface {
 		ForEachMaster(ctx context.Context, fn func(ctx context.Context, client *redis.Client) error) error
@@ -90,9 +91,13 @@ func (r *GoRedisV9Adapter) cannot(call string) error {
 //
 // It returns an error at the first sign that messages may be lost: the connection breaks, the
 // server does not answer to pings (sent twice a second) for one and a half seconds, or ends the
-// subscription as the slot moves. It wraps ErrUnsupported if the server's ACL forbids the
-// subscription, or the client is none that can subscribe. When ctx ends, it is the error of ctx.
-// All connections are closed when it returns.
+// subscription as the slot moves. What it does not see is a failover after which the old master
+// is still there and still answers: Sentinel takes ten seconds and more to close its
+// connections. Who has to know sooner publishes to itself, as WithSyncLocal does.
+//
+// The error wraps ErrUnsupported if the server's ACL forbids the subscription, or the client is
+// none that can subscribe; it is redis.ErrClosed for a client that was closed before. When ctx
+// ends, it is the error of ctx. All connections are closed when it returns.
 func (r *GoRedisV9Adapter) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
 	parts, err := r.subscriptions(ctx, channels)
 	if err != nil {
@@ -108,7 +113,6 @@ func (r *GoRedisV9Adapter) Subscribe(ctx context.Context, channels []string, rea
 type subscription struct {
 	listener
 	node *redis.Options
-	bus  *GoRedisV9Adapter
 }
 
 // subscriptions returns what to subscribe to, and where.
@@ -123,13 +127,29 @@ func (r *GoRedisV9Adapter) subscriptions(ctx context.Context, channels []string)
 	case ringClient:
 		return r.onRing(client, channels)
 	case nodeClient:
-		return []*subscription{r.subscription(client, channels)}, nil
+		part, err := r.subscription(client, channels...)
+		return []*subscription{part}, err
 	}
 	return nil, r.cannot("Subscribe")
 }
 
-func (r *GoRedisV9Adapter) subscription(node nodeClient, channels []string) *subscription {
-	return &subscription{listener: listener{interval: r.pings, channels: channels}, node: listenerOptions(node.Options()), bus: r}
+func (r *GoRedisV9Adapter) subscription(node nodeClient, channels ...string) (*subscription, error) {
+	if err := open(node); err != nil {
+		return nil, fmt.Errorf("remote: subscribing to %q: %w", channels, err)
+	}
+	return &subscription{listener: listener{interval: r.pings, channels: channels}, node: listenerOptions(node.Options())}, nil
+}
+
+// open returns redis.ErrClosed if node has been closed. Its dialer may not know: that of a
+// client for Sentinel would begin to ask for the master again, and nobody would end that.
+func open(node nodeClient) error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	// With a ctx that has ended, nothing is sent.
+	if err := node.Ping(ended).Err(); errors.Is(err, redis.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // onRing groups channels by shard: the Subscribe of a Ring would take all to that of the first.
@@ -144,7 +164,9 @@ func (r *GoRedisV9Adapter) onRing(ring ringClient, channels []string) (parts []*
 			part.channels = append(part.channels, channel)
 			continue
 		}
-		of[shard] = r.subscription(shard, []string{channel})
+		if of[shard], err = r.subscription(shard, channel); err != nil {
+			return nil, err
+		}
 		parts = append(parts, of[shard])
 	}
 	return parts, nil
@@ -167,7 +189,9 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 		if err != nil {
 			return nil, fmt.Errorf("remote: subscribing to %q: %w", channel, err)
 		}
-		of[tag] = r.subscription(master, []string{channel})
+		if of[tag], err = r.subscription(master, channel); err != nil {
+			return nil, err
+		}
 		parts = append(parts, of[tag])
 	}
 	for _, part := range parts {

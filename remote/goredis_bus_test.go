@@ -355,6 +355,25 @@ func TestClientsThatCannotSubscribe(t *testing.T) {
 	}
 }
 
+func TestSubscribeOnAClosedClient(t *testing.T) {
+	m := miniredis.RunT(t)
+	node := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{m.Addr()}})
+	for _, client := range []redis.UniversalClient{node, cluster} {
+		r := remote.NewGoRedisV9Adapter(client)
+		sub := subscribe(t, r, "c").waitReady()
+		sub.cancel()
+		_ = sub.end()
+		_ = client.Close()
+		if err := subscribe(t, r, "c").end(); !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("%T: Subscribe: %v", client, err)
+		}
+		if err := track(t, r).end(); !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("%T: Track: %v", client, err)
+		}
+	}
+}
+
 // The connection is made with the settings of the client, and leaves them alone.
 func TestSubscribeTakesTheClientsOptions(t *testing.T) {
 	for _, protocol := range []int{2, 3} {

@@ -19,8 +19,8 @@ import (
 // https://redis.io/docs/latest/develop/reference/client-side-caching/
 //
 // It has a connection of its own to the server, or to each master of a cluster, that is made
-// with the client's options, but speaks RESP3. Hooks of the client are not called for it, and
-// closing the client does not end it. No prefixes, or an empty one, mean all keys. Keys of the
+// with the client's options, but speaks RESP3. Hooks of the client are not called for it. It ends
+// with redis.ErrClosed, within about a second, when the client is closed. No prefixes, or an empty one, mean all keys. Keys of the
 // server's other databases are reported, too: Redis does not tell which database a key is in.
 // A key that expires is reported when the server removes it. FLUSHDB and FLUSHALL are reported
 // as nil. changed is called one at a time.
@@ -51,7 +51,7 @@ func (r *GoRedisV9Adapter) Track(ctx context.Context, prefixes []string, ready f
 	case ringClient:
 		return fmt.Errorf("%w: Track on a %T, whose keys move between servers unseen; %s", ErrUnsupported, r.client, insteadOfTracking)
 	case nodeClient:
-		t.onNode(r.client, client.Options())
+		err = t.onNode(r.client, client)
 	default:
 		return r.cannot("Track")
 	}
@@ -101,15 +101,18 @@ type tracking struct {
 	readies chan struct{} // one from each node
 }
 
-// onNode tracks the server that client speaks to.
-func (t *tracking) onNode(client redis.Cmdable, options *redis.Options) {
-	node := t.add(options)
+// onNode tracks the server that client, which is also given as commands, speaks to.
+func (t *tracking) onNode(commands redis.Cmdable, client nodeClient) error {
+	if err := open(client); err != nil {
+		return err
+	}
+	node := t.add(client.Options())
 	t.verify = func(ctx context.Context) error {
 		tracked, _ := node.runID.Load().(string)
 		if tracked == "" {
 			return nil
 		}
-		info, err := client.Info(ctx, "server").Result()
+		info, err := commands.Info(ctx, "server").Result()
 		switch {
 		case errors.Is(err, redis.ErrClosed):
 			return err
@@ -121,6 +124,7 @@ func (t *tracking) onNode(client redis.Cmdable, options *redis.Options) {
 		}
 		return nil
 	}
+	return nil
 }
 
 // onCluster tracks all masters of cluster.
@@ -151,6 +155,9 @@ func mastersOf(ctx context.Context, cluster clusterClient) (map[string]*redis.Op
 	var mu sync.Mutex
 	masters := make(map[string]*redis.Options) // guarded by mu
 	err := forEachMaster(ctx, cluster, func(_ context.Context, master *redis.Client) error {
+		if err := open(master); err != nil {
+			return err
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		masters[master.Options().Addr] = master.Options()
