@@ -31,11 +31,13 @@ type Stats struct {
 	RemoteMiss uint64
 	Query      uint64
 	QueryFail  uint64
-	// What should stay zero; the table mentions it only if it does not.
+	// What is zero in quiet times; the table mentions it only if it is not.
 	RemoteErrors    uint64 // remote calls that failed
 	RefreshTimeouts uint64 // loads in the background that did not end within their deadline
 	RefreshEvicted  uint64 // keys no longer refreshed because too many were
 	EventKeysLost   uint64 // keys whose events were never delivered
+	FillsRefused    uint64 // loaded values not stored because their keys had been changed meanwhile
+	SyncGaps        uint64 // times at which messages of other nodes may have been missed
 
 	_ [64]byte
 
@@ -54,6 +56,8 @@ var (
 	_ RemoteErrorCounter = (*Stats)(nil)
 	_ RefreshCounter     = (*Stats)(nil)
 	_ EventCounter       = (*Stats)(nil)
+	_ FenceCounter       = (*Stats)(nil)
+	_ SyncCounter        = (*Stats)(nil)
 )
 
 // Option configures NewStatsLogger.
@@ -161,6 +165,8 @@ func (s *Stats) load() counts {
 			refreshTimeouts: atomic.LoadUint64(&s.RefreshTimeouts),
 			refreshEvicted:  atomic.LoadUint64(&s.RefreshEvicted),
 			eventKeysLost:   atomic.LoadUint64(&s.EventKeysLost),
+			fillsRefused:    atomic.LoadUint64(&s.FillsRefused),
+			syncGaps:        atomic.LoadUint64(&s.SyncGaps),
 		},
 	}
 }
@@ -200,6 +206,12 @@ func (s *Stats) IncrRefreshEvicted() { atomic.AddUint64(&s.RefreshEvicted, 1) }
 
 // IncrEventKeysLost counts keys whose events were never delivered.
 func (s *Stats) IncrEventKeysLost(n int) { atomic.AddUint64(&s.EventKeysLost, uint64(n)) }
+
+// IncrFillRefused counts loaded values that a fence kept out of the remote.
+func (s *Stats) IncrFillRefused(n int) { atomic.AddUint64(&s.FillsRefused, uint64(n)) }
+
+// IncrSyncGap counts a time at which messages of other nodes may have been missed.
+func (s *Stats) IncrSyncGap() { atomic.AddUint64(&s.SyncGaps, 1) }
 
 // open knows every Stats that has not been closed, without keeping it alive.
 var open = registry{m: make(map[weak.Pointer[Stats]]struct{})}

@@ -43,6 +43,8 @@ func (r *recErrorHandler) IncrRemoteError(op string, err error) {
 func (r *recErrorHandler) IncrRefreshTimeout()     { r.add("refreshTimeout") }
 func (r *recErrorHandler) IncrRefreshEvicted()     { r.add("refreshEvicted") }
 func (r *recErrorHandler) IncrEventKeysLost(n int) { r.add(fmt.Sprint("eventKeysLost ", n)) }
+func (r *recErrorHandler) IncrFillRefused(n int)   { r.add(fmt.Sprint("fillRefused ", n)) }
+func (r *recErrorHandler) IncrSyncGap()            { r.add("syncGap") }
 
 func callAll(h Handler) {
 	h.IncrHit()
@@ -62,6 +64,8 @@ func callOptional(h Handler) {
 	h.(RefreshCounter).IncrRefreshTimeout()
 	h.(RefreshCounter).IncrRefreshEvicted()
 	h.(EventCounter).IncrEventKeysLost(2)
+	h.(FenceCounter).IncrFillRefused(4)
+	h.(SyncCounter).IncrSyncGap()
 }
 
 const eight = "hit miss localHit localMiss remoteHit remoteMiss query queryFail boom"
@@ -74,7 +78,7 @@ func TestNewHandlesPassesEachCallToAll(t *testing.T) {
 	if got := strings.Join(a.calls, " "); got != eight {
 		t.Errorf("the first handler got %q, want %q", got, eight)
 	}
-	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2"; got != want {
+	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2 fillRefused 4 syncGap"; got != want {
 		t.Errorf("the second handler got %q, want %q", got, want)
 	}
 }
@@ -105,7 +109,9 @@ func TestStatsCounts(t *testing.T) {
 	s.IncrRefreshTimeout()
 	s.IncrRefreshEvicted()
 	s.IncrEventKeysLost(3)
-	want := counts{2, 1, 1, 1, 1, 1, 1, 1, troubles{1, 1, 1, 3}}
+	s.IncrFillRefused(5)
+	s.IncrSyncGap()
+	want := counts{2, 1, 1, 1, 1, 1, 1, 1, troubles{1, 1, 1, 3, 5, 1}}
 	if got := s.load(); got != want {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}

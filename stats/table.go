@@ -15,7 +15,7 @@ type counts struct {
 
 // troubles are the counts of what should not happen.
 type troubles struct {
-	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost uint64
+	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost, fillsRefused, syncGaps uint64
 }
 
 func (c counts) minus(d counts) counts {
@@ -27,6 +27,7 @@ func (c counts) minus(d counts) counts {
 		troubles{
 			c.remoteErrors - d.remoteErrors, c.refreshTimeouts - d.refreshTimeouts,
 			c.refreshEvicted - d.refreshEvicted, c.eventKeysLost - d.eventKeysLost,
+			c.fillsRefused - d.fillsRefused, c.syncGaps - d.syncGaps,
 		},
 	}
 }
@@ -80,6 +81,8 @@ func table(rows []row) string {
 			{r.refreshTimeouts, "loads in the background did not end in time"},
 			{r.refreshEvicted, "keys are no longer refreshed because too many were"},
 			{r.eventKeysLost, "keys whose events were never delivered"},
+			{r.fillsRefused, "loaded values were not stored because their keys had been changed meanwhile"},
+			{r.syncGaps, "gaps in what other nodes have told: older local entries are checked against the remote"},
 		} {
 			if trouble.n > 0 {
 				fmt.Fprintf(&b, "%s: %d %s\n", r.name, trouble.n, trouble.what)
