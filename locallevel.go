@@ -17,6 +17,8 @@ type localLevel struct {
 	replace local.EntryReplacer // nil: an entry is where it is
 	borrows bool                // a read does not keep the key it is given
 	doubts  *doubt.Set          // what may be out of date; nil: nothing ever is
+
+	coverage *coverage // the keys whose changes are heard of; nil: all, or none
 }
 
 func newLocalLevel(store local.Local) localLevel {
@@ -75,6 +77,7 @@ func (l *localLevel) set(key string, data []byte, bound time.Duration, asked *do
 		l.ttl.SetWithTTL(key, data, bound)
 	}
 	asked.Stored(key)
+	l.coverage.check(key)
 }
 
 // keep leaves a decoded value in the key's entry e, or puts renewed, an entry that has it, in

@@ -215,7 +215,7 @@ func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outco
 
 // keepAndTell keeps what was loaded and tells of it.
 func (c *jetCache) keepAndTell(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item, g guard, event EventType) {
-	changed := c.differs(key, data)
+	changed := event == EventTypeSetByRefresh && c.differs(key, data)
 	if c.keep(ctx, key, data, life, note, it, g) {
 		c.emit(event, key)
 		c.tellOfLoad(event, changed, key)

@@ -59,6 +59,10 @@ func (c *jetCache) initSync() {
 	c.syncer, c.local.doubts, c.remote.doubts = s, s.doubts, s.doubts
 	if c.options.sync.tracked {
 		c.remote.own = newOwnWrites()
+		if !c.options.sync.linked && len(c.options.sync.prefixes) > 0 {
+			c.local.coverage = &coverage{name: c.name, prefixes: c.options.sync.prefixes}
+			c.local.coverage.lines.Interval = troubleInterval
+		}
 	}
 }
 
@@ -215,12 +219,8 @@ func (c *jetCache) tellOfLoad(event EventType, changed bool, keys ...string) {
 	}
 }
 
-// differs reports whether data is not what the local level has of key. It does not look where
-// nobody wants to know.
+// differs reports whether data is not what the local level has of key.
 func (c *jetCache) differs(key string, data []byte) bool {
-	if c.syncer == nil {
-		return true
-	}
 	old, ok := c.local.get(key)
 	return !ok || !bytes.Equal(old, data)
 }

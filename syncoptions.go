@@ -110,7 +110,7 @@ func WithSyncHeartbeat(d time.Duration) Option { return func(o *options) { o.syn
 // begin with one of prefixes, or all keys without one. It hears of what any client changes, of
 // expiry and of FLUSHDB, so changes need not be told, and WithSyncLocal(true) tells them only if
 // WithSyncChannel or WithSyncBus is given, too. Every prefix of the cache's keys has to be named:
-// of others it hears nothing. It needs a cache with both levels, and Redis 6 or later; if the
+// of others it hears nothing, which is logged as an error when such a key is kept. It needs a cache with both levels, and Redis 6 or later; if the
 // server or its permissions do not allow it, that is logged as an error, the local level is only
 // used when the remote does not answer, and SyncStateOf says why: then use WithSyncLocal(true)
 // instead. New panics if the remote is no remote.Tracker, or a prefix begins with another one.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 	"weak"
@@ -149,6 +151,23 @@ func (c *jetCache) checkEchoes(keys []string) {
 		c.syncer.tracking.own.forget(key)
 	}
 	c.dropLocally(changed)
+}
+
+// coverage says which keys a cache hears of that does so by tracking alone.
+type coverage struct {
+	name     string // of the cache
+	prefixes []string
+	lines    limit.Limiter
+}
+
+// check warns of a key that is kept although no change of it will be heard of.
+func (v *coverage) check(key string) {
+	if v == nil || slices.ContainsFunc(v.prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		return
+	}
+	if held, ok := v.lines.Allow(); ok {
+		logger.Error("cache %s: the local level keeps %q, but WithTracking was given no prefix of it: changes on other nodes are not noticed; add the prefix (%d more such keys since the last such line)", v.name, key, held)
+	}
 }
 
 // ownWrites remembers what this node has written lately.

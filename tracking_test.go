@@ -226,6 +226,21 @@ func TestATrackerThatCannotWorkIsAnErrorInTheLog(t *testing.T) {
 	})
 }
 
+func TestAKeyThatNoPrefixCoversIsAnErrorInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := captureLog(t)
+		f := &fakeTracker{Memory: remotetest.NewMemory()}
+		n := trackingNode(t, f)
+		_ = n.Set(ctx, "user:1", cache.Value("v"))
+		_ = n.Set(ctx, "order:1", cache.Value("v"))
+		_ = n.Set(ctx, "order:2", cache.Value("v"))
+		lines := log.matching("no prefix of it")
+		if len(lines) != 1 || !strings.Contains(lines[0], `"order:1"`) || !strings.HasPrefix(lines[0], "error") {
+			t.Errorf("the log has %q", lines)
+		}
+	})
+}
+
 func TestTrackingTellsNobodyUnlessAskedTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, channel := range []string{"", "c"} {
