@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 	"weak"
 
 	"github.com/mgtv-tech/jetcache-go/internal/doubt"
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/limit"
 	"github.com/mgtv-tech/jetcache-go/internal/link"
 	"github.com/mgtv-tech/jetcache-go/local"
@@ -27,16 +29,19 @@ var ErrNotTold = errors.New("cache: the change was made, but other nodes have no
 // syncer keeps the local level in step with the changes that other nodes make. Its nil value
 // is that of a cache without a link.
 type syncer struct {
-	name     string // of the cache
-	doubts   *doubt.Set
-	link     *link.Link // nil: changes are heard of in another way
-	tracking *tracking  // nil: …
-	loads    bool       // loads are told, too
-	counter  stats.SyncCounter
-	store    local.Dated // nil: the local store does not tell how old its entries are
-	ending   atomic.Bool // endDoubts has a goroutine
-	closed   atomic.Bool
-	stop     chan struct{} // closed to end what runs
+	name      string // of the cache
+	doubts    *doubt.Set
+	flights   *flight.Table[outcome]
+	link      *link.Link // nil: changes are heard of in another way
+	tracking  *tracking  // nil: …
+	heartbeat time.Duration
+	loads     bool // loads are told, too
+	counter   stats.SyncCounter
+	store     local.Dated // nil: the local store does not tell how old its entries are
+	ending    atomic.Bool // endDoubts has a goroutine
+	closed    atomic.Bool
+	parting   sync.Mutex    // held by part
+	stop      chan struct{} // closed to end what runs
 }
 
 // syncStart bounds how long New waits for the links to be ready.
@@ -53,7 +58,7 @@ func (c *jetCache) initSync() {
 	if !c.options.sync.linked && !c.options.sync.tracked {
 		return
 	}
-	s := &syncer{name: c.name, doubts: new(doubt.Set), loads: c.options.sync.loads, stop: make(chan struct{})}
+	s := &syncer{name: c.name, doubts: new(doubt.Set), flights: c.flights, heartbeat: c.options.sync.heartbeat, loads: c.options.sync.loads, stop: make(chan struct{})}
 	s.counter, _ = c.stats.(stats.SyncCounter)
 	s.store, _ = c.options.local.(local.Dated)
 	c.syncer, c.local.doubts, c.remote.doubts = s, s.doubts, s.doubts
@@ -104,6 +109,7 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 	return sourceOfDoubt{
 		down: func() {
 			doubts.Down()
+			s.part()
 			if upBefore.Load() {
 				gap()
 			}
@@ -112,10 +118,12 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 			// A store that was empty when the link came up has nothing to doubt.
 			fresh := upBefore.CompareAndSwap(false, true) && store != nil && !store.NoneBefore().Before(began)
 			doubts.Up(fresh)
+			s.part()
 			s.endDoubts()
 		},
 		gap: func(why string) {
 			doubts.Gap()
+			s.part()
 			gap()
 			if held, ok := lines.Allow(); ok {
 				logger.Warn("cache %s: changes on other nodes may have been missed: %s; what the local level has is checked against the remote when it is asked for (%d more such gaps since the last such line)", name, why, held)
@@ -123,6 +131,23 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 			s.endDoubts()
 		},
 	}
+}
+
+// part keeps who reads from now on from joining loads that began before: a change of a key ends
+// that by itself, but only if it is heard of. While the link is down, a load is joined for a
+// heartbeat at the most.
+//
+// Otherwise, with a loader that takes long: (1) a load reads the old value from the database;
+// (2) another node changes it, and the message is lost; (3) that is noticed, and the local entry
+// is in doubt; (4) a read, long after the change, joins the load and gets the old value.
+func (s *syncer) part() {
+	s.parting.Lock()
+	defer s.parting.Unlock()
+	var age time.Duration
+	if s.doubts.Deaf() {
+		age = s.heartbeat
+	}
+	s.flights.Part(age)
 }
 
 // endDoubts ends the doubts when the store has nothing any more that is older than the gap.

@@ -62,6 +62,12 @@ func (s *Set) Has(key string) bool {
 // Any reports whether anything may be in doubt.
 func (s *Set) Any() bool { return s.Now() != nil }
 
+// Deaf reports whether a link is down, so that everything is in doubt.
+func (s *Set) Deaf() bool {
+	p := s.Now()
+	return p != nil && p.down
+}
+
 // Stored notes that key has been stored, with what was asked for in phase p. It is called
 // after the store has been written: in between, a reader takes the new entry for one in doubt,
 // and not an old one for a new one. What was asked for before the last gap stays in doubt.

@@ -64,8 +64,8 @@ func (b *Batch[V]) claim(i int, key string, fresh *entry[V]) (used bool) {
 		b.tickets = append(b.tickets, w)
 		return used
 	}
-	b.t.endFlightLocked(e) // an abandoned one
-	b.calls[i] = call[V]{note: b.t.note(e, b.load), load: b.load}
+	b.t.endFlightLocked(e) // one that takes nobody
+	b.calls[i] = call[V]{note: b.t.note(e, b.load), load: b.load, boarding: b.t.parting.begin()}
 	e.flight = &b.calls[i]
 	b.Owned = append(b.Owned, i)
 	return used

@@ -115,6 +115,7 @@ type call[V any] struct {
 	single bool // run by Table.single (guarded by the shard's mutex)
 	// background: it loads although the stores may well have the key.
 	background bool
+	boarding   boarding
 
 	value V
 	err   error
@@ -134,10 +135,11 @@ type ticket[V any] struct {
 	done   <-chan struct{}
 }
 
-// joinLocked returns a ticket for e's flight, if there is one that takes waiters.
+// joinLocked returns a ticket for e's flight, if there is one that takes waiters and has not
+// been parted from them.
 func (t *Table[V]) joinLocked(e *entry[V]) (ticket[V], bool) {
 	c := e.flight
-	if c == nil || !c.load.join() {
+	if c == nil || t.parting.over(c.boarding) || !c.load.join() {
 		return ticket[V]{}, false
 	}
 	w := ticket[V]{call: c}

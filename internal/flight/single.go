@@ -67,9 +67,9 @@ func (t *Table[V]) board(key string, background bool) (c *call[V], w ticket[V], 
 		s.releaseLocked(e) // the call holds it
 		return nil, w, false
 	}
-	t.endFlightLocked(e) // an abandoned one
+	t.endFlightLocked(e) // one that takes nobody
 	l := newLoad(&t.running)
-	c = &call[V]{note: t.note(e, l), load: l, background: background}
+	c = &call[V]{note: t.note(e, l), load: l, background: background, boarding: t.parting.begin()}
 	e.flight = c
 	return c, w, true
 }

@@ -8,7 +8,7 @@
 // note.go is the fill rule,
 // call.go the loads and who waits for them, single.go loads of one key, batch.go loads
 // of many, running.go what Close waits for, cycle.go finds loaders that wait for
-// themselves.
+// themselves, parting.go who may join a load.
 package flight
 
 import (
@@ -33,6 +33,7 @@ type Table[V any] struct {
 	single singleflight.Group
 
 	running running // the loads that are running
+	parting parting // which of them may be joined
 }
 
 type shard[V any] struct {
