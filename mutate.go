@@ -29,7 +29,7 @@ func Mutate(ctx context.Context, c Cache, keys []string, fn func(ctx context.Con
 	if inner == nil {
 		return fmt.Errorf("%w: a %T is no cache of this library", ErrNotFenced, c)
 	}
-	return inner.mutate(ctx, keys, fn)
+	return inner.Mutate(ctx, keys, fn)
 }
 
 // Mutate is the function Mutate for the keys of ids.
@@ -41,7 +41,8 @@ func (t *T[K, V]) Mutate(ctx context.Context, key string, ids []K, fn func(ctx c
 	return Mutate(ctx, t.Cache, keys, fn)
 }
 
-func (c *jetCache) mutate(ctx context.Context, keys []string, fn func(ctx context.Context) error) (err error) {
+// Mutate is the function Mutate. It is not part of Cache, which other types implement, too.
+func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx context.Context) error) (err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
