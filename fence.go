@@ -43,7 +43,7 @@ func (f *fences) ttl() time.Duration { return fenceSpan * f.maxLoad }
 type guard struct {
 	phase *doubt.Phase // of the local level
 	nonce string       // of the fence; empty: there is none, or it could not be read
-	began time.Time    // of a load with a nonce
+	began time.Time    // of a load; zero: there is no fence to check, or the value was given
 }
 
 // closedFence is how the nonce of a fence begins that lets nothing through.
@@ -86,12 +86,15 @@ func (r *remoteLevel) guards(ctx context.Context, keys []string) []guard {
 		return gs
 	}
 	began := time.Now()
+	for i := range gs {
+		gs[i].began = began
+	}
 	nonces, err := r.fences.store.OpenFences(ctx, r.fences.ttl(), keys...)
 	if err != nil {
 		r.failed(ctx, "fence", err)
 	}
 	for i, nonce := range nonces {
-		gs[i].nonce, gs[i].began = nonce, began
+		gs[i].nonce = nonce
 	}
 	return gs
 }
@@ -215,13 +218,18 @@ func fillOf(o remote.FenceOutcome) fill {
 }
 
 // change is set for a value that replaces what is there, and makes void what others are
-// loading. Under a guard with a nonce it is refused if another change came first.
+// loading. Under the guard of a load it is refused if another change came first, or that cannot
+// be ruled out.
 func (r *remoteLevel) change(ctx context.Context, key string, data []byte, expire time.Duration, cond condition, g guard) (fill, error) {
 	if !r.fenced() {
 		return plainFill(r.set(ctx, key, data, expire, cond))
 	}
-	if strings.HasPrefix(g.nonce, closedFence) {
+	switch {
+	case g.began.IsZero(): // the value was given: it counts
+	case strings.HasPrefix(g.nonce, closedFence), g.nonce == "" && cond == always:
 		return fillRefused, nil
+	case g.nonce == "":
+		return fillFailed, errNoFence
 	}
 	item := fencedItem(key, data, expire, cond)
 	item.Nonce, item.Renew = g.nonce, true

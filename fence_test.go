@@ -178,6 +178,30 @@ func TestASetWithDoThatAnotherNodeOvertookDeletesTheKey(t *testing.T) {
 	})
 }
 
+// The value may be older than a change elsewhere, and nobody can tell.
+func TestASetWithDoWhoseFenceCannotBeReadDeletesTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := fencedPair(t)
+		do := cache.Do(func(context.Context) (any, error) {
+			return "old", two.Set(ctx, "k", cache.Value("new"))
+		})
+		one.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "openFences" {
+				return errBoom
+			}
+			return nil
+		})
+		if err := one.Set(ctx, "k", do); err != nil {
+			t.Error(err)
+		}
+		one.expectStored(t, "k", "-", "-")
+		if err := one.Set(ctx, "k", cache.SetXX(true), do); err == nil {
+			t.Error("a Set with a condition that cannot be checked against the fence succeeds")
+		}
+		one.expectStored(t, "k", "-", "new")
+	})
+}
+
 func TestConditionsHoldBehindFences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, _ := fencedPair(t)
