@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/examples/internal/demoredis"
+	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// The users of the story.
+const (
+	ada   = 1
+	grace = 2
+)
+
+// patience is how long the story waits for what should happen within moments.
+const patience = 20 * time.Second
+
+// story is what its parts play with.
+type story struct {
+	dir     string
+	db      *database
+	server  *demoredis.Server
+	client  *redis.Client
+	redis   *cache.T[int, User] // what Redis has, without a local level
+	line    *faultproxy.Proxy   // between node C and Redis
+	a, b, c *node               // nil: not running
+}
+
+// tell sets the stage, tells the story, and clears up.
+func tell(ctx context.Context, addr string) (err error) {
+	s := &story{}
+	defer func() { err = errors.Join(err, s.end()) }()
+	if err := s.begin(ctx, addr); err != nil {
+		return err
+	}
+	for _, part := range []func(context.Context) error{
+		s.readTogether, s.update, s.overlap, s.cut, s.crash, s.agree,
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *story) begin(ctx context.Context, addr string) (err error) {
+	if s.dir, err = os.MkdirTemp("", "fleet-"); err != nil {
+		return err
+	}
+	s.db = openDatabase(s.dir, "story")
+	for _, u := range []User{{ada, 1, "Ada"}, {grace, 1, "Grace"}} {
+		if err := s.db.insert(u); err != nil {
+			return err
+		}
+	}
+	if s.server, err = demoredis.Open(addr); err != nil {
+		return err
+	}
+	s.client = s.server.Client()
+	if err := s.clear(ctx); err != nil { // what an earlier run has left
+		return err
+	}
+	s.redis = cache.NewT[int, User](cache.New(
+		cache.WithName("users"), cache.WithRemote(remote.NewGoRedisV9Adapter(s.client)), cache.WithStatsDisabled(true),
+	))
+	if s.line, err = faultproxy.New(s.server.Addr); err != nil {
+		return err
+	}
+	if s.a, err = startNode(ctx, "A", s.server.Addr, s.dir); err != nil {
+		return err
+	}
+	if s.b, err = startNode(ctx, "B", s.server.Addr, s.dir); err != nil {
+		return err
+	}
+	if s.c, err = startNode(ctx, "C", s.line.Addr(), s.dir); err != nil {
+		return err
+	}
+	say("Three nodes, A, B and C, are processes with a local level each. They share %s, which C", s.server)
+	say("reaches through a proxy, and a database that takes %s for a query or a change.", latency)
+	for _, n := range []*node{s.a, s.b, s.c} {
+		if _, err := await(ctx, n, "to hear the two others", func(h health) bool { return h.Ready && h.Nodes >= 2 }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end ends what begin has begun.
+func (s *story) end() error {
+	var errs []error
+	for _, n := range []*node{s.a, s.b, s.c} {
+		if n != nil {
+			errs = append(errs, n.stop())
+		}
+	}
+	if s.line != nil {
+		errs = append(errs, s.line.Close())
+	}
+	if s.redis != nil {
+		s.redis.Close()
+	}
+	if s.client != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		errs = append(errs, s.clear(ctx), s.client.Close())
+	}
+	if s.server != nil {
+		s.server.Close()
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
+
+// clear removes the users from Redis, and what the cache keeps beside them.
+func (s *story) clear(ctx context.Context) error {
+	for _, id := range []int{ada, grace} {
+		key := fmt.Sprintf("%s:%d", prefix, id)
+		if err := s.client.Del(ctx, key, "{"+key+"}#f", "{"+key+"}#l").Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
