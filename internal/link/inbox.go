@@ -82,6 +82,7 @@ func (in *inbox) receiveSignal(message []byte) (own bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s := in.sourceLocked(m.Instance, m.Sent)
+	s.name = m.SourceID
 	s.sent = max(s.sent, m.Sent)
 	s.lookLocked(time.Now())
 	if m.Leaving && s.have >= s.sent {

@@ -17,6 +17,7 @@ type change struct {
 
 // signal is a message on the channel of signals.
 type signal struct {
+	SourceID string
 	Instance string
 	// Sent is the Seq of the newest change that the bus has taken, with all before it.
 	Sent uint64

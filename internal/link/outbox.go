@@ -244,18 +244,18 @@ func (o *outbox) nudge() {
 // heartbeat sends one. While a change is being sent, it says how far the changes before it came.
 func (o *outbox) heartbeat(ctx context.Context) {
 	if !o.publishing.TryLock() {
-		_ = o.publish(ctx, o.cfg.Signals, encode(signal{Instance: o.cfg.Instance})) // missing, it is a gap
+		_ = o.publish(ctx, o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance})) // missing, it is a gap
 		return
 	}
 	taken := o.taken
 	o.publishing.Unlock()
-	_ = o.publish(ctx, o.cfg.Signals, encode(signal{Instance: o.cfg.Instance, Sent: taken}))
+	_ = o.publish(ctx, o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: taken}))
 }
 
 // TellFilled has nodes told that wait for keys that these have been stored. It is not certain to
 // arrive.
 func (l *Link) TellFilled(ctx context.Context, keys []string) error {
-	return l.out.publish(ctx, l.cfg.Signals, encode(signal{Instance: l.cfg.Instance, Filled: keys}))
+	return l.out.publish(ctx, l.cfg.Signals, encode(signal{SourceID: l.cfg.SourceID, Instance: l.cfg.Instance, Filled: keys}))
 }
 
 func (o *outbox) size() int {
@@ -290,7 +290,7 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		_ = o.publish(context.Background(), o.cfg.Signals, encode(signal{Instance: o.cfg.Instance, Sent: taken, Leaving: true})) // the others will notice
+		_ = o.publish(context.Background(), o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: taken, Leaving: true})) // the others will notice
 	}()
 	select {
 	case <-left:
