@@ -311,7 +311,9 @@ func (l *batchLoad) keepRemotely(ctx context.Context, keep []loaded) {
 	for n := range keep {
 		k := &keep[n]
 		if !l.claims.Note(k.claim).BeginFill() {
-			k.refused = l.c.remote.fenced()
+			if k.refused = l.c.remote.fenced(); k.refused {
+				l.c.remote.fences.countRefused(1)
+			}
 			continue
 		}
 		k.lane = true

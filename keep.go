@@ -15,8 +15,12 @@ func (c *jetCache) keep(ctx context.Context, key string, data []byte, life lifet
 	began := time.Now()
 	if c.remote.exists() && life.remote > 0 {
 		if !note.BeginFill() { // overtaken, or somebody is writing the key
-			if it.condition != always || c.remote.fenced() {
-				return false // only the remote could say whether it holds, or what the fence says
+			if c.remote.fenced() {
+				c.remote.fences.countRefused(1)
+				return false // only the remote could say what the fence says
+			}
+			if it.condition != always {
+				return false // only the remote could say whether it holds
 			}
 			return c.keepOnlyLocally(key, data, life, note, it, g)
 		}

@@ -222,8 +222,9 @@ func WithStatsDisabled(disabled bool) Option { return func(o *options) { o.stats
 // Default, and for "": 16 random hexadecimal digits.
 func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id } }
 
-// WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has an
-// effect only with both levels.
+// WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has no
+// effect without a remote; without a local level, as in a batch job that changes what services
+// have in theirs, the cache tells others all the same, but there are no events for a handler.
 //
 // If the remote is the adapter for go-redis (or WithSyncBus is given), each node tells the others
 // of the keys it changes, by Set, Delete and refreshes that find another value, and drops from

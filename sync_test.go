@@ -152,6 +152,24 @@ func TestTheHandlerStillSeesAllEvents(t *testing.T) {
 	})
 }
 
+func TestACacheWithoutALocalLevelTellsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, memory := remotetest.NewBus(), remotetest.NewMemory()
+		opts := []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(bus)}
+		service := bothOn(t, memory, opts...)
+		job := &node{remote: memory, counts: &recStats{}}
+		job.open(t, append(opts, cache.WithRemote(memory)))
+		_ = service.Set(ctx, "k", cache.Value("old"))
+		if err := job.Set(ctx, "k", cache.Value("new")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := service.inLocal("k"); got != "-" {
+			t.Errorf("the service has %q", got)
+		}
+	})
+}
+
 func TestAHandlerAloneReplacesTheLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rec recEvents
@@ -407,10 +425,10 @@ func TestSyncOptionsThatCannotBe(t *testing.T) {
 			t.Errorf("New panics with %q, want %q", got, want)
 		}
 	}
-	// Without both levels there is nothing to keep in step.
+	// Without a remote there is nothing to keep in step, and tracking is for a local level.
 	for _, opts := range [][]cache.Option{{cache.WithRemote(m)}, {cache.WithLocal(l)}, {}} {
 		c := cache.New(append(opts, cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithTracking("a"), cache.WithStatsDisabled(true))...)
-		if s := cache.SyncStateOf(c); s.Linked || s.Tracking {
+		if s := cache.SyncStateOf(c); s.Linked != (c.CacheType() == cache.TypeRemote) || s.Tracking {
 			t.Errorf("%s: the state is %+v", c.CacheType(), s)
 		}
 		c.Close()

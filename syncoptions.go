@@ -40,17 +40,16 @@ func signalsOf(channel string) string {
 
 // resolve puts in the defaults and says what is on. It panics for what cannot be.
 func (s *syncOptions) resolve(o *options) {
-	both := o.local != nil && o.remote != nil
 	given := s.channel != "" || s.bus != nil // the user asks for the link
 	if s.channel == "" {
 		s.channel = syncChannelPrefix + o.name
 	}
 	positive(&s.heartbeat, defaultSyncHeartbeat)
 	s.heartbeat = max(s.heartbeat, minSyncHeartbeat)
-	if !both {
+	if o.remote == nil {
 		return
 	}
-	if s.track {
+	if s.track && o.local != nil {
 		if _, ok := o.remote.(remote.Tracker); !ok {
 			panic(fmt.Sprintf("cache: New: WithTracking needs a remote that is a remote.Tracker, as the go-redis adapter is; a %T is not; leave it out and use WithSyncLocal(true)", o.remote))
 		}
@@ -67,7 +66,7 @@ func (s *syncOptions) resolve(o *options) {
 	}
 	// Who has a handler sends the events by it, as for the library that this one replaces; and
 	// what tracking hears need not be told again.
-	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.track)
+	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.tracked)
 }
 
 // WithSyncChannel sets the channel on which WithSyncLocal tells other nodes of changes, as the

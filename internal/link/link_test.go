@@ -120,6 +120,19 @@ func TestMessagesThatOvertakeEachOtherAreNoGap(t *testing.T) {
 	})
 }
 
+func TestTheFirstWordOfANodeAfterAReconnectIsNoGap(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		for range 6 {
+			_ = one.Tell(5, []string{"a"}).Wait(ctx)
+		}
+		two.take()
+		two.in.restart()
+		_ = one.TellFilled(ctx, []string{"b"})
+		time.Sleep(10 * beat)
+		two.expect(t, "filled:b")
+	})
+}
+
 func TestABrokenSubscriptionIsADownAndAnUp(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.cut()

@@ -19,9 +19,9 @@ type outbox struct {
 	// publishing is held while changes are published: they leave in their order, and heartbeats
 	// say what has left.
 	publishing sync.Mutex
-	seq        uint64 // guarded by publishing: of the newest change
-	taken      uint64 // guarded by publishing: the bus has taken all up to it, or they are given up
-	unsent     int    // guarded by publishing: keys that were given up
+	seq        uint64        // guarded by publishing: of the newest change
+	taken      atomic.Uint64 // the bus has taken all up to it, or they are given up; written with publishing held
+	unsent     int           // guarded by publishing: keys that were given up
 
 	mu      sync.Mutex
 	waiting *parcel       // guarded by mu: nil: nothing waits
@@ -192,7 +192,7 @@ func (o *outbox) send(p *parcel) {
 			}
 			p.tell(err)
 			if closed {
-				o.taken = o.seq // the others will see that it is missing
+				o.taken.Store(o.seq) // the others will see that it is missing
 				for _, m := range messages[i:] {
 					o.unsent += len(m.Keys)
 				}
@@ -204,12 +204,12 @@ func (o *outbox) send(p *parcel) {
 			}
 			pause = min(2*pause, lastPause)
 		}
-		o.taken = o.seq
+		o.taken.Store(o.seq)
 		o.sent.Add(1)
 	}
 	if p.lossy {
 		o.seq++
-		o.taken = o.seq
+		o.taken.Store(o.seq)
 		o.cfg.Warn("more than %d changed keys waited to be told to the other nodes: they are told that some are missing", maxWaiting)
 	}
 	p.tell(nil)
@@ -241,21 +241,22 @@ func (o *outbox) nudge() {
 	}
 }
 
+// signal returns a signal that says how far this node has come.
+func (o *outbox) signal() signal {
+	return signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: o.taken.Load()}
+}
+
 // heartbeat sends one. While a change is being sent, it says how far the changes before it came.
 func (o *outbox) heartbeat(ctx context.Context) {
-	if !o.publishing.TryLock() {
-		_ = o.publish(ctx, o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance})) // missing, it is a gap
-		return
-	}
-	taken := o.taken
-	o.publishing.Unlock()
-	_ = o.publish(ctx, o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: taken}))
+	_ = o.publish(ctx, o.cfg.Signals, encode(o.signal())) // where it is missing, that is noticed
 }
 
 // TellFilled has nodes told that wait for keys that these have been stored. It is not certain to
 // arrive.
 func (l *Link) TellFilled(ctx context.Context, keys []string) error {
-	return l.out.publish(ctx, l.cfg.Signals, encode(signal{SourceID: l.cfg.SourceID, Instance: l.cfg.Instance, Filled: keys}))
+	m := l.out.signal()
+	m.Filled = keys
+	return l.out.publish(ctx, l.cfg.Signals, encode(m))
 }
 
 func (o *outbox) size() int {
@@ -285,12 +286,14 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 		}
 	}
 	o.publishing.Lock()
-	taken, unsent := o.taken, o.unsent
+	unsent = o.unsent
 	o.publishing.Unlock()
+	m := o.signal()
+	m.Leaving = true
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		_ = o.publish(context.Background(), o.cfg.Signals, encode(signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: taken, Leaving: true})) // the others will notice
+		_ = o.publish(context.Background(), o.cfg.Signals, encode(m)) // the others will notice
 	}()
 	select {
 	case <-left:
