@@ -24,6 +24,7 @@ type fakeBus struct {
 	lose      func(channel string, message string) bool // guarded by mu: nil: it loses nothing
 	refuse    error                                     // guarded by mu: of Publish and Subscribe
 	delay     time.Duration                             // guarded by mu: of Publish
+	late      time.Duration                             // guarded by mu: until a subscriber gets what is sent
 	deaf      map[string]bool                           // guarded by mu: instances that hear nothing, without an error
 }
 
@@ -59,10 +60,17 @@ func (b *fakeBus) Publish(ctx context.Context, channel string, message []byte) e
 		return nil
 	}
 	for s := range b.subs {
-		select {
-		case s.queue <- [2]string{channel, string(message)}:
-		default:
-			panic("a subscriber is too slow for a test")
+		deliver := func() {
+			select {
+			case s.queue <- [2]string{channel, string(message)}:
+			default:
+				panic("a subscriber is too slow for a test")
+			}
+		}
+		if b.late == 0 {
+			deliver()
+		} else {
+			time.AfterFunc(b.late, deliver)
 		}
 	}
 	return nil
@@ -76,12 +84,18 @@ func (b *fakeBus) Subscribe(ctx context.Context, channels []string, ready func()
 		return b.refuse
 	}
 	b.subs[s] = true
+	late := b.late
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.subs, s)
 	}()
+	select {
+	case <-time.After(late): // the confirmation comes on the same line
+	case <-ctx.Done():
+		return nil
+	}
 	ready()
 	for {
 		select {

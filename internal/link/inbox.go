@@ -46,35 +46,36 @@ func (in *inbox) restart() {
 	in.strange = false
 }
 
-// receive takes in a message; own tells that it was a heartbeat of this very node.
-func (in *inbox) receive(channel string, message []byte) (own bool) {
+// receive takes in a message; own tells that it was a signal of this very node, and sent when,
+// if it was a heartbeat.
+func (in *inbox) receive(channel string, message []byte) (sent time.Duration, own bool) {
 	if channel == in.cfg.Signals {
 		return in.receiveSignal(message)
 	}
 	var m change
 	if err := json.Unmarshal(message, &m); err != nil || m.EventType == 0 && len(m.Keys) == 0 {
 		in.receiveStrange(message, err)
-		return false
+		return 0, false
 	}
 	if m.Instance == in.cfg.Instance || m.Instance == "" && m.SourceID == in.cfg.SourceID {
-		return false
+		return 0, false
 	}
 	in.received.Add(1)
 	in.cfg.Changed(m.Keys)
 	if m.Instance != "" && m.Seq > 0 {
 		in.arrived(&m)
 	}
-	return false
+	return 0, false
 }
 
-func (in *inbox) receiveSignal(message []byte) (own bool) {
+func (in *inbox) receiveSignal(message []byte) (sent time.Duration, own bool) {
 	var m signal
 	if err := json.Unmarshal(message, &m); err != nil || m.Instance == "" {
 		in.receiveStrange(message, err)
-		return false
+		return 0, false
 	}
 	if m.Instance == in.cfg.Instance {
-		return true
+		return time.Duration(m.At), true
 	}
 	if len(m.Filled) > 0 {
 		in.cfg.Filled(m.Filled)
@@ -88,7 +89,7 @@ func (in *inbox) receiveSignal(message []byte) (own bool) {
 	if m.Leaving && s.have >= s.sent {
 		delete(in.sources, m.Instance)
 	}
-	return false
+	return 0, false
 }
 
 // receiveStrange notes a message that could not be understood. It may have named keys.

@@ -66,7 +66,7 @@ type Link struct {
 	ended  chan struct{} // closed when the heartbeats have ended
 
 	start time.Time
-	echo  atomic.Int64 // when the newest of our own heartbeats came back, in nanoseconds since start
+	echo  atomic.Int64 // when the newest of our own heartbeats that came back was sent, by clock
 }
 
 // State is what is known of a Link.
@@ -87,7 +87,7 @@ type State struct {
 func Start(cfg Config) *Link {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Link{cfg: cfg, cancel: cancel, ended: make(chan struct{}), start: time.Now()}
-	l.out.init(&l.cfg)
+	l.out.init(&l.cfg, l.clock)
 	l.in.init(&l.cfg)
 	l.line = Line{Open: l.subscribe, Down: cfg.Down, Up: cfg.Up, Failed: func(err error) {
 		cfg.Warn("the link to the other nodes is down: %v", err)
@@ -100,7 +100,7 @@ func Start(cfg Config) *Link {
 // WaitReady waits until the first subscription is ready or has failed, for bound at most.
 func (l *Link) WaitReady(bound time.Duration) { l.line.WaitReady(bound) }
 
-var errSilent = errors.New("the node's own heartbeats do not come back")
+var errSilent = errors.New("the node's own heartbeats do not come back in time")
 
 // subscribe subscribes and returns why that has ended.
 func (l *Link) subscribe(ctx context.Context, ready func()) error {
@@ -111,15 +111,15 @@ func (l *Link) subscribe(ctx context.Context, ready func()) error {
 	go l.watch(isReady, done, cancel)
 	err := l.cfg.Bus.Subscribe(ctx, []string{l.cfg.Changes, l.cfg.Signals},
 		func() {
-			l.heard()
+			l.heard(l.clock())
 			l.in.restart()
 			ready()
 			l.out.nudge()
 			close(isReady)
 		},
 		func(channel string, message []byte) {
-			if l.in.receive(channel, message) {
-				l.heard()
+			if sent, own := l.in.receive(channel, message); own {
+				l.heard(sent)
 			}
 		})
 	if cause := context.Cause(ctx); cause != nil {
@@ -150,12 +150,23 @@ func (l *Link) watch(isReady, done <-chan struct{}, cancel context.CancelCauseFu
 	}
 }
 
-// heard notes that a heartbeat of our own has come back.
-func (l *Link) heard() { l.echo.Store(int64(time.Since(l.start))) }
+// clock is the time since the Link was started. No other node's is ever compared with it.
+func (l *Link) clock() time.Duration { return time.Since(l.start) }
 
-func (l *Link) silence() time.Duration {
-	return time.Since(l.start) - time.Duration(l.echo.Load())
+// heard notes that a heartbeat of our own has come back that was sent at a time of clock. When
+// it comes back does not count: a change that has been told, and has not arrived, is behind it,
+// so on a slow line changes are as late as heartbeats are, however regularly these arrive.
+func (l *Link) heard(sent time.Duration) {
+	for {
+		before := l.echo.Load()
+		if int64(sent) <= before || l.echo.CompareAndSwap(before, int64(sent)) {
+			return
+		}
+	}
 }
+
+// silence is for how long changes may have been told that have not arrived.
+func (l *Link) silence() time.Duration { return l.clock() - time.Duration(l.echo.Load()) }
 
 // gap notes that messages were missed.
 func (l *Link) gap(why string) {

@@ -311,3 +311,28 @@ func TestABusThatCannotBeReachedAtFirst(t *testing.T) {
 		one.expect(t, "up")
 	})
 }
+
+// On a line that delivers everything, but late, heartbeats come back as regularly as ever.
+func TestALineOnWhichChangesAreLateIsDown(t *testing.T) {
+	for late, want := range map[time.Duration]string{
+		beat:      "a",
+		10 * beat: "down",
+	} {
+		bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+			b.set(func() { b.late = late })
+			time.Sleep(30 * beat)
+			for range 20 { // at any time between two tries to get through
+				time.Sleep(7 * beat / 3)
+				two.take()
+				down := !two.State().Ready
+				if err := one.Tell(5, []string{"a"}).Wait(ctx); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(missedHeartbeats*beat + beat/4)
+				if got := two.take(); !strings.Contains(got, want) && !down {
+					t.Errorf("with messages that come %s late, it was told %q, want %q", late, got, want)
+				}
+			}
+		})
+	}
+}

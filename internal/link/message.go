@@ -21,6 +21,8 @@ type signal struct {
 	Instance string
 	// Sent is the Seq of the newest change that the bus has taken, with all before it.
 	Sent uint64
+	// At is when a heartbeat was sent, in nanoseconds by its node's own clock.
+	At int64 `json:",omitempty"`
 	// Leaving says that this node will not be heard any more.
 	Leaving bool `json:",omitempty"`
 	// Filled are keys that others wait for and that have been stored.

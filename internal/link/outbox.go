@@ -13,8 +13,9 @@ import (
 // outbox publishes changes. One message is under way at a time, and what is changed meanwhile
 // goes with the next: many changes at a time are few messages.
 type outbox struct {
-	cfg  *Config
-	sent atomic.Uint64 // messages that the bus has taken
+	cfg   *Config
+	clock func() time.Duration // of the Link
+	sent  atomic.Uint64        // messages that the bus has taken
 
 	// publishing is held while changes are published: they leave in their order, and heartbeats
 	// say what has left.
@@ -54,8 +55,8 @@ var (
 	errClosed   = errors.New("the cache is closed")
 )
 
-func (o *outbox) init(cfg *Config) {
-	o.cfg = cfg
+func (o *outbox) init(cfg *Config, clock func() time.Duration) {
+	o.cfg, o.clock = cfg, clock
 	o.wake = make(chan struct{}, 1)
 }
 
@@ -248,7 +249,9 @@ func (o *outbox) signal() signal {
 
 // heartbeat sends one. While a change is being sent, it says how far the changes before it came.
 func (o *outbox) heartbeat(ctx context.Context) {
-	_ = o.publish(ctx, o.cfg.Signals, encode(o.signal())) // where it is missing, that is noticed
+	beat := o.signal()
+	beat.At = int64(o.clock())
+	_ = o.publish(ctx, o.cfg.Signals, encode(beat)) // where it is missing, that is noticed
 }
 
 // TellFilled has nodes told that wait for keys that these have been stored. It is not certain to
