@@ -38,6 +38,7 @@ type syncer struct {
 	loads     bool // loads are told, too
 	counter   stats.SyncCounter
 	store     local.Dated // nil: the local store does not tell how old its entries are
+	given     atomic.Bool // New has returned the cache, as far as the links can tell
 	ending    atomic.Bool // endDoubts has a goroutine
 	closed    atomic.Bool
 	parting   sync.Mutex    // held by part
@@ -80,10 +81,10 @@ func (c *jetCache) startSync() {
 	}
 	began := time.Now()
 	if c.options.sync.linked {
-		s.link = link.Start(c.linkConfig(s.sourceOfDoubt(c.name, began)))
+		s.link = link.Start(c.linkConfig(s.sourceOfDoubt(c.name)))
 	}
 	if c.options.sync.tracked {
-		s.tracking = startTracking(c, s.sourceOfDoubt(c.name, began))
+		s.tracking = startTracking(c, s.sourceOfDoubt(c.name))
 	}
 	if s.link != nil {
 		s.link.WaitReady(syncStart)
@@ -91,13 +92,14 @@ func (c *jetCache) startSync() {
 	if s.tracking != nil {
 		s.tracking.waitReady(syncStart - time.Since(began))
 	}
+	s.given.Store(true)
 	// A cache that is dropped without Close leaves nothing running.
 	runtime.AddCleanup(c, func(s *syncer) { go s.close() }, s)
 }
 
-// sourceOfDoubt returns the functions for a link of a cache that was made at began.
-func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
-	doubts, store, counter := s.doubts, s.store, s.counter
+// sourceOfDoubt returns the functions for a link.
+func (s *syncer) sourceOfDoubt(name string) sourceOfDoubt {
+	doubts, counter := s.doubts, s.counter
 	var upBefore atomic.Bool
 	gap := func() {
 		if counter != nil {
@@ -115,9 +117,7 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 			}
 		},
 		up: func() {
-			// A store that was empty when the link came up has nothing to doubt.
-			fresh := upBefore.CompareAndSwap(false, true) && store != nil && !store.NoneBefore().Before(began)
-			doubts.Up(fresh)
+			doubts.Up(upBefore.CompareAndSwap(false, true) && s.nothingStored())
 			s.part()
 			s.endDoubts()
 		},
@@ -131,6 +131,13 @@ func (s *syncer) sourceOfDoubt(name string, began time.Time) sourceOfDoubt {
 			s.endDoubts()
 		},
 	}
+}
+
+// nothingStored reports whether there is nothing to doubt, as the store is empty and nobody has
+// the cache yet. What is read from now on was not read before the link came up.
+func (s *syncer) nothingStored() bool {
+	now := time.Now()
+	return s.store != nil && !s.given.Load() && !s.store.NoneBefore().Before(now)
 }
 
 // part keeps who reads from now on from joining loads that began before: a change of a key ends
