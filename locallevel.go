@@ -65,11 +65,12 @@ func (l *localLevel) getDoubted(key string) ([]byte, bool) {
 const noBound time.Duration = 0
 
 // set stores data, which was asked for in a phase of doubts, for bound at most. A bound below
-// zero has run out already.
+// zero has run out already. What was asked for in an earlier phase is not stored: it could take
+// the place of what is known to be newer. Who calls set for one key does so one at a time.
 func (l *localLevel) set(key string, data []byte, bound time.Duration, asked *doubt.Phase) {
 	switch {
 	case l.store == nil:
-	case bound < 0:
+	case bound < 0, !l.doubts.Is(asked):
 		l.store.Del(key)
 	case bound == noBound || l.ttl == nil:
 		l.store.Set(key, data)

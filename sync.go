@@ -157,7 +157,8 @@ func (s *syncer) part() {
 	s.flights.Part(age)
 }
 
-// endDoubts ends the doubts when the store has nothing any more that is older than the gap.
+// endDoubts ends the doubts when the store has nothing any more that is older than the gap, or was
+// being stored just then.
 func (s *syncer) endDoubts() {
 	if s.store == nil || !s.doubts.Any() || !s.ending.CompareAndSwap(false, true) {
 		return
@@ -166,8 +167,8 @@ func (s *syncer) endDoubts() {
 		defer s.ending.Store(false)
 		ticker := time.NewTicker(doubtCheck)
 		defer ticker.Stop()
-		for p := s.doubts.Now(); p != nil; p = s.doubts.Now() {
-			if s.store.NoneBefore().After(p.Began) {
+		for s.doubts.Any() {
+			if p := s.doubts.Now(); p != nil && s.store.NoneBefore().After(p.Began.Add(doubtCheck)) {
 				s.doubts.End(p)
 			}
 			select {

@@ -22,11 +22,13 @@ type Set struct {
 	down int // guarded by mu: how many links are down
 }
 
-// Phase is the time since the last gap. Nil is the time before any.
+// Phase is the time since the last gap, or since the doubts about it ended. Nil is the time before
+// any.
 type Phase struct {
 	// Began is when the phase began: what was stored before is in doubt.
 	Began  time.Time
 	down   bool // a link is down: everything is in doubt
+	calm   bool // the doubts have ended: nothing is
 	seed   maphash.Seed
 	shards [shardCount]shard
 }
@@ -60,7 +62,14 @@ func (s *Set) Has(key string) bool {
 }
 
 // Any reports whether anything may be in doubt.
-func (s *Set) Any() bool { return s.Now() != nil }
+func (s *Set) Any() bool {
+	p := s.Now()
+	return p != nil && !p.calm
+}
+
+// Is reports whether p is still the phase. If it is not, a change of what was asked for in p may
+// have been missed, though what was asked for since under the same key is certain.
+func (s *Set) Is(p *Phase) bool { return s.Now() == p }
 
 // Deaf reports whether a link is down, so that everything is in doubt.
 func (s *Set) Deaf() bool {
@@ -72,7 +81,7 @@ func (s *Set) Deaf() bool {
 // after the store has been written: in between, a reader takes the new entry for one in doubt,
 // and not an old one for a new one. What was asked for before the last gap stays in doubt.
 func (p *Phase) Stored(key string) {
-	if p == nil || p.down {
+	if p == nil || p.down || p.calm {
 		return
 	}
 	h := maphash.String(p.seed, key)
@@ -92,8 +101,8 @@ func (p *Phase) Stored(key string) {
 }
 
 func (p *Phase) has(key string) bool {
-	if p.down {
-		return true
+	if p.down || p.calm {
+		return p.down
 	}
 	h := maphash.String(p.seed, key)
 	sh := &p.shards[h%shardCount]
@@ -136,8 +145,8 @@ func (s *Set) Up(fresh bool) {
 func (s *Set) End(p *Phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p != nil && !p.down {
-		s.phase.CompareAndSwap(p, nil)
+	if p != nil && !p.down { // another pointer than before the gap: see Is
+		s.phase.CompareAndSwap(p, &Phase{Began: time.Now(), calm: true})
 	}
 }
 

@@ -64,6 +64,31 @@ func TestWhileALinkIsDownEverythingIsInDoubt(t *testing.T) {
 	}
 }
 
+func TestAPhaseIsOverWithTheNextGapAndWithTheEndOfItsDoubts(t *testing.T) {
+	var none *Set
+	if !none.Is(none.Now()) {
+		t.Error("a nil Set has phases")
+	}
+	var s Set
+	first := s.Now()
+	if !s.Is(first) {
+		t.Error("the first phase is over at once")
+	}
+	s.Gap()
+	second := s.Now()
+	s.End(second)
+	for name, p := range map[string]*Phase{"before the gap": first, "since the gap": second} {
+		if s.Is(p) {
+			t.Errorf("the phase %s is not over", name)
+		}
+	}
+	calm := s.Now()
+	calm.Stored("a")
+	if !s.Is(calm) || s.Has("a") || s.Has("b") {
+		t.Error("something is in doubt after the end")
+	}
+}
+
 func TestALinkThatComesUpOverAFreshStoreLeavesNoDoubt(t *testing.T) {
 	var s Set
 	s.Down()
