@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -135,7 +136,8 @@ func (t *tracking) checkAll() {
 const checkTimeout = 2 * time.Second
 
 // checkEchoes drops those of keys of which the remote has something else than what this node
-// wrote last.
+// wrote last. Where it has just that, others may have changed it in between, and the local level
+// may have what it read then, or a write may have been refused: so that must be the same, too.
 func (c *jetCache) checkEchoes(keys []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
@@ -145,7 +147,13 @@ func (c *jetCache) checkEchoes(keys []string) {
 		v, ok := found.get(key)
 		if !ok || !c.syncer.tracking.own.is(key, v.data) {
 			changed = append(changed, key)
+			continue
 		}
+		c.flights.VoidReads(key, func() {
+			if data, ok := c.local.get(key); ok && !bytes.Equal(data, v.data) {
+				c.local.del(key)
+			}
+		})
 	}
 	for _, key := range changed {
 		c.syncer.tracking.own.forget(key)

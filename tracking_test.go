@@ -165,6 +165,64 @@ func TestAnEchoThatIsFasterThanTheWrite(t *testing.T) {
 	}
 }
 
+// What the remote has is what this node wrote, but the local level has what was there in between.
+func TestTheEchoOfAValueThatIsBackDropsWhatWasReadBefore(t *testing.T) {
+	for name, read := range map[string]func(n *node, f *fakeTracker){
+		"a refused Set": func(n *node, f *fakeTracker) {
+			f.Put("k", "off")
+			_ = n.Set(ctx, "k", cache.Value("on"), cache.SetNX(true))
+			_ = n.Get(ctx, "k", nil)
+		},
+		"a foreign Set that is not told yet": func(n *node, f *fakeTracker) {
+			_ = n.Set(ctx, "k", cache.Value("on"))
+			n.DeleteFromLocalCache("k")
+			f.Put("k", "off")
+			_ = n.Get(ctx, "k", nil)
+		},
+		"a read under way": func(n *node, f *fakeTracker) {
+			_ = n.Set(ctx, "k", cache.Value("on"))
+			n.DeleteFromLocalCache("k")
+			f.Put("k", "off")
+			go func() { _ = n.Get(ctx, "k", nil) }()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeTracker{Memory: remotetest.NewMemory()}
+				answers := make(chan struct{})
+				n := &node{local: stores["Otter"](t), remote: f.Memory, counts: &recStats{}}
+				n.open(t, []cache.Option{cache.WithLocal(n.local), cache.WithTracking(), cache.WithRemote(lateTracker{f, func() {
+					if name == "a read under way" {
+						<-answers
+					}
+				}})})
+				read(n, f)
+				synctest.Wait()
+				f.Put("k", "on")
+				f.tell("k")
+				synctest.Wait()
+				close(answers)
+				synctest.Wait()
+				if s, err := onceString(n, "k", never(t)); s != "on" || err != nil {
+					t.Errorf("it reads %q, %v", s, err)
+				}
+			})
+		})
+	}
+}
+
+// lateTracker is a fakeTracker whose reads of one key take their time after having read.
+type lateTracker struct {
+	*fakeTracker
+	wait func()
+}
+
+func (l lateTracker) GetWithTTL(ctx context.Context, key string) (remote.Value, error) {
+	v, err := l.fakeTracker.GetWithTTL(ctx, key)
+	l.wait()
+	return v, err
+}
+
 func TestAllKeysChangedAndABrokenConnectionAreGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTracker{Memory: remotetest.NewMemory()}

@@ -22,7 +22,7 @@ import "context"
 
 // A read of the remote store may also be overtaken by a load, which has a newer value and
 // fills the local store first. So loads count their fills, and a read fills only if that
-// count, too, is what it was.
+// count, too, is what it was. VoidReads counts, too.
 
 // Note is the memory that a read or a load has of when it began.
 type Note[V any] struct {
@@ -183,5 +183,16 @@ func (t *Table[V]) Invalidate(key string, apply func()) {
 	t.advance(e)
 	e.local.Lock()
 	defer e.local.Unlock()
+	apply()
+}
+
+// VoidReads voids the reads of key that are under way, but neither loads nor writes, and calls
+// apply, which may remove key from the local store.
+func (t *Table[V]) VoidReads(key string, apply func()) {
+	e := t.hold(key)
+	defer t.release(e)
+	e.local.Lock()
+	defer e.local.Unlock()
+	e.fills.Add(1)
 	apply()
 }

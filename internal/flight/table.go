@@ -57,7 +57,7 @@ type entry[V any] struct {
 	// unsure counts what may or may not be newer than a value that is being worked out:
 	// invalidations, and other such values that took effect.
 	unsure atomic.Uint64
-	// fills counts the fills of the local store by loads.
+	// fills counts the fills of the local store by loads, and what else voids reads alone.
 	fills atomic.Uint64
 
 	// lane is held by who may write to the remote store.
