@@ -3,8 +3,9 @@
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './.git/*'))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME ?= 30s
+TORTURE ?= 5m
 
-.PHONY: help demo test bench examples fuzz lint
+.PHONY: help demo test torture bench examples fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +19,9 @@ test: ## run all tests of all modules with the race detector
 	else echo "Tests on a real Redis are SKIPPED: set REDIS_ADDR, or install redis-server"; fi
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
 	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations ./...
+
+torture: ## let everything fail around a fleet of processes, for TORTURE (default 5m)
+	TORTURE=$(TORTURE) go test -race -v -count=1 -timeout 24h -run TestNoNode ./internal/torture
 
 bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
 	cd benchmarks && go run ./cmd/report $(ARGS)

@@ -1,0 +1,175 @@
+package torture
+
+import (
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+)
+
+// fleet is what runs in a test: Redis, the database, nodes, and a judge over them.
+type fleet struct {
+	t        testing.TB
+	began    time.Time
+	redis    *redistest.Process
+	judge    *judge
+	database *database
+	nodes    []*member
+	deck     deck
+	alone    sync.RWMutex // held by troubles of nodes; for writing, by those of Redis
+	updates  atomic.Uint64
+	locks    [keys]sync.RWMutex // of the keys: held while they are written, see operation.carries
+	sums     sums
+}
+
+// member is a node, as the driver sees it: its process changes, its links stay.
+type member struct {
+	f         *fleet
+	config    nodeConfig
+	data, bus *faultproxy.Proxy
+	child     atomic.Pointer[child]
+	state     atomic.Pointer[state] // of the process, lately
+}
+
+// sums are over all processes of all nodes.
+type sums struct{ gaps, refused, kills, stops, broken, redis atomic.Uint64 }
+
+const (
+	nodes = 3
+	keys  = 60
+	// hotKeys are those that most calls are for.
+	hotKeys = 5
+
+	// bound is how long a node may serve what another has changed, as it is stated: four
+	// heartbeats.
+	bound = 4 * heartbeat
+	// slack is what this test adds: the time between the processes, which wait for cores that
+	// they share with each other and the race detector, and a timer of 25ms in a link.
+	slack = 400 * time.Millisecond
+	// grace is how long bytes may take that a proxy has held back.
+	grace = 500 * time.Millisecond
+)
+
+// startFleet starts a fleet, which ends with the test. Nodes differ in their local levels, and
+// by what change does.
+func startFleet(t testing.TB, change func(c *nodeConfig)) *fleet {
+	t.Helper()
+	redis := redistest.NewProcess(t)
+	database, err := startDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(database.close)
+	f := &fleet{t: t, began: time.Now(), redis: redis, judge: newJudge(bound+slack, grace), database: database}
+	for n := range nodes {
+		m := &member{f: f, data: f.proxy(redis.Addr()), bus: f.proxy(redis.Addr())}
+		m.config = nodeConfig{
+			Number: n, Data: m.data.Addr(), Bus: m.bus.Addr(), Database: database.addr(),
+			Local: locals[n%len(locals)], LocalTTL: time.Hour,
+			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
+		}
+		if n == 2 { // a client that waits far longer than news may take
+			m.config.BusTimeout = 3 * time.Second
+		}
+		if n == 1 { // what is in doubt is so no more after a while
+			m.config.LocalTTL = 5 * time.Second
+		}
+		change(&m.config)
+		if err := m.start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.child.Load().kill() })
+		f.nodes = append(f.nodes, m)
+	}
+	f.wait("ready", func(m *member) bool { return m.ask(request{How: asksState}).State.Ready })
+	return f
+}
+
+func (f *fleet) proxy(to string) *faultproxy.Proxy {
+	f.t.Helper()
+	p, err := faultproxy.New(to)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// now returns the time of the driver.
+func (f *fleet) now() instant { return time.Since(f.began) }
+
+// wait waits until something is so of all nodes.
+func (f *fleet) wait(what string, isSo func(m *member) bool) {
+	f.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		left := 0
+		for _, m := range f.nodes {
+			if why, dead := m.child.Load().died(); dead {
+				f.t.Fatalf("node %d has ended: %s", m.config.Number, why)
+			}
+			if !isSo(m) {
+				left++
+			}
+		}
+		if left == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			f.t.Fatalf("%d nodes are not %s", left, what)
+		}
+	}
+}
+
+// start starts the node's process.
+func (m *member) start() error {
+	config, err := json.Marshal(m.config)
+	if err != nil {
+		return err
+	}
+	now := m.f.now()
+	m.f.judge.happened(m.config.Number, now, "starts", func(t *timeline) { t.started = now })
+	c, err := startChild(nodeVariable, string(config))
+	if err == nil {
+		m.child.Store(c)
+	}
+	return err
+}
+
+// ask asks the node's process; if that does not answer, the error is in the answer.
+func (m *member) ask(q request) answer {
+	a, err := m.child.Load().ask(q)
+	if err != nil {
+		a.Err = err.Error()
+	}
+	if err == errSilent {
+		m.f.t.Errorf("node %d does not answer to %+v", m.config.Number, q)
+	}
+	if len(a.Versions) != len(q.Keys) {
+		a.Versions = make([]int64, len(q.Keys))
+	}
+	return a
+}
+
+// note asks the node how it is. What it says last goes into the sums.
+func (m *member) note() {
+	if a := m.ask(request{How: asksState}); a.Err == "" {
+		m.state.Store(&a.State)
+	}
+}
+
+func (m *member) addUp() {
+	if s := m.state.Swap(nil); s != nil {
+		m.f.sums.gaps.Add(s.Gaps)
+		m.f.sums.refused.Add(s.Refused)
+	}
+}
+
+// happened tells the judge of what happens to the node now.
+func (m *member) happened(what string, change func(t *timeline, now instant)) {
+	now := m.f.now()
+	m.f.judge.happened(m.config.Number, now, what, func(t *timeline) { change(t, now) })
+}

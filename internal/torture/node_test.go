@@ -1,0 +1,303 @@
+package torture
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/remote"
+	"github.com/mgtv-tech/jetcache-go/stats"
+)
+
+// nodeVariable makes of this program a node: its value is a nodeConfig.
+const nodeVariable = "JETCACHE_TORTURE_NODE"
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(nodeVariable); config != "" {
+		runNode(config)
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// nodeConfig says what a node is made of.
+type nodeConfig struct {
+	Number     int
+	Data       string // the address of Redis for what is stored
+	Bus        string // … and for messages
+	BusTimeout time.Duration
+	Database   string
+	Local      string // the kind of its local level
+	LocalTTL   time.Duration
+	Link       bool
+	Fence      bool
+	Lease      bool
+}
+
+const (
+	heartbeat = 100 * time.Millisecond
+	maxLoad   = time.Second
+	// redisTimeout is that of every call of Redis: short, so that there are many failures.
+	redisTimeout = 300 * time.Millisecond
+	// callTime bounds a call of the cache.
+	callTime = 4 * time.Second
+
+	prefix  = "row"
+	channel = "jetcache:sync:torture"
+)
+
+// row is what the nodes cache.
+type row struct {
+	Key     int
+	Version int64
+}
+
+// node is the process of a node: a cache, and a connection to the database.
+type node struct {
+	cache.Cache
+	rows     *cache.T[int, row]
+	database *asker[query, []int64]
+	failures *remoteFailures
+}
+
+// remoteFailures counts calls of the remote that failed.
+type remoteFailures struct {
+	stats.Handler
+	n atomic.Uint64
+}
+
+func (f *remoteFailures) IncrRemoteError(string, error) { f.n.Add(1) }
+
+// runNode answers until the standard input ends, which it also does when the driver dies.
+func runNode(config string) {
+	var c nodeConfig
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		panic(err)
+	}
+	conn, err := net.Dial("tcp", c.Database)
+	if err != nil {
+		panic(err)
+	}
+	n := newNode(c, newAsker[query, []int64](conn, conn, func() {}))
+	answerAll(os.Stdin, os.Stdout, n.answer)
+}
+
+func newNode(c nodeConfig, database *asker[query, []int64]) *node {
+	n := &node{database: database, failures: &remoteFailures{Handler: stats.NewHandles(true)}}
+	opts := []cache.Option{
+		cache.WithName("torture"),
+		cache.WithSourceId(fmt.Sprintf("%d/%d", c.Number, os.Getpid())),
+		cache.WithRemote(remote.NewGoRedisV9Adapter(redisClient(c.Data, redisTimeout))),
+		cache.WithLocal(newLocal(c.Local, c.LocalTTL)),
+		cache.WithRefreshDuration(time.Second),
+		cache.WithStatsHandler(n.failures),
+	}
+	if c.Link {
+		opts = append(opts,
+			cache.WithSyncLocal(true),
+			cache.WithSyncChannel(channel),
+			cache.WithSyncBus(remote.NewGoRedis(redisClient(c.Bus, c.BusTimeout)).(remote.Bus)),
+			cache.WithSyncHeartbeat(heartbeat),
+		)
+	}
+	if c.Fence {
+		opts = append(opts, cache.WithFence(maxLoad))
+	}
+	if c.Lease {
+		opts = append(opts, cache.WithLease(maxLoad/2))
+	}
+	n.Cache = cache.New(opts...)
+	n.rows = cache.NewT[int, row](n.Cache)
+	return n
+}
+
+func redisClient(addr string, timeout time.Duration) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:        addr,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
+		DialerRetries: 1, MaxRetries: 1, PoolSize: 20,
+	})
+}
+
+// The kinds of local levels, which all hold less than there is.
+var locals = []string{"Otter", "TinyLFU", "FreeCache"}
+
+func newLocal(kind string, ttl time.Duration) local.Local {
+	switch kind {
+	case "TinyLFU":
+		return local.NewTinyLFU(keys/2, ttl)
+	case "FreeCache":
+		return local.NewFreeCache(512*local.KB, ttl)
+	}
+	return local.NewOtter(keys/2, ttl)
+}
+
+// answer does what the driver asks for.
+func (n *node) answer(q request) (a answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	before, doubted, unanswered := n.failures.n.Load(), n.doubts(), n.repairs() > 0
+	a.Versions = make([]int64, len(q.Keys))
+	var err error
+	switch {
+	case q.How == asksState:
+		a.State = n.state()
+	case q.Update != 0:
+		err = n.write(ctx, q)
+	default:
+		err = n.read(ctx, q, a.Versions)
+	}
+	if err != nil {
+		a.Err = err.Error()
+	}
+	a.Doubted = doubted || n.doubts()
+	a.Unanswered = unanswered || n.repairs() > 0 || n.failures.n.Load() != before
+	return a
+}
+
+func (n *node) doubts() bool { return cache.SyncStateOf(n.Cache).InDoubt }
+func (n *node) repairs() int { return cache.SyncStateOf(n.Cache).Repairs }
+
+func (n *node) state() state {
+	s := cache.SyncStateOf(n.Cache)
+	return state{s.Ready || !s.Linked, s.Gaps, s.GapCause, s.Waiting, s.FillsRefused, s.Repairs}
+}
+
+// read reads rows and puts their versions into versions.
+func (n *node) read(ctx context.Context, q request, versions []int64) error {
+	if q.How == gathers {
+		found, err := n.rows.MGetWithErr(ctx, prefix, q.Keys, n.loadAll)
+		if err != nil {
+			return err
+		}
+		for i, key := range q.Keys {
+			versions[i] = notThere
+			if r, ok := found[key]; ok {
+				versions[i] = r.versionOf(key)
+			}
+		}
+		return nil
+	}
+	id := q.Keys[0]
+	key := fmt.Sprint(prefix, ":", id)
+	load := cache.Do(func(ctx context.Context) (any, error) { return n.load(ctx, id) })
+	var r row
+	var err error
+	switch q.How {
+	case gets:
+		r, err = n.rows.Get(ctx, prefix, id, n.load)
+	case fetches:
+		err = n.Once(ctx, key, cache.Value(&r), load)
+	case refreshesOnce:
+		err = n.Once(ctx, key, cache.Value(&r), load, cache.Refresh(true))
+	case peeks:
+		err = n.Get(ctx, key, &r)
+	case peeksRemotely:
+		err = n.GetSkippingLocal(ctx, key, &r)
+	case fetchesPast:
+		r, err = n.rows.Fetch(ctx, prefix, id, n.load, cache.SkipLocal(true))
+	case refreshes:
+		r, err = n.rows.Fetch(ctx, prefix, id, n.load, cache.Refresh(true))
+	default:
+		return fmt.Errorf("unknown: %q", q.How)
+	}
+	switch {
+	case err == nil:
+		versions[0] = r.versionOf(id)
+	case errors.Is(err, cache.ErrNotFound):
+		versions[0] = notThere
+	case !errors.Is(err, cache.ErrCacheMiss):
+		return err
+	}
+	return nil
+}
+
+// versionOf returns the version of a row that was read under key: if it is another's, one that
+// no database has.
+func (r row) versionOf(key int) int64 {
+	if r.Key != key {
+		return 1 << 62
+	}
+	return r.Version
+}
+
+// write updates rows in the database and then does with the cache what services do.
+func (n *node) write(ctx context.Context, q request) error {
+	if q.How == mutates {
+		return n.rows.Mutate(ctx, prefix, q.Keys, func(ctx context.Context) error {
+			_, err := n.update(ctx, q)
+			return err
+		})
+	}
+	versions, err := n.update(ctx, q)
+	if err != nil {
+		return err
+	}
+	how := q.How
+	if slices.ContainsFunc(versions, absent) && (how == sets || how == setsAll) {
+		how = deletesAll // there is no value
+	}
+	id := q.Keys[0]
+	switch how {
+	case deletes:
+		return n.rows.Delete(ctx, prefix, id)
+	case deletesAll:
+		return n.rows.MDelete(ctx, prefix, q.Keys)
+	case sets:
+		return n.rows.Set(ctx, prefix, id, row{id, versions[0]})
+	case setsAll:
+		values := make(map[int]row, len(versions))
+		for i, key := range q.Keys {
+			values[key] = row{key, versions[i]}
+		}
+		return n.rows.MSet(ctx, prefix, values)
+	case setsLoaded:
+		return n.Set(ctx, fmt.Sprint(prefix, ":", id), cache.Do(func(ctx context.Context) (any, error) { return n.load(ctx, id) }))
+	}
+	return fmt.Errorf("unknown: %q", q.How)
+}
+
+func (n *node) update(ctx context.Context, q request) ([]int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // too late, for Mutate
+	}
+	return n.database.ask(query{Keys: q.Keys, Update: q.Update})
+}
+
+// load loads a row from the database.
+func (n *node) load(_ context.Context, key int) (row, error) {
+	versions, err := n.database.ask(query{Keys: []int{key}})
+	if err != nil {
+		return row{}, err
+	}
+	if absent(versions[0]) {
+		return row{}, cache.ErrNotFound
+	}
+	return row{key, versions[0]}, nil
+}
+
+func (n *node) loadAll(_ context.Context, keys []int) (map[int]row, error) {
+	versions, err := n.database.ask(query{Keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[int]row, len(keys))
+	for i, key := range keys {
+		if !absent(versions[i]) {
+			rows[key] = row{key, versions[i]}
+		}
+	}
+	return rows, nil
+}

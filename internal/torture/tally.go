@@ -1,0 +1,133 @@
+package torture
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tally counts what the judge has seen.
+type tally struct {
+	reads, writes map[string]int // by how
+	acked, failed int            // writes
+	errors        map[string]int // by text
+	verdicts      [wrong + 1]int
+	violations    []violation // the first ones
+	staleness     [2]staleness
+}
+
+// violation is a read that is wrong, with what led to it.
+type violation struct {
+	why     string
+	history []string // of the key
+	notes   []string // of the fleet
+}
+
+// staleness counts for how long reads were out of date that may be.
+type staleness struct {
+	fresh int
+	ages  []time.Duration
+}
+
+// maxViolations is how many violations are kept, with what led to them.
+const maxViolations = 5
+
+func count(m *map[string]int, what string) {
+	if *m == nil {
+		*m = make(map[string]int)
+	}
+	(*m)[what]++
+}
+
+func (t *tally) write(w write) {
+	count(&t.writes, w.how)
+	if w.err == "" {
+		t.acked++
+	} else {
+		t.failed++
+		t.erred(w.err)
+	}
+}
+
+func (t *tally) read(r read, v verdict) {
+	count(&t.reads, r.how)
+	t.verdicts[v]++
+	if r.err != "" {
+		t.erred(r.err)
+	}
+}
+
+// erred counts an error by its first words, without those that are different each time.
+func (t *tally) erred(text string) {
+	const most = 100
+	text = particulars.ReplaceAllString(text, "_")
+	count(&t.errors, text[:min(most, len(text))])
+}
+
+var particulars = regexp.MustCompile(`"[^"]*"|[0-9]+`)
+
+func (t *tally) violated(why string, j *judge, l *ledger) {
+	if len(t.violations) < maxViolations {
+		t.violations = append(t.violations, violation{why, l.history(), slices.Clone(j.notes)})
+	}
+}
+
+// stale notes how old what a right read returned was; healthy says that nothing was wrong
+// with its node.
+func (t *tally) stale(age time.Duration, healthy bool) {
+	s := &t.staleness[0]
+	if !healthy {
+		s = &t.staleness[1]
+	}
+	if age <= 0 {
+		s.fresh++
+	} else {
+		s.ages = append(s.ages, age)
+	}
+}
+
+// wrongs returns how many reads were wrong.
+func (j *judge) wrongs() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.tally.verdicts[wrong]
+}
+
+// report returns all that was counted, as text.
+func (j *judge) report() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := &j.tally
+	var b strings.Builder
+	fmt.Fprintf(&b, "reads: %s\nwrites: %s: %d acknowledged, %d failed\n", counts(t.reads, ", "), counts(t.writes, ", "), t.acked, t.failed)
+	fmt.Fprintf(&b, "verdicts: %d right, %d errors or nothing, %d exempt, %d late, %d WRONG\n",
+		t.verdicts[right], t.verdicts[unjudged], t.verdicts[exempt], t.verdicts[late], t.verdicts[wrong])
+	for i, what := range []string{"nodes with nothing wrong", "nodes in trouble"} {
+		s := &t.staleness[i]
+		slices.Sort(s.ages)
+		fmt.Fprintf(&b, "out of date, within the bound, on %s: %d of %d reads", what, len(s.ages), len(s.ages)+s.fresh)
+		if n := len(s.ages); n > 0 {
+			fmt.Fprintf(&b, ", of these p50 %s p99 %s max %s", round(s.ages[n/2]), round(s.ages[n*99/100]), round(s.ages[n-1]))
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "errors: %s\n", counts(t.errors, "\n  "))
+	for _, v := range t.violations {
+		fmt.Fprintf(&b, "WRONG: %s\n  %s\n  the fleet:\n  %s\n", v.why, strings.Join(v.history, "\n  "), strings.Join(v.notes, "\n  "))
+	}
+	return b.String()
+}
+
+func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+
+// counts returns what was counted, the most frequent first.
+func counts(m map[string]int, separator string) string {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return m[b] - m[a] })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", m[name], name)
+	}
+	return strings.Join(names, separator)
+}

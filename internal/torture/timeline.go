@@ -1,0 +1,55 @@
+package torture
+
+import "time"
+
+// instant is a time of the driver, since it began. The judge knows no other clock.
+type instant = time.Duration
+
+// forever is later than any instant.
+const forever instant = 1<<63 - 1
+
+// span is a time during which something was so.
+type span struct{ from, to instant }
+
+// spans are spans in their order, which do not overlap. The last one may last forever.
+type spans []span
+
+// begin begins a span.
+func (s *spans) begin(at instant) { *s = append(*s, span{at, forever}) }
+
+// end ends the last span, which has not ended.
+func (s spans) end(at instant) { s[len(s)-1].to = at }
+
+// within returns how much of the time between from and to is in spans.
+func (s spans) within(from, to instant) (sum time.Duration) {
+	for i := len(s) - 1; i >= 0 && s[i].to > from; i-- {
+		sum += max(0, min(s[i].to, to)-max(s[i].from, from))
+	}
+	return sum
+}
+
+// touch reports whether any of the time from from to to is in a span.
+func (s spans) touch(from, to instant) bool {
+	for i := len(s) - 1; i >= 0 && s[i].to >= from; i-- {
+		if s[i].from <= to {
+			return true
+		}
+	}
+	return false
+}
+
+// timeline is what has happened to a node.
+type timeline struct {
+	started instant // its process, the newest one
+	stopped spans   // it did not run
+	cut     spans   // its link to the remote was faulty
+	faulty  spans   // anything was wrong with it, or its links
+}
+
+// awake returns for how long the node could run between two instants.
+func (t *timeline) awake(from, to instant) time.Duration {
+	if to <= from {
+		return 0
+	}
+	return to - from - t.stopped.within(from, to)
+}

@@ -1,0 +1,152 @@
+package torture
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
+)
+
+// trouble lets troubles come over all nodes, and Redis, until stop is closed. wait returns when
+// all is mended.
+func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
+	var wg sync.WaitGroup
+	for _, m := range f.nodes {
+		wg.Go(func() {
+			for pause(stop, 300*time.Millisecond+rand.N(1200*time.Millisecond)) {
+				m.note()
+				t, lasts := f.deck.deal()
+				f.alone.RLock()
+				m.suffer(t, func() { pause(stop, lasts) })
+				f.alone.RUnlock()
+			}
+		})
+	}
+	wg.Go(func() {
+		for pause(stop, time.Second+rand.N(10*time.Second)) {
+			f.alone.Lock()
+			f.sufferTogether(stop)
+			f.alone.Unlock()
+		}
+	})
+	return wg.Wait
+}
+
+// pause returns after d, or false when stop is closed.
+func pause(stop <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-stop:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// sufferTogether lets Redis stand still, or die and come back with nothing of what it had.
+func (f *fleet) sufferTogether(stop <-chan struct{}) {
+	what := "Redis stands still"
+	restart := rand.IntN(2) == 0
+	if restart {
+		what = "Redis is killed"
+	}
+	for _, m := range f.nodes {
+		m.begins(what, trouble{data: hole})
+	}
+	if restart {
+		f.redis.Kill()
+		pause(stop, rand.N(time.Second))
+		f.redis.Restart()
+	} else {
+		f.redis.Pause()
+		pause(stop, rand.N(1500*time.Millisecond))
+		f.redis.Resume()
+	}
+	f.sums.redis.Add(1)
+	for _, m := range f.nodes {
+		m.ends(what, trouble{data: hole})
+	}
+}
+
+// suffer lets t come over the node while last does not return.
+func (m *member) suffer(t trouble, last func()) {
+	m.begins(t.name, t)
+	damage(m.data, t.data)
+	damage(m.bus, t.bus)
+	switch {
+	case t.kill:
+		m.f.sums.kills.Add(1)
+		m.child.Load().kill()
+		m.addUp()
+		last()
+		if err := m.start(); err != nil {
+			m.f.t.Errorf("starting a node: %v", err)
+		}
+	case t.stop:
+		m.f.sums.stops.Add(1)
+		if err := m.child.Load().stop(); err != nil {
+			m.f.t.Errorf("stopping a node: %v", err)
+		}
+		last()
+		if err := m.child.Load().resume(); err != nil {
+			m.f.t.Errorf("resuming a node: %v", err)
+		}
+	default:
+		m.f.sums.broken.Add(1)
+		last()
+		heal(m.data, t.data)
+		heal(m.bus, t.bus)
+	}
+	m.ends(t.name, t)
+}
+
+// begins tells the judge that a trouble begins.
+func (m *member) begins(what string, t trouble) {
+	m.happened(what+": begins", func(l *timeline, now instant) {
+		l.faulty.begin(now)
+		if t.data != whole {
+			l.cut.begin(now)
+		}
+		if t.stop {
+			l.stopped.begin(now)
+		}
+	})
+}
+
+// ends tells it that a trouble has ended. What was held back arrives within the grace.
+func (m *member) ends(what string, t trouble) {
+	m.happened(what+": ends", func(l *timeline, now instant) {
+		if t.stop {
+			l.stopped.end(now)
+		}
+		if t.data != whole {
+			l.cut.end(now + grace)
+		}
+		l.faulty.end(now + grace)
+	})
+}
+
+func damage(p *faultproxy.Proxy, b breakage) {
+	direction := []faultproxy.Direction{faultproxy.Both, faultproxy.Both, faultproxy.ToServer, faultproxy.ToClient}[rand.IntN(4)]
+	switch b {
+	case slow:
+		p.Delay(direction, 20*time.Millisecond+rand.N(rand.N(time.Second)+1))
+	case cut:
+		p.Cut()
+	case hole:
+		p.BlackHole(direction)
+	}
+}
+
+// heal mends a link. What was held back arrives, or is lost with its connections.
+func heal(p *faultproxy.Proxy, b breakage) {
+	switch {
+	case b == whole:
+	case rand.IntN(4) == 0:
+		p.HealByReset()
+	default:
+		p.Heal()
+	}
+}
