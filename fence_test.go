@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -464,6 +465,64 @@ func TestAChangeThatSucceedsEndsTheRepair(t *testing.T) {
 		}
 		pass(time.Minute)
 		one.expectStored(t, "k", "v", "v")
+	})
+}
+
+// slowRemovals is a remote whose removals are answered when answer is closed, if it is not nil.
+type slowRemovals struct {
+	*remotetest.Memory
+	mu     sync.Mutex
+	answer chan struct{} // guarded by mu
+}
+
+func (s *slowRemovals) hold(answer chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = answer
+}
+
+func (s *slowRemovals) DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error {
+	err := s.Memory.DelFenced(ctx, ttl, keys...)
+	s.mu.Lock()
+	answer := s.answer
+	s.mu.Unlock()
+	if answer != nil {
+		<-answer
+	}
+	return err
+}
+
+// The answer to a repair comes after a Set that made it needless, and after another Delete failed.
+func TestARepairDoesNotEndThatOfALaterFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowRemovals{Memory: remotetest.NewMemory()}
+		n := &node{local: stores["Otter"](t), remote: s.Memory, counts: &recStats{}}
+		n.open(t, []cache.Option{cache.WithLocal(n.local), cache.WithRemote(s), cache.WithFence(maxLoad)})
+		broken := func(context.Context, string, ...string) error { return errBoom }
+		s.SetFault(broken)
+		_ = n.Delete(ctx, "k")
+		s.SetFault(nil)
+		answer := make(chan struct{})
+		s.hold(answer)
+		pass(time.Second)
+		if err := n.Set(ctx, "k", cache.Value("old")); err != nil {
+			t.Fatal(err)
+		}
+		s.SetFault(broken)
+		if err := n.Delete(ctx, "k"); !errors.Is(err, errBoom) {
+			t.Fatal(err)
+		}
+		s.hold(nil)
+		close(answer)
+		synctest.Wait()
+		s.SetFault(nil)
+		if err := n.Get(ctx, "k", nil); !errors.Is(err, cache.ErrRemoteUncertain) {
+			t.Errorf("Get: %v", err)
+		}
+		pass(time.Minute)
+		if got := n.inRemote("k"); got != "-" {
+			t.Errorf("the remote still has %q", got)
+		}
 	})
 }
 

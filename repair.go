@@ -25,17 +25,18 @@ type repairs struct {
 
 	waiting atomic.Int64 // how many keys wait; it saves the others the mutex
 
-	mu      sync.Mutex
-	keys    map[string]repair // guarded by mu
-	closed  bool              // guarded by mu
-	hurry   chan struct{}     // guarded by mu: closed to end the pause between two tries; nil: no goroutine runs
-	running chan struct{}     // guarded by mu: closed when the goroutine has ended
+	mu       sync.Mutex
+	keys     map[string]repair // guarded by mu
+	failures uint64            // guarded by mu: how many keys there were, each as often as it failed
+	closed   bool              // guarded by mu
+	hurry    chan struct{}     // guarded by mu: closed to end the pause between two tries; nil: no goroutine runs
+	running  chan struct{}     // guarded by mu: closed when the goroutine has ended
 }
 
 // repair is what is known of one key.
 type repair struct {
-	generation uint64 // of the newest failure
-	err        error  // of it
+	failure uint64 // the number of the newest failure, unlike that of any other
+	err     error  // of it
 }
 
 const (
@@ -95,12 +96,13 @@ func (r *repairs) add(keys []string, err error) {
 	defer r.mu.Unlock()
 	lost := 0
 	for _, key := range keys {
-		k, there := r.keys[key]
+		_, there := r.keys[key]
 		if r.closed || !there && len(r.keys) >= maxRepairs {
 			lost++
 			continue
 		}
-		r.keys[key] = repair{k.generation + 1, err}
+		r.failures++
+		r.keys[key] = repair{r.failures, err}
 	}
 	r.waiting.Store(int64(len(r.keys)))
 	if lost > 0 {
@@ -186,7 +188,7 @@ func (r *repairs) round() (anyFailed bool) {
 
 	r.mu.Lock()
 	for _, key := range done {
-		if r.keys[key].generation == batch[key].generation {
+		if r.keys[key].failure == batch[key].failure {
 			delete(r.keys, key)
 		}
 	}
