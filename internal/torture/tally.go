@@ -63,6 +63,7 @@ func (t *tally) read(r read, v verdict) {
 // erred counts an error by its first words, without those that are different each time.
 func (t *tally) erred(text string) {
 	const most = 100
+	text, _, _ = strings.Cut(text, "\n")
 	text = particulars.ReplaceAllString(text, "_")
 	count(&t.errors, text[:min(most, len(text))])
 }

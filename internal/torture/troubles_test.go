@@ -132,7 +132,11 @@ func damage(p *faultproxy.Proxy, b breakage) {
 	direction := []faultproxy.Direction{faultproxy.Both, faultproxy.Both, faultproxy.ToServer, faultproxy.ToClient}[rand.IntN(4)]
 	switch b {
 	case slow:
-		p.Delay(direction, 20*time.Millisecond+rand.N(rand.N(time.Second)+1))
+		most := 200 * time.Millisecond
+		if rand.IntN(2) == 0 { // far longer than a node may serve what has changed
+			most = 2500 * time.Millisecond
+		}
+		p.Delay(direction, 10*time.Millisecond+rand.N(most))
 	case cut:
 		p.Cut()
 	case hole:
