@@ -3,8 +3,10 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -468,7 +470,36 @@ func TestAChangeThatSucceedsEndsTheRepair(t *testing.T) {
 	})
 }
 
-// slowRemovals is a remote whose removals are answered when answer is closed, if it is not nil.
+// The remote fails again while repairs are going well.
+func TestRepairsThatFailAgainPauseAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, _ := fencedPair(t)
+		broken := func(context.Context, string, ...string) error { return errBoom }
+		one.remote.SetFault(broken)
+		keys := make([]string, 2000) // more than one call removes
+		for i := range keys {
+			keys[i] = fmt.Sprint("k", i)
+		}
+		_ = stringsOf(one).MDelete(ctx, "", keys)
+		var calls atomic.Int64
+		one.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "delFenced" && calls.Add(1) > 1 {
+				if calls.Load() > 1000 {
+					one.remote.SetFault(nil)
+				}
+				return errBoom
+			}
+			return nil
+		})
+		pass(10 * time.Second)
+		if n := calls.Load(); n > 20 {
+			t.Errorf("it tried %d times in ten seconds", n)
+		}
+	})
+}
+
+// slowRemovals is a remote whose removals, if they succeed, are answered when answer is closed, if
+// it is not nil.
 type slowRemovals struct {
 	*remotetest.Memory
 	mu     sync.Mutex
@@ -486,7 +517,7 @@ func (s *slowRemovals) DelFenced(ctx context.Context, ttl time.Duration, keys ..
 	s.mu.Lock()
 	answer := s.answer
 	s.mu.Unlock()
-	if answer != nil {
+	if err == nil && answer != nil {
 		<-answer
 	}
 	return err

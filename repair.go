@@ -158,7 +158,7 @@ func (r *repairs) run(hurry <-chan struct{}, running chan<- struct{}) {
 		}
 		r.mu.Unlock()
 		if failed {
-			pause = min(2*pause, lastRepairPause)
+			pause = min(max(2*pause, firstRepairPause), lastRepairPause)
 		} else {
 			pause = 0
 		}
