@@ -170,12 +170,12 @@ func (r *remoteLevel) mfill(ctx context.Context, items []remote.FencedItem, gs [
 	for i, item := range items {
 		fills[i] = r.fences.admits(gs[i])
 		switch distrust := r.fences.repairs.distrusts(item.Key); {
+		case fills[i] == fillRefused: // also locally, whatever else is wrong
+			refused++
 		case distrust != nil:
 			fills[i], err = fillFailed, distrust
 		case fills[i] == fillFailed:
 			err = errNoFence
-		case fills[i] == fillRefused:
-			refused++
 		default:
 			item.Nonce = gs[i].nonce
 			send, places = append(send, item), append(places, i)

@@ -470,6 +470,34 @@ func TestAChangeThatSucceedsEndsTheRepair(t *testing.T) {
 	})
 }
 
+// A node that does not trust the remote for a key keeps what it loads in local alone, but not what
+// the fence refuses: the process that closed it may die.
+func TestWhatTheFenceRefusesIsNotKeptWhileTheRemoteIsNotTrusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := fencedPair(t)
+		one.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "delFenced" {
+				return errBoom
+			}
+			return nil
+		})
+		_ = one.Delete(ctx, "k")
+		if err := cache.Mutate(ctx, two.Cache, []string{"k"}, func(context.Context) error {
+			if s, err := onceString(one, "k", returns("old", nil)); s != "old" || err != nil {
+				t.Errorf("%q, %v", s, err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := one.inLocal("k"); got != "-" {
+			t.Errorf("local has %q", got)
+		}
+		one.remote.SetFault(nil)
+		pass(time.Minute)
+	})
+}
+
 // The remote fails again while repairs are going well.
 func TestRepairsThatFailAgainPauseAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
