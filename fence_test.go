@@ -12,6 +12,7 @@ import (
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
@@ -454,6 +455,56 @@ func TestAFailedDeleteIsTriedAgainAndTheRemoteNotTrustedUntilThen(t *testing.T) 
 			})
 		})
 	}
+}
+
+// meddledLocal is a local store that calls meddle once, when a key is removed.
+type meddledLocal struct {
+	local.Local
+	meddle func()
+	once   sync.Once
+}
+
+func (m *meddledLocal) Del(key string) {
+	m.once.Do(m.meddle)
+	m.Local.Del(key)
+}
+
+// A read begins while a Delete gives up, which could not wait until a Set of the key had ended.
+func TestAReadBesideAFailingDeleteDoesNotTrustTheRemote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, read := remotetest.NewMemory(), make(chan struct{}, 1)
+		m.Put("k", "old")
+		n := &node{local: stores["Otter"](t), remote: m, counts: &recStats{}}
+		meddled := &meddledLocal{Local: n.local, meddle: func() {
+			go func() {
+				_ = n.Get(ctx, "k", nil)
+				read <- struct{}{}
+			}()
+			<-read
+		}}
+		n.open(t, []cache.Option{cache.WithLocal(meddled), cache.WithFence(maxLoad), cache.WithRemote(slowAnswers{m, func() { read <- struct{}{} }})})
+		held := make(chan struct{})
+		m.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "setFenced" {
+				<-held
+				return errBoom
+			}
+			return nil
+		})
+		go func() { _ = n.Set(ctx, "k", cache.Value("other"), cache.SetXX(true)) }()
+		synctest.Wait()
+		brief, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := n.Delete(brief, "k"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := n.inLocal("k"); got != "-" {
+			t.Errorf("local has %q", got)
+		}
+		close(held)
+		pass(time.Minute)
+	})
 }
 
 func TestAChangeThatSucceedsEndsTheRepair(t *testing.T) {

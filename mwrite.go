@@ -111,10 +111,10 @@ func (c *jetCache) mwrite(ctx context.Context, writes []batchWrite, doing string
 		for i := range writes {
 			w := &writes[i]
 			if w.lane, err = c.flights.BeginWrite(ctx, w.key); err != nil {
+				c.remote.fences.repairs.add(keysOf(writes), err) // first: who reads from now on is not to trust it
 				for _, w := range writes[i:] {
 					c.flights.Invalidate(w.key, func() { c.local.del(w.key) })
 				}
-				c.remote.fences.repairs.add(keysOf(writes), err)
 				err = fmt.Errorf("cache: waiting for %q to be free, before %s %d keys: %w", w.key, doing, len(writes), err)
 				return
 			}

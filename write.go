@@ -69,10 +69,10 @@ func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
 // that another node was faster, it deletes the key.
 func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, g guard, w flight.Write[outcome], err error) error {
 	if err != nil {
-		c.flights.Invalidate(key, func() { c.local.del(key) })
-		if c.remote.exists() && life.remote > 0 {
+		if c.remote.exists() && life.remote > 0 { // first: who reads from now on is not to trust it
 			c.remote.fences.repairs.add([]string{key}, err)
 		}
+		c.flights.Invalidate(key, func() { c.local.del(key) })
 		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
 	}
 	began := time.Now()
@@ -137,8 +137,8 @@ func (c *jetCache) Delete(ctx context.Context, key string) error {
 func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcome], err error) error {
 	drop := func() { c.local.del(key) }
 	if err != nil {
+		c.remote.fences.repairs.add([]string{key}, err) // first: who reads from now on is not to trust it
 		c.flights.Invalidate(key, drop)
-		c.remote.fences.repairs.add([]string{key}, err)
 		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
 	}
 	func() {
