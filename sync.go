@@ -164,7 +164,13 @@ func (s *syncer) endDoubts() {
 		return
 	}
 	go func() {
-		defer s.ending.Store(false)
+		ended := false
+		defer func() {
+			s.ending.Store(false)
+			if ended { // a gap may have come in between
+				s.endDoubts()
+			}
+		}()
 		ticker := time.NewTicker(doubtCheck)
 		defer ticker.Stop()
 		for s.doubts.Any() {
@@ -177,6 +183,7 @@ func (s *syncer) endDoubts() {
 			case <-ticker.C:
 			}
 		}
+		ended = true
 	}()
 }
 
