@@ -17,6 +17,8 @@ var ErrNotFenced = errors.New("cache: the keys could not be fenced, so nothing w
 // With WithFence, nothing that is loaded in between is stored, on any node: loads go to their
 // callers alone, and a process that dies within fn leaves that so for twice maxLoad.
 //
+// Items with a TTL below zero are not for the remote, and no fence covers them.
+//
 // fn's ctx ends after the maxLoad of WithFence: what it commits later is not covered. Mutate
 // returns fn's error and, joined with it, what went wrong with the second removal, which is then
 // tried again in the background. If the first removal fails, it returns an ErrNotFenced and does
@@ -60,7 +62,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 			return c.remote.mdel(ctx, keys)
 		}
 		return c.remote.closeFences(ctx, token, keys)
-	}); err != nil {
+	}); err != nil && !errors.Is(err, ErrNotTold) { // who was not told hears that this node is silent, if it dies
 		_ = c.endMutation(ctx, writes, token) // logged; what is left closed opens by itself
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/link"
 	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
@@ -193,7 +194,7 @@ const doubtCheck = 10 * time.Second
 // linkConfig returns the configuration of the link. Its functions do not keep the cache alive.
 func (c *jetCache) linkConfig(doubt sourceOfDoubt) link.Config {
 	self, name := weak.Make(c), c.name
-	warn := &limit.Limiter{Interval: troubleInterval}
+	warn, broken := &limit.Limiter{Interval: troubleInterval}, &limit.Limiter{Interval: troubleInterval}
 	return link.Config{
 		Bus:       c.options.sync.bus,
 		Changes:   c.options.sync.channel,
@@ -215,6 +216,15 @@ func (c *jetCache) linkConfig(doubt sourceOfDoubt) link.Config {
 		Down: doubt.down,
 		Up:   doubt.up,
 		Gap:  doubt.gap,
+		Broken: func(err error) {
+			switch held, ok := broken.Allow(); {
+			case !ok:
+			case errors.Is(err, remote.ErrUnsupported):
+				logger.Error("cache %s: WithSyncLocal(true) cannot work here: %v; the local level is used only when the remote does not answer, and changes return ErrNotTold (%d more such lines held back)", name, err, held)
+			default:
+				logger.Warn("cache %s: the link to the other nodes is down: %v (%d more such lines held back)", name, err, held)
+			}
+		},
 		Warn: func(format string, v ...any) {
 			if held, ok := warn.Allow(); ok {
 				logger.Warn("cache %s: %s (%d more such lines held back)", name, fmt.Sprintf(format, v...), held)
@@ -231,12 +241,17 @@ func (c *jetCache) dropLocally(keys []string) {
 	c.remote.leases.wake(keys)
 }
 
+// tellTime bounds how long a change waits for the bus, which may not heed its ctx.
+const tellTime = 5 * time.Second
+
 // tell tells the other nodes of a change of keys and waits until the bus has taken that.
 func (c *jetCache) tell(ctx context.Context, event EventType, keys ...string) error {
 	if c.syncer == nil || c.syncer.link == nil || len(keys) == 0 {
 		return nil
 	}
-	if err := c.syncer.link.Tell(int(event), keys).Wait(ctx); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	if err := c.syncer.link.Tell(int(event), keys).Wait(waiting); err != nil {
 		what := fmt.Sprintf("%q", keys[0])
 		if len(keys) > 1 {
 			what = fmt.Sprintf("%d keys", len(keys))

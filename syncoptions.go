@@ -140,7 +140,7 @@ func WithTracking(prefixes ...string) Option {
 // Beside each key that is loaded or changed there is then a small key in the same slot, "{key}#f",
 // or "key#f" if it has a hash tag, which lives for twice maxLoad. A load takes one more round
 // trip to the remote, hits and changes do not. Keys that have a "}" but no hash tag are
-// ErrInvalidKey. What a Set or Delete fails to change in the remote is removed in the background,
+// ErrInvalidKey. It needs Redis 6 or later. What a Set or Delete fails to change in the remote is removed in the background,
 // and until then this node does not read the key from there (ErrRemoteUncertain).
 //
 // Default: off. New panics if maxLoad is not positive, or the remote is no remote.Fencer, as the
@@ -161,7 +161,7 @@ func WithFence(maxLoad time.Duration) Option {
 // of a node that died runs out. If the load fails, those who wait for it get an
 // ErrLoadElsewhere; who comes later loads. A miss takes two more round trips to the remote, and
 // a batch may call its function more than once. Leases save loads and are not needed for
-// anything to be right: for that see WithFence. Refreshes have a lock of their own.
+// anything to be right: for that see WithFence. Refreshes have a lock of their own. It needs Redis 6 or later.
 //
 // ttl should be somewhat longer than most loads take. Default: off. New panics if ttl is not
 // positive, or the remote is no remote.Leaser, as the adapter for go-redis is. It has no effect

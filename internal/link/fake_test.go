@@ -169,6 +169,7 @@ func startNode(t *testing.T, b *fakeBus, instance string) *recNode {
 		Down:    func() { n.add("down") },
 		Up:      func() { n.add("up") },
 		Gap:     func(why string) { n.add("gap") },
+		Broken:  func(error) {},
 		Warn: func(format string, v ...any) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

@@ -46,7 +46,9 @@ type Config struct {
 	Down, Up func()
 	// Gap is called when messages were missed, though no more are.
 	Gap func(why string)
-	// Warn is told of what an operator should know.
+	// Broken is told of why a subscription has ended.
+	Broken func(err error)
+	// Warn is told of what else an operator should know.
 	Warn func(format string, v ...any)
 }
 
@@ -89,9 +91,7 @@ func Start(cfg Config) *Link {
 	l := &Link{cfg: cfg, cancel: cancel, ended: make(chan struct{}), start: time.Now()}
 	l.out.init(&l.cfg, l.clock)
 	l.in.init(&l.cfg)
-	l.line = Line{Open: l.subscribe, Down: cfg.Down, Up: cfg.Up, Failed: func(err error) {
-		cfg.Warn("the link to the other nodes is down: %v", err)
-	}}
+	l.line = Line{Open: l.subscribe, Down: cfg.Down, Up: cfg.Up, Failed: cfg.Broken}
 	l.line.Start()
 	go l.beat(ctx)
 	return l
@@ -107,6 +107,7 @@ func (l *Link) subscribe(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	isReady, done := make(chan struct{}), make(chan struct{})
+	var readyOnce sync.Once
 	defer close(done)
 	go l.watch(isReady, done, cancel)
 	err := l.cfg.Bus.Subscribe(ctx, []string{l.cfg.Changes, l.cfg.Signals},
@@ -115,7 +116,7 @@ func (l *Link) subscribe(ctx context.Context, ready func()) error {
 			l.in.restart()
 			ready()
 			l.out.nudge()
-			close(isReady)
+			readyOnce.Do(func() { close(isReady) }) // some bus may call it twice
 		},
 		func(channel string, message []byte) {
 			if sent, own := l.in.receive(channel, message); own {
