@@ -132,10 +132,10 @@ func (db *database) close() {
 // after that.
 func latency(update bool) (before, after time.Duration) {
 	var total time.Duration
-	switch n := rand.IntN(200); {
+	switch n := rand.IntN(120); {
 	case n == 0 && !update:
 		total = time.Second + rand.N(time.Second)
-	case n < 60:
+	case n < 40:
 		total = rand.N(60 * time.Millisecond)
 	default:
 		total = rand.N(8 * time.Millisecond)

@@ -7,15 +7,18 @@ import (
 	"time"
 )
 
-// workers is how many calls of a node are under way at a time.
-const workers = 5
+// How many calls of a node are under way at a time.
+const (
+	workers     = 5
+	longWorkers = 15
+)
 
 // drive has the nodes read and write until stop is closed. Each worker keeps to a node, so
 // that one that stands still does not keep the others from working.
 func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
-		for range workers {
+		for range f.workers {
 			wg.Go(func() {
 				for {
 					select {
@@ -147,7 +150,7 @@ func (f *fleet) settle() {
 		s := m.state.Load()
 		return s != nil && s.Ready && s.Waiting == 0 && s.Repairs == 0
 	})
-	time.Sleep(bound + slack)
+	time.Sleep(f.bound)
 	open := f.judge.unfinished(keys, f.database.newest)
 	for _, key := range open {
 		if !f.nodes[rand.IntN(len(f.nodes))].write(operation{how: deletes}, true, key) {
@@ -155,7 +158,7 @@ func (f *fleet) settle() {
 		}
 	}
 	if len(open) > 0 {
-		time.Sleep(bound + slack)
+		time.Sleep(f.bound)
 	}
 }
 

@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// duration returns how long the fleet is tortured: a few seconds, or what TORTURE says.
-func duration(t *testing.T) time.Duration {
+// duration returns for how long the fleet is tortured: for a few seconds, or a long time, if
+// TORTURE says so.
+func duration(t *testing.T) (lasts time.Duration, long bool) {
 	if text := os.Getenv("TORTURE"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatalf("TORTURE=%s: give a duration, like 5m", text)
 		}
-		return d
+		return d, true
 	}
 	if testing.Short() {
-		return 3 * time.Second
+		return 3 * time.Second, false
 	}
-	return 10 * time.Second
+	return 6 * time.Second, false
 }
 
 // needsProcesses skips the test where processes cannot be stopped.
@@ -32,25 +33,44 @@ func needsProcesses(t *testing.T) {
 
 func TestNoNodeServesWhatHasChanged(t *testing.T) {
 	needsProcesses(t)
-	lasts := duration(t)
-	f := startFleet(t, func(*nodeConfig) {})
-	stop := make(chan struct{})
-	driven := f.drive(stop)
-	time.Sleep(lasts / 8) // for the figures of a fleet with nothing wrong
-	mended := f.trouble(stop)
-	for end := time.Now().Add(lasts); time.Now().Before(end) && f.judge.wrongs() == 0; {
-		time.Sleep(50 * time.Millisecond)
-	}
-	close(stop)
-	mended()
-	driven()
-	f.settle()
-	for _, d := range f.compare() {
-		t.Error(d)
+	lasts, long := duration(t)
+	f := startFleet(t, long, func(*nodeConfig) {})
+	end := time.Now().Add(lasts)
+	f.round(min(lasts/8, 10*time.Second), false) // for the figures of a fleet with nothing wrong
+	for !t.Failed() && time.Now().Before(end) {
+		f.round(min(time.Until(end), maxRound), true)
 	}
 	f.report()
+}
+
+// maxRound is how long troubles and writes last until it is looked what came of them.
+const maxRound = 10 * time.Second
+
+// round drives the fleet for a while, lets it come to rest, and compares all copies with the
+// database.
+func (f *fleet) round(lasts time.Duration, troubled bool) {
+	f.t.Helper()
+	stop, calm := make(chan struct{}), make(chan struct{})
+	driven, mended := f.drive(stop), func() {}
+	if troubled {
+		mended = f.trouble(calm)
+	}
+	for end := time.Now().Add(lasts); time.Now().Before(end) && f.judge.wrongs() == 0; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	close(stop)
+	driven() // in the midst of trouble: what has failed now, nobody writes again
+	close(calm)
+	mended()
+	if troubled {
+		f.failLast()
+	}
+	f.settle()
+	for _, d := range f.compare() {
+		f.t.Error(d)
+	}
 	if n := f.judge.wrongs(); n > 0 {
-		t.Errorf("%d reads were wrong", n)
+		f.t.Errorf("%d reads were wrong", n)
 	}
 }
 
@@ -66,7 +86,7 @@ func TestWithoutALinkNodesServeWhatHasChanged(t *testing.T) {
 
 func findsWrong(t *testing.T, change func(c *nodeConfig)) {
 	needsProcesses(t)
-	f := startFleet(t, change)
+	f := startFleet(t, false, change)
 	f.database.tardy.Store(true)
 	stop := make(chan struct{})
 	wait := f.drive(stop)

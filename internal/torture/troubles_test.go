@@ -70,6 +70,17 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 	}
 }
 
+// failLast has each node write what it cannot: it has to see to that later.
+func (f *fleet) failLast() {
+	for _, m := range f.nodes {
+		m.suffer(trouble{name: "last cut", data: cut}, func() {
+			for range 10 {
+				m.write(pick(writings), false)
+			}
+		})
+	}
+}
+
 // suffer lets t come over the node while last does not return.
 func (m *member) suffer(t trouble, last func()) {
 	m.begins(t.name, t)
