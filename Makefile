@@ -21,7 +21,7 @@ test: ## run all tests of all modules with the race detector
 	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations ./...
 
 torture: ## let everything fail around a fleet of processes, for TORTURE (default 5m)
-	TORTURE=$(TORTURE) go test -race -v -count=1 -timeout 24h -run TestNoNode ./internal/torture
+	TORTURE=$(TORTURE) go test -race -v -count=1 -timeout 24h -run TestNoNode ./internal/test/torture
 
 bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
 	cd benchmarks && go run ./cmd/report $(ARGS)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
-	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 

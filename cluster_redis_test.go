@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	cache "github.com/mgtv-tech/jetcache-go"
-	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 )
 
 // clusterKeys are keys on all nodes of a cluster.

@@ -53,7 +53,7 @@ func TestImportsRunDownhill(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		fields := strings.Fields(line)
 		from, example := strings.TrimPrefix(fields[0], module), strings.Contains(fields[0], "/examples/")
-		forTests := strings.HasSuffix(from, "test")
+		forTests := strings.HasSuffix(from, "test") || strings.HasPrefix(from, "/internal/test/")
 		for _, to := range fields[1:] {
 			inner := strings.TrimPrefix(to, module)
 			switch {

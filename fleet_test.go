@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	cache "github.com/mgtv-tech/jetcache-go"
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )

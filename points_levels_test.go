@@ -15,7 +15,7 @@ import (
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 	"github.com/mgtv-tech/jetcache-go/local"
 	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/remote"

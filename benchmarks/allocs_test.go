@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 

@@ -6,7 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 )
 
 // realRedis returns a client of an empty database of a real Redis: of the server at

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )

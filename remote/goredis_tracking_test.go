@@ -15,8 +15,8 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

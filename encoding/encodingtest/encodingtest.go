@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 )
 
 // Run verifies every property of codec as a subtest.

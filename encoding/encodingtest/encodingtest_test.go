@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 	"github.com/mgtv-tech/jetcache-go/encoding/msgp/internal/entitytest"
-	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
 // What was decoded stays as it is when the payload's buffer is used again, also where generated

@@ -10,7 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
-	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
 // mustMarshal returns what the codec writes of v, without trailer and compression.

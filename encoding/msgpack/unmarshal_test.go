@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/mgtv-tech/jetcache-go/internal/racing"
+	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
 // Types that decode themselves and keep what they are given, in all of the ways there are.

@@ -11,7 +11,7 @@ import (
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/examples/internal/demoredis"
-	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

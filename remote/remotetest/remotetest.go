@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

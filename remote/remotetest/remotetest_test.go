@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mgtv-tech/jetcache-go/internal/suitetest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
-	"github.com/mgtv-tech/jetcache-go/internal/redistest"
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 )
 
 // fleet is what runs in a test: Redis, the database, nodes, and a judge over them.

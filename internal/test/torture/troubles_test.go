@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
 )
 
 // trouble lets troubles come over all nodes, and Redis, until stop is closed. wait returns when
