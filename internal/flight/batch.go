@@ -7,50 +7,52 @@ import (
 	"runtime/debug"
 )
 
-// Batch is a set of keys, each either claimed by the batch, which then has to load it,
-// or joined to a flight that was there already.
+// Batch is a set of keys. For each key, the batch either leads, and has to load it, or has joined
+// a load that was under way.
 //
-// The one who claimed must resolve what it owns before it waits for what others own:
-// two batches that overlap would otherwise wait for each other. Start and Wait see to
-// that, with WaitJoined after them.
+// A batch must resolve the keys that it leads before it waits for the keys that it has joined.
+// Otherwise two batches that overlap would wait for each other. Call Start, Wait and WaitJoined in
+// this order. A Batch is for one goroutine, except that the function given to Start calls Note and
+// Resolve.
 type Batch[V any] struct {
-	// Owned and Joined are the indices of the keys that were claimed and of those that
-	// were joined.
+	// Owned are the indices of the keys that the batch leads, Joined those of the keys that it
+	// has joined.
 	Owned, Joined []int
-	// Background are the positions in Joined of flights that load although the stores may
-	// well have the key: look there before waiting.
+	// Background are the positions in Joined of loads that DoInBackground began. The stores may
+	// well have these keys: look there before waiting.
 	Background []int
 
 	t       *Table[V]
-	load    *load
-	calls   []call[V]   // by index; those of Owned are in use
-	tickets []ticket[V] // of Joined, in its order
-	waited  int         // how many of tickets have been waited for
+	run     *loaderRun
+	calls   []call[V]   // by index of the key; only those of Owned are in use
+	waiters []waiter[V] // in the order of Joined
+	waited  int         // number of waiters that were waited for, or have left
 	done    chan struct{}
-	err     error // why the load ended before its time; set before done is closed
+	err     error // why the run ended early, if it did; set before done is closed
 }
 
-// errUnresolved is the result of a key that a batch's load forgot.
+// errUnresolved is the error of a key that the function given to Start has not resolved.
 var errUnresolved = errors.New("cache: internal error: the batch left a key without a result")
 
-// Claim claims each of keys, or joins its flight. A key that is there twice is claimed
-// once and joined once. If Owned is not empty, the caller calls Start; in any case it
-// calls Leave in the end.
+// Claim joins the load of each key that has one under way, and leads the others. If a key is
+// there twice, and no load of it is under way, the batch leads it once and joins it once. If Owned
+// is not empty, the caller must call Start. In any case the caller must call Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, load: newLoad(&t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
-	b.load.detach(ctx)
-	// The entries of a batch come and go together, for the most part.
+	b := &Batch[V]{t: t, run: newLoaderRun(&t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	b.run.detach(ctx)
+	// One allocation for all entries: most of them are released at about the same time.
 	fresh := make([]entry[V], len(keys))
 	for i, key := range keys {
-		if b.claim(i, key, &fresh[0]) && len(fresh) > 1 {
+		if b.joinOrLead(i, key, &fresh[0]) && len(fresh) > 1 {
 			fresh = fresh[1:]
 		}
 	}
 	return b
 }
 
-// claim claims a key or joins its flight; used tells whether fresh has become its entry.
-func (b *Batch[V]) claim(i int, key string, fresh *entry[V]) (used bool) {
+// joinOrLead joins the load of a key, or makes the batch its leader. used reports whether fresh has
+// become the key's entry.
+func (b *Batch[V]) joinOrLead(i int, key string, fresh *entry[V]) (used bool) {
 	s := b.t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,21 +63,21 @@ func (b *Batch[V]) claim(i int, key string, fresh *entry[V]) (used bool) {
 			b.Background = append(b.Background, len(b.Joined))
 		}
 		b.Joined = append(b.Joined, i)
-		b.tickets = append(b.tickets, w)
+		b.waiters = append(b.waiters, w)
 		return used
 	}
-	b.t.endFlightLocked(e) // one that takes nobody
-	b.calls[i] = call[V]{note: b.t.note(e, b.load), load: b.load, boarding: b.t.parting.begin()}
-	e.flight = &b.calls[i]
+	b.t.endJoiningLocked(e) // there may be a call that must not be joined
+	b.calls[i] = call[V]{note: b.t.note(e, b.run), run: b.run, mark: b.t.joinLimit.mark()}
+	e.joinable = &b.calls[i]
 	b.Owned = append(b.Owned, i)
 	return used
 }
 
-// Start calls run in a goroutine of its own. run resolves the owned keys; its ctx has
-// the values of the claimer's ctx but ends only when no caller of any of them is left.
-// The keys that run has not resolved when it ends, by a panic or otherwise, get an error.
-func (b *Batch[V]) Start(run func(ctx context.Context)) {
-	b.load.begin()
+// Start calls load in a goroutine of its own. load has to resolve the owned keys. Its ctx has the
+// values of the ctx given to Claim, but ends only when no caller of any of these keys is left. If
+// load ends without having resolved a key, by a panic or otherwise, the key gets an error.
+func (b *Batch[V]) Start(load func(ctx context.Context)) {
+	b.run.begin()
 	go func() {
 		returned := false
 		defer func() {
@@ -93,47 +95,48 @@ func (b *Batch[V]) Start(run func(ctx context.Context)) {
 					b.err = err
 				}
 			}
-			b.load.end()
+			b.run.end()
 		}()
-		run(b.load.ctx)
+		load(b.run.ctx)
 		returned = true
 	}()
 }
 
-// Note returns the note of an owned key, which lasts until the key is resolved.
+// Note returns the note of an owned key. It is valid until the key is resolved.
 func (b *Batch[V]) Note(i int) Note[V] { return b.calls[i].note }
 
-// Resolve gives an owned key its result and tells those who have joined. Only the first
-// call for a key counts; it reports whether this was that.
-func (b *Batch[V]) Resolve(i int, v V, err error) bool { return b.t.settle(&b.calls[i], v, err) }
+// Resolve gives an owned key its result and wakes the waiters that have joined it. Only the first
+// call for a key counts; Resolve reports whether this call was the first.
+func (b *Batch[V]) Resolve(i int, v V, err error) bool { return b.t.resolve(&b.calls[i], v, err) }
 
-// Wait waits until the load that Start began has ended and all owned keys have their
-// results. ended is false if ctx ended first, with its error: what run writes to must then
-// not be read. Otherwise err is why the load ended before its time, if it did.
+// Wait waits until the load that Start began has ended and all owned keys have their results. If
+// ctx ends first, ended is false and err is ctx's error. Then the caller must not read what the
+// load writes to. Otherwise err says why the load ended early, and is nil if it did not.
 func (b *Batch[V]) Wait(ctx context.Context) (ended bool, err error) {
-	if err := b.load.await(ctx, nil, b.done); err != nil {
+	if err := b.run.await(ctx, nil, b.done); err != nil {
 		return false, err
 	}
 	return true, b.err
 }
 
-// WaitJoined returns the result of the n-th joined key, or ctx's error when ctx ends
-// first. It is called once for each n, in ascending order; those that are passed over are
-// left.
+// WaitJoined returns the result of the n-th joined key, or ctx's error if ctx ends first. Call it
+// in ascending order of n, at most once for each. The batch leaves the loads of the keys that were
+// passed over.
 func (b *Batch[V]) WaitJoined(ctx context.Context, n int) (V, error) {
 	b.leaveBefore(n)
 	b.waited = n + 1
-	return b.tickets[n].wait(ctx)
+	return b.waiters[n].wait(ctx)
 }
 
 func (b *Batch[V]) leaveBefore(n int) {
 	for ; b.waited < n; b.waited++ {
-		b.tickets[b.waited].call.load.leave()
+		b.waiters[b.waited].call.run.leave()
 	}
 }
 
-// Leave ends the caller's interest in the keys that have no result yet.
+// Leave tells the loads that the batch does not wait for their results any more. A load that
+// nobody waits for is cancelled.
 func (b *Batch[V]) Leave() {
-	b.load.leave()
-	b.leaveBefore(len(b.tickets))
+	b.run.leave()
+	b.leaveBefore(len(b.waiters))
 }

@@ -4,23 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/singleflight"
 )
 
 // Errors that a load may end with, beside those of its loader.
 var (
-	// ErrCycle is the error of a loader that asks for what waits for it.
+	// ErrCycle is the error of a loader that asks for the key that it loads itself, directly or
+	// through other loaders.
 	ErrCycle = errors.New("cache: a loader waits for its own result")
 
 	// ErrGoexit is the error of a loader that ended its goroutine.
 	ErrGoexit = errors.New("cache: the loader called runtime.Goexit (as t.FailNow does)")
-
-	// errAbandoned is why the context of a load that nobody waits for is cancelled.
-	errAbandoned = errors.New("cache: every caller of the load has left")
 )
 
 // PanicError is the error of a load whose loader panicked.
@@ -40,111 +35,43 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-// load is one run of a loader, for one key or for a batch. It is detached from its
-// callers: it has their values but not their cancellation, and ends early only when all
-// of them have left.
-type load struct {
-	// Set by detach.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	running    *running    // of the table
-	generation *generation // of running; set when the load begins
-
-	mu        sync.Mutex
-	waiters   int         // guarded by mu
-	abandoned atomic.Bool // written with mu held: waiters has been zero; nobody may join any more
-
-	// waitsFor are the loads whose results this load's loader is waiting for.
-	waitsFor map[*load]int // guarded by cycles
-}
-
-type loadKey struct{}
-
-// newLoad returns a load with one waiter, which has no context yet.
-func newLoad(running *running) *load { return &load{waiters: 1, running: running} }
-
-// detach gives the load its context: ctx with its values, but without its cancellation.
-func (l *load) detach(ctx context.Context) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	l.ctx = context.WithValue(ctx, loadKey{}, l)
-	if l.abandoned.Load() {
-		l.cancel(errAbandoned)
-	}
-}
-
-// join adds a waiter; it reports false if the load has been abandoned.
-func (l *load) join() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.abandoned.Load() {
-		return false
-	}
-	l.waiters++
-	return true
-}
-
-// leave takes off a waiter; with the last one the load is cancelled.
-func (l *load) leave() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waiters--; l.waiters == 0 {
-		l.abandoned.Store(true)
-		if l.cancel != nil {
-			l.cancel(errAbandoned)
-		}
-	}
-}
-
-// begin notes that the load gets a goroutine.
-func (l *load) begin() { l.generation = l.running.begin() }
-
-// end notes that the load's goroutine has done its work.
-func (l *load) end() {
-	l.running.end(l.generation)
-	l.cancel(nil) // releases the context
-}
-
-// call is a load as seen from one of its keys. Its result is set once, before whoever
-// waits for it is told.
+// call is the load of one key. Its result is set once, before its waiters are woken.
 type call[V any] struct {
-	note   Note[V] // the key, and when the load began
-	load   *load
-	single bool // run by Table.single (guarded by the shard's mutex)
-	// background: it loads although the stores may well have the key.
-	background bool
-	boarding   boarding
+	note       Note[V] // the key, and when the load began
+	run        *loaderRun
+	mark       joinMark
+	background bool // begun by DoInBackground: the stores may well have the key
 
 	value V
 	err   error
 
-	// done is closed when the result is there. A call has it only when somebody needs it: who
-	// has joined before, or without, Table.single, and who could be left waiting by that
-	// because the load's goroutine ended without returning. Guarded by the shard's mutex.
+	// Guarded by the shard's mutex.
+	grouped  bool // its loader runs in Table.group
+	resolved bool // it has its result
+
+	// done is closed when the call has its result. Guarded by the shard's mutex. It is nil
+	// until somebody needs it. It is needed by waiters that joined while the call was not
+	// grouped, and by the leader: its channel of the group stays empty if the loader's goroutine
+	// ends without returning.
 	done chan struct{}
-	// settled says that the call has its result; guarded by the shard's mutex.
-	settled bool
 }
 
-// ticket is a waiter's claim to a call's result.
-type ticket[V any] struct {
+// waiter waits for the result of a call. One of its channels may be nil.
+type waiter[V any] struct {
 	call   *call[V]
-	result <-chan singleflight.Result // of a single call
+	result <-chan singleflight.Result // of a grouped call
 	done   <-chan struct{}
 }
 
-// joinLocked returns a ticket for e's flight, if there is one that takes waiters and has not
-// been parted from them.
-func (t *Table[V]) joinLocked(e *entry[V]) (ticket[V], bool) {
-	c := e.flight
-	if c == nil || t.parting.over(c.boarding) || !c.load.join() {
-		return ticket[V]{}, false
+// joinLocked joins the call of e. It reports false if there is none, or none that may be joined.
+func (t *Table[V]) joinLocked(e *entry[V]) (waiter[V], bool) {
+	c := e.joinable
+	if c == nil || !t.joinLimit.allows(c.mark) || !c.run.join() {
+		return waiter[V]{}, false
 	}
-	w := ticket[V]{call: c}
-	if c.single {
-		w.result = t.single.DoChan(e.key, noLoad)
+	w := waiter[V]{call: c}
+	if c.grouped {
+		w.result = t.group.DoChan(e.key, notCalled)
 	} else if c.done == nil {
 		c.done = make(chan struct{})
 	}
@@ -152,20 +79,16 @@ func (t *Table[V]) joinLocked(e *entry[V]) (ticket[V], bool) {
 	return w, true
 }
 
-// noLoad stands in for the load where one is known to be running: singleflight does not
-// call it.
-func noLoad() (any, error) { return nil, errors.New("cache: internal error: no load is running") }
+// notCalled is the function of a DoChan that joins. The group has a call of the key then, so it
+// does not call the function.
+func notCalled() (any, error) { return nil, errors.New("cache: internal error: no load is running") }
 
-// patience is how long a caller waits before it makes sure that it is not its own
-// loader it waits for. The look at the goroutine costs microseconds.
-const patience = 100 * time.Millisecond
-
-// wait returns the call's result, or ctx's error when ctx ends first. Either way the
-// waiter leaves.
-func (w ticket[V]) wait(ctx context.Context) (V, error) {
+// wait returns the call's result, or ctx's error if ctx ends first. In both cases the waiter
+// leaves.
+func (w waiter[V]) wait(ctx context.Context) (V, error) {
 	c := w.call
-	defer c.load.leave()
-	if err := c.load.await(ctx, w.result, w.done); err != nil {
+	defer c.run.leave()
+	if err := c.run.await(ctx, w.result, w.done); err != nil {
 		var zero V
 		if errors.Is(err, ErrCycle) {
 			err = fmt.Errorf("%w: key %q", err, c.note.e.key)
@@ -175,31 +98,23 @@ func (w ticket[V]) wait(ctx context.Context) (V, error) {
 	return c.value, c.err
 }
 
-// await waits until one of the channels has something or is closed. It returns ctx's error
-// when ctx ends first, and ErrCycle if the caller is part of the loader that it waits for.
-func (l *load) await(ctx context.Context, result <-chan singleflight.Result, done <-chan struct{}) error {
-	stop, err := l.awaitedBy(loaderOf(ctx))
-	if err != nil {
-		return err
+// resolve gives a call its result and wakes its waiters. Only the first resolve of a call
+// counts; it reports whether it was the first.
+func (t *Table[V]) resolve(c *call[V], v V, err error) bool {
+	e := c.note.e
+	s := t.shard(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.resolved {
+		return false
 	}
-	defer func() { stop() }()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		select {
-		case <-result:
-			return nil
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			also, err := l.awaitedBy(loaderOfGoroutine())
-			if err != nil {
-				return err
-			}
-			first := stop
-			stop = func() { first(); also() }
-		}
+	c.value, c.err, c.resolved = v, err, true
+	if e.joinable == c {
+		t.endJoiningLocked(e)
 	}
+	if c.done != nil {
+		close(c.done)
+	}
+	s.releaseLocked(e)
+	return true
 }

@@ -7,48 +7,49 @@ import (
 	"sync"
 )
 
-// A loader may read other keys, of the same cache or of another, and so wait for other
-// loads. Waiting in a circle would be for ever: loads remember whom their loaders wait
-// for, and who would close a circle gets ErrCycle instead.
+// A loader may read other keys, of the same cache or of another cache, and so wait for other
+// loads. If the waits formed a circle, they would never end. So each run of a loader records which
+// runs its loader waits for, and a wait that would close a circle returns ErrCycle.
 //
-// That takes knowing which load a waiter belongs to. The loader's ctx says it. A loader
-// that reads with another ctx is found by its goroutine, which Go tells only in the
-// text of a stack trace; that is looked at when a wait has lasted for a while.
+// For that, a wait must know which run its caller is part of. The ctx that the loader was given
+// says it. A loader that reads with another ctx is found by its goroutine. Go tells the number of
+// a goroutine only in the text of a stack trace, so that is read only after a wait has lasted for
+// cycleCheckDelay.
 
-// cycles guards every load's waitsFor.
+// cycles guards waitsFor of every loaderRun.
 var cycles sync.Mutex
 
-// awaitedBy notes that the loader of waiter waits for l, until stop is called. It
-// returns ErrCycle if l waits for waiter. A nil waiter is no loader.
-func (l *load) awaitedBy(waiter *load) (stop func(), err error) {
+// registerWait records that the loader of waiter waits for r until stop is called. It returns
+// ErrCycle if r waits for waiter. waiter is nil if the caller is not part of a loader.
+func (r *loaderRun) registerWait(waiter *loaderRun) (stop func(), err error) {
 	if waiter == nil {
 		return func() {}, nil
 	}
 	cycles.Lock()
 	defer cycles.Unlock()
-	if l.reachesLocked(waiter, make(map[*load]bool)) {
+	if r.reachesLocked(waiter, make(map[*loaderRun]bool)) {
 		return nil, ErrCycle
 	}
 	if waiter.waitsFor == nil {
-		waiter.waitsFor = make(map[*load]int)
+		waiter.waitsFor = make(map[*loaderRun]int)
 	}
-	waiter.waitsFor[l]++
+	waiter.waitsFor[r]++
 	return func() {
 		cycles.Lock()
 		defer cycles.Unlock()
-		if waiter.waitsFor[l]--; waiter.waitsFor[l] == 0 {
-			delete(waiter.waitsFor, l)
+		if waiter.waitsFor[r]--; waiter.waitsFor[r] == 0 {
+			delete(waiter.waitsFor, r)
 		}
 	}, nil
 }
 
-// reachesLocked reports whether l is target or waits for it, however indirectly.
-func (l *load) reachesLocked(target *load, seen map[*load]bool) bool {
-	if l == target {
+// reachesLocked reports whether r is target, or waits for target directly or through other runs.
+func (r *loaderRun) reachesLocked(target *loaderRun, seen map[*loaderRun]bool) bool {
+	if r == target {
 		return true
 	}
-	seen[l] = true
-	for next := range l.waitsFor {
+	seen[r] = true
+	for next := range r.waitsFor {
 		if !seen[next] && next.reachesLocked(target, seen) {
 			return true
 		}
@@ -56,24 +57,24 @@ func (l *load) reachesLocked(target *load, seen map[*load]bool) bool {
 	return false
 }
 
-// loaderOf returns the load whose loader was given ctx, nil if there is none.
-func loaderOf(ctx context.Context) *load {
-	l, _ := ctx.Value(loadKey{}).(*load)
-	return l
+// runOf returns the run whose loader was given ctx, nil if there is none.
+func runOf(ctx context.Context) *loaderRun {
+	r, _ := ctx.Value(loaderRunKey{}).(*loaderRun)
+	return r
 }
 
-// loaders maps the number of a goroutine that runs a loader to its *load.
-var loaders sync.Map
+// runs maps the number of a goroutine that runs a loader to its *loaderRun.
+var runs sync.Map
 
-// Run calls a loader. With the ctx of a load, it notes for as long as the loader runs
-// that this goroutine runs it. A panic becomes a *PanicError.
-func Run[R any](ctx context.Context, loader func(context.Context) (R, error)) (r R, err error) {
-	if l := loaderOf(ctx); l != nil {
+// Run calls a loader. If ctx is that of a load, Run records that this goroutine runs the loader,
+// until the loader returns. A panic of the loader becomes a *PanicError.
+func Run[R any](ctx context.Context, loader func(context.Context) (R, error)) (result R, err error) {
+	if r := runOf(ctx); r != nil {
 		id := goroutine()
-		if outer, nested := loaders.Swap(id, l); nested {
-			defer loaders.Store(id, outer)
+		if outer, nested := runs.Swap(id, r); nested {
+			defer runs.Store(id, outer)
 		} else {
-			defer loaders.Delete(id)
+			defer runs.Delete(id)
 		}
 	}
 	defer func() {
@@ -84,17 +85,16 @@ func Run[R any](ctx context.Context, loader func(context.Context) (R, error)) (r
 	return loader(ctx)
 }
 
-// loaderOfGoroutine returns the load whose loader runs in this goroutine, nil if there
-// is none.
-func loaderOfGoroutine() *load {
-	l, _ := loaders.Load(goroutine())
-	if l == nil {
+// runOfGoroutine returns the run whose loader runs in this goroutine, nil if there is none.
+func runOfGoroutine() *loaderRun {
+	r, _ := runs.Load(goroutine())
+	if r == nil {
 		return nil
 	}
-	return l.(*load)
+	return r.(*loaderRun)
 }
 
-// goroutine returns the number of this goroutine, which a stack trace begins with:
+// goroutine returns the number of this goroutine. A stack trace begins with it:
 // "goroutine 7 [running]:".
 func goroutine() uint64 {
 	var text [32]byte

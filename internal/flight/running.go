@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// running counts the loads that run, by generations: who waits for those that have begun
-// does not wait for those that begin meanwhile.
+// running counts the runs of loaders that have not ended. It counts them by generations: a call of
+// wait waits for the runs that have begun, and not for those that begin during the wait.
 type running struct {
 	mu      sync.Mutex
-	current *generation // guarded by mu; nil: no load of it has begun
+	current *generation // guarded by mu; nil if no run has begun since the last wait
 }
 
-// generation are the loads that began between two calls of wait.
+// generation is the runs that began between two calls of wait.
 type generation struct {
-	n     int           // guarded by running's mu
-	ended chan struct{} // closed when n is zero and no more begin; nil: nobody waits (guarded by running's mu)
+	n     int           // guarded by running's mu: runs that have not ended
+	ended chan struct{} // guarded by running's mu: closed when n is zero and no run can be added; nil if nobody waits
 }
 
+// begin counts a run. The caller passes the result to end.
 func (r *running) begin() *generation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,8 +37,8 @@ func (r *running) end(g *generation) {
 	}
 }
 
-// wait waits until the loads have ended that have begun since the last call, for bound at
-// most. It reports whether they have.
+// wait waits until the runs have ended that began since the last call, for at most bound. It
+// reports whether they have ended.
 func (r *running) wait(bound time.Duration) bool {
 	r.mu.Lock()
 	g := r.current
@@ -58,7 +59,7 @@ func (r *running) wait(bound time.Duration) bool {
 	}
 }
 
-// Wait waits until the loads have ended that have begun since the last Wait, for bound at
-// most. It reports whether they have. Loads that nobody waits for any more have been
-// cancelled, but may not have ended.
+// Wait waits until the loads have ended that began since the last Wait, for at most bound. It
+// reports whether they have ended. It does wait for the loads that nobody waits for any more:
+// they were cancelled, but may still run.
 func (t *Table[V]) Wait(bound time.Duration) bool { return t.running.wait(bound) }

@@ -5,60 +5,75 @@ import (
 	"runtime/debug"
 )
 
-// Do returns the result of key's flight. If there is none, it starts one, which calls
-// run in a goroutine of its own; led tells that this caller did.
+// Do returns the result of the load of key that is under way. If there is none, the caller is the
+// leader: Do starts a load, which calls load in a goroutine of its own. led reports whether the
+// caller was the leader.
 //
-// run's ctx has the values of this caller's ctx but ends only when no caller is left.
-// Its note was taken when the flight began, and is released when run returns. If run
-// panics, or ends its goroutine, every caller gets an error that says so.
+// The ctx that load gets has the values of the leader's ctx, but ends only when no caller is left.
+// Its Note was taken when the load began, and is released when load returns. If load panics, or
+// ends its goroutine, every caller gets an error that says so.
 //
-// Do returns with ctx's error as soon as ctx ends, whatever run does.
-func (t *Table[V]) Do(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	return t.do(ctx, key, nil, run, false)
+// When ctx ends, Do returns ctx's error at once, whatever load does.
+func (t *Table[V]) Do(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	return t.do(ctx, key, request[V]{load: load})
 }
 
-// LookAndDo is Do with a look first, in the goroutine of the caller that leads, and with its
-// ctx: if look has the result, or an error, that is the flight's, and run is not called. It
-// saves a goroutine, and the caller stays as long as look does: it is for looks that ctx cannot
-// cut short. Who has joined gets the error of look, too, also if that is of the leader's ctx.
-func (t *Table[V]) LookAndDo(ctx context.Context, key string, look func(ctx context.Context, n Note[V]) (v V, found bool, err error), run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	return t.do(ctx, key, look, run, false)
+// LookAndDo is Do with a look first. The leader calls look in its own goroutine, with its own ctx.
+// If look finds the result, or returns an error, that is the result of the load, and load is not
+// called. This saves a goroutine. But the leader cannot leave before look returns, so use it for a
+// look that would not end early with ctx anyway. Callers that have joined get the error of look,
+// too, even if it is the error of the leader's ctx.
+func (t *Table[V]) LookAndDo(ctx context.Context, key string, look func(ctx context.Context, n Note[V]) (v V, found bool, err error), load func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	return t.do(ctx, key, request[V]{look: look, load: load})
 }
 
-// DoInBackground is Do for a load that nobody misses: readers of the key should look into
-// the stores before they join it, see InBackground.
-func (t *Table[V]) DoInBackground(ctx context.Context, key string, run func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
-	return t.do(ctx, key, nil, run, true)
+// DoInBackground is Do for a load of a key that the stores may well have, such as a refresh.
+// Readers of the key should look into the stores before they join it: see InBackground.
+func (t *Table[V]) DoInBackground(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
+	return t.do(ctx, key, request[V]{load: load, background: true})
 }
 
-func (t *Table[V]) do(ctx context.Context, key string, look func(context.Context, Note[V]) (V, bool, error), run func(context.Context, Note[V]) (V, error), background bool) (v V, led bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return v, false, err
-	}
-	c, w, led := t.board(key, background)
-	if led {
-		if look != nil {
-			if v, over, err := t.look(ctx, c, look); over {
-				return v, true, err
-			}
-		}
-		w = t.depart(ctx, c, run)
-	}
-	v, err = w.wait(ctx)
-	return v, led, err
-}
-
-// InBackground reports whether key's flight is one of DoInBackground.
+// InBackground reports whether a caller that reads key now would join a load of DoInBackground.
 func (t *Table[V]) InBackground(key string) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entries[key]
-	return e != nil && e.flight != nil && e.flight.background
+	return e != nil && e.joinable != nil && e.joinable.background
 }
 
-// board joins key's flight, or begins one, which is led then.
-func (t *Table[V]) board(key string, background bool) (c *call[V], w ticket[V], led bool) {
+type (
+	lookFunc[V any] = func(ctx context.Context, n Note[V]) (v V, found bool, err error)
+	loadFunc[V any] = func(ctx context.Context, n Note[V]) (V, error)
+)
+
+// request is what a caller of Do, LookAndDo or DoInBackground asks for.
+type request[V any] struct {
+	look       lookFunc[V] // nil if there is no look
+	load       loadFunc[V]
+	background bool
+}
+
+func (t *Table[V]) do(ctx context.Context, key string, r request[V]) (v V, led bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, false, err
+	}
+	c, w, led := t.joinOrLead(key, r.background)
+	if led {
+		if r.look != nil {
+			if v, resolved, err := t.look(ctx, c, r.look); resolved {
+				return v, true, err
+			}
+		}
+		w = t.start(ctx, c, r.load)
+	}
+	v, err = w.wait(ctx)
+	return v, led, err
+}
+
+// joinOrLead joins the call of key, and returns a waiter. If no call may be joined, it begins one,
+// and returns it: the caller leads.
+func (t *Table[V]) joinOrLead(key string, background bool) (c *call[V], w waiter[V], led bool) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,85 +82,64 @@ func (t *Table[V]) board(key string, background bool) (c *call[V], w ticket[V], 
 		s.releaseLocked(e) // the call holds it
 		return nil, w, false
 	}
-	t.endFlightLocked(e) // one that takes nobody
-	l := newLoad(&t.running)
-	c = &call[V]{note: t.note(e, l), load: l, background: background, boarding: t.parting.begin()}
-	e.flight = c
+	t.endJoiningLocked(e) // there may be a call that must not be joined
+	r := newLoaderRun(&t.running)
+	c = &call[V]{note: t.note(e, r), run: r, background: background, mark: t.joinLimit.mark()}
+	e.joinable = c
 	return c, w, true
 }
 
-// look looks for the result of c in the goroutine of its leader; over tells that the flight
-// is: v and err are its result.
-func (t *Table[V]) look(ctx context.Context, c *call[V], look func(context.Context, Note[V]) (V, bool, error)) (v V, over bool, err error) {
-	err = ErrGoexit // until it returns
+// look calls look in the goroutine of the leader. resolved reports whether c has its result now;
+// v and err are that result.
+func (t *Table[V]) look(ctx context.Context, c *call[V], look lookFunc[V]) (v V, resolved bool, err error) {
+	err = ErrGoexit // until look returns
 	defer func() {
-		if err == nil && !over {
+		if err == nil && !resolved {
 			return
 		}
-		over = true
+		resolved = true
 		if r := recover(); r != nil {
 			err = &PanicError{r, debug.Stack()}
 		}
-		t.settle(c, v, err)
-		c.load.leave()
+		t.resolve(c, v, err)
+		c.run.leave()
 	}()
 	return look(ctx, c.note)
 }
 
-// depart starts the load of c, in a goroutine of its own.
-func (t *Table[V]) depart(ctx context.Context, c *call[V], run func(context.Context, Note[V]) (V, error)) ticket[V] {
-	c.load.detach(ctx)
-	c.load.begin()
+// start starts the load of c in a goroutine of its own.
+func (t *Table[V]) start(ctx context.Context, c *call[V], load loadFunc[V]) waiter[V] {
+	c.run.detach(ctx)
+	c.run.begin()
 	s := t.shard(c.note.e.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.done == nil {
 		c.done = make(chan struct{})
 	}
-	w := ticket[V]{call: c, done: c.done}
-	if c.note.e.flight == c {
-		c.single = true
-		w.result = t.single.DoChan(c.note.e.key, func() (any, error) {
-			t.fly(c, run)
+	w := waiter[V]{call: c, done: c.done}
+	if c.note.e.joinable == c {
+		c.grouped = true
+		w.result = t.group.DoChan(c.note.e.key, func() (any, error) {
+			t.run(c, load)
 			return nil, nil
 		})
-	} else { // a write came in between: nobody joins it any more, and another may be under way
-		go t.fly(c, run)
+	} else { // a write came since joinOrLead: nobody joins c any more, and the group may have a newer call
+		go t.run(c, load)
 	}
 	return w
 }
 
-// fly runs the load of c and ends its flight.
-func (t *Table[V]) fly(c *call[V], run func(ctx context.Context, n Note[V]) (V, error)) {
+// run runs the load of c and resolves c.
+func (t *Table[V]) run(c *call[V], load loadFunc[V]) {
 	var v V
-	err := ErrGoexit // until it returns
+	err := ErrGoexit // until load returns
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{r, debug.Stack()}
 		}
-		t.settle(c, v, err)
-		c.load.end()
+		t.resolve(c, v, err)
+		c.run.end()
 	}()
-	v, err = run(c.load.ctx, c.note)
-}
-
-// settle gives a call its result and tells those who have joined. Only the first time
-// counts; it reports whether this was that.
-func (t *Table[V]) settle(c *call[V], v V, err error) bool {
-	e := c.note.e
-	s := t.shard(e.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.settled {
-		return false
-	}
-	c.value, c.err, c.settled = v, err, true
-	if e.flight == c {
-		t.endFlightLocked(e)
-	}
-	if c.done != nil {
-		close(c.done)
-	}
-	s.releaseLocked(e)
-	return true
+	v, err = load(c.run.ctx, c.note)
 }

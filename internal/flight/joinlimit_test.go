@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// parted reads "k" twice, the second time after d, and returns how many loads there were.
-func parted(table *Table[string], d time.Duration, between func()) int32 {
+// loadsOfTwoReads reads "k" twice, the second time after d, and returns the number of loads.
+func loadsOfTwoReads(table *Table[string], d time.Duration, between func()) int32 {
 	var runs atomic.Int32
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _, _ = table.Do(bg, "k", slow(time.Hour, "old", &runs)) })
@@ -33,19 +33,19 @@ func parted(table *Table[string], d time.Duration, between func()) int32 {
 	return runs.Load()
 }
 
-func TestPartedLoadsAreNotJoined(t *testing.T) {
+func TestLoadsBeyondTheJoinLimitAreNotJoined(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before  func(table *Table[string])
 		between func(table *Table[string])
 		want    int32
 	}{
-		"nothing happens":          {nil, nil, 1},
-		"parted since":             {nil, func(table *Table[string]) { table.Part(0) }, 2},
-		"parted before":            {func(table *Table[string]) { table.Part(0) }, nil, 1},
-		"younger than the bound":   {func(table *Table[string]) { table.Part(time.Second) }, nil, 1},
-		"older than the bound":     {func(table *Table[string]) { table.Part(time.Second - 1) }, nil, 2},
-		"the bound comes late":     {nil, func(table *Table[string]) { table.Part(time.Minute) }, 2},
-		"the bound is over by now": {func(table *Table[string]) { table.Part(time.Millisecond); table.Part(0) }, nil, 1},
+		"nothing happens":        {nil, nil, 1},
+		"Part since":             {nil, func(table *Table[string]) { table.Part(0) }, 2},
+		"Part before":            {func(table *Table[string]) { table.Part(0) }, nil, 1},
+		"younger than the limit": {func(table *Table[string]) { table.Part(time.Second) }, nil, 1},
+		"older than the limit":   {func(table *Table[string]) { table.Part(time.Second - 1) }, nil, 2},
+		"the limit comes later":  {nil, func(table *Table[string]) { table.Part(time.Minute) }, 2},
+		"the limit has ended":    {func(table *Table[string]) { table.Part(time.Millisecond); table.Part(0) }, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestPartedLoadsAreNotJoined(t *testing.T) {
 				if tt.before != nil {
 					tt.before(table)
 				}
-				got := parted(table, time.Second, func() {
+				got := loadsOfTwoReads(table, time.Second, func() {
 					if tt.between != nil {
 						tt.between(table)
 					}
