@@ -281,35 +281,3 @@ func TestFetchWithANilContext(t *testing.T) {
 		}
 	}
 }
-
-func TestFetchThroughAWrapper(t *testing.T) {
-	n := both(t, cache.WithRefreshDuration(time.Hour))
-	ids := cache.NewT[int, string](&countingCache{Cache: n.Cache, calls: map[string]int{}})
-	opts := []cache.ItemOption{cache.TTL(time.Minute), cache.SkipLocal(true)}
-	if v, err := ids.Fetch(ctx, "k", 1, loads("v", nil), append(opts, cache.Refresh(true))...); v != "v" || err != nil {
-		t.Errorf("Fetch: %q, %v", v, err)
-	}
-	if _, err := ids.MFetch(ctx, "k", []int{1}, loadsAll("w"), append(opts, cache.Refresh(true))...); err != nil || n.TaskSize() != 1 {
-		t.Errorf("MFetch: %v, and %d keys are refreshed, want that of Fetch", err, n.TaskSize())
-	}
-	if got, err := ids.MFetch(ctx, "k", []int{1, 2, 99, 2}, loadsAll("w"), opts...); err != nil || !maps.Equal(got, map[int]string{1: "v", 2: "w"}) {
-		t.Errorf("MFetch: %v, %v", got, err)
-	}
-	for key, want := range map[string]string{"k:1": "v", "k:2": "w", "k:99": "*"} {
-		n.expectStored(t, key, "-", want)
-		if ttl, _ := n.remote.TTL(key); ttl > 66*time.Second {
-			t.Errorf("%q lives for %s", key, ttl)
-		}
-	}
-	if v, err := ids.Fetch(ctx, "k", 1, nil, cache.SetXX(true)); v != "v" || err != nil {
-		t.Errorf("Fetch of what is there: %q, %v", v, err)
-	}
-}
-
-func loadUsers(_ context.Context, ids []int) (map[int]user, error) {
-	found := map[int]user{}
-	for _, id := range ids {
-		found[id] = userOf(id)
-	}
-	return found, nil
-}

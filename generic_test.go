@@ -1,72 +1,118 @@
-package cache
+package cache_test
 
 import (
+	"context"
 	"fmt"
-	"math"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	cache "github.com/mgtv-tech/jetcache-go"
 )
 
-type (
-	namedInt    int
-	namedString string
-	stringer    int64
-	erring      uint32
-	uuid        [16]byte
-	composite   struct {
-		A int
-		B string
+func TestTypesAndIDsAreNotMixedUp(t *testing.T) {
+	n := both(t)
+	// Different types under related keys, at the same time.
+	var wg sync.WaitGroup
+	strs, ints := cache.NewT[string, string](n.Cache), cache.NewT[string, int](n.Cache)
+	ids := []string{"a", "a b", "a:b", "a", ":", "a:", " ", "a b c", "日本", "*", "%d", "a\x00b"}
+	for range 20 {
+		wg.Go(func() {
+			got, err := strs.MGetWithErr(ctx, "s", ids, func(_ context.Context, ids []string) (map[string]string, error) {
+				found := map[string]string{"not asked for": "x"}
+				for _, id := range ids {
+					found[id] = "<" + id + ">"
+				}
+				return found, nil
+			})
+			if err != nil || len(got) != len(ids)-1 {
+				t.Errorf("got %v, %v", got, err)
+			}
+			for id, v := range got {
+				if v != "<"+id+">" {
+					t.Errorf("%q is %q", id, v)
+				}
+			}
+		})
+		wg.Go(func() {
+			for i, id := range ids {
+				v, err := ints.Get(ctx, "i", id, func(context.Context, string) (int, error) { return slices.Index(ids, id), nil })
+				if err != nil || v != slices.Index(ids, id) {
+					t.Errorf("%d: %q is %d, %v", i, id, v, err)
+				}
+			}
+		})
 	}
-)
+	wg.Wait()
+	if n.inRemote("s:not asked for") != "-" {
+		t.Error("an id that was not asked for was stored")
+	}
 
-func (s stringer) String() string { return fmt.Sprintf("<%d>", int64(s)) }
-func (e erring) Error() string    { return fmt.Sprintf("error %d", uint32(e)) }
-
-// The text of an id is that of fmt.Sprint, whatever the way to it.
-func TestIDText(t *testing.T) {
-	check(t, "", "a b", "a:b", "日本", "%d")
-	check(t, 0, -1, 1<<62)
-	check[int8](t, -128)
-	check[int16](t, -1)
-	check[int32](t, -1, 1<<30)
-	check[int64](t, -1<<63, 1<<63-1)
-	check[uint](t, 0, 1<<63)
-	check[uint8](t, 255)
-	check[uint16](t, 65535)
-	check[uint32](t, 1<<31)
-	check[uint64](t, 1<<64-1)
-	check(t, 1.5, 1e100, math.Copysign(0, -1))
-	check(t, true)
-	check[namedInt](t, 7)
-	check[namedString](t, "n")
-	check[stringer](t, 7)
-	check[erring](t, 7)
-	check(t, uuid{1, 2, 255})
-	check(t, composite{1, "x"})
-	check[any](t, 1, "a", nil)
+	// One key read as different types at the same time: each caller gets its own result.
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t)
+		for i := range 10 {
+			go func() {
+				if i%2 == 0 {
+					_ = n.Once(ctx, "same", cache.Value(new(string)), returnsAfter(time.Second, userOf(1), nil))
+					return
+				}
+				var u user
+				if err := n.Once(ctx, "same", cache.Value(&u), returnsAfter(time.Second, userOf(1), nil)); err != nil || u.ID != 1 {
+					t.Errorf("as a user: %v, %v", u, err)
+				}
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		got, err := cache.NewT[string, int](n.Cache).MGetWithErr(ctx, "", []string{"x"}, func(context.Context, []string) (map[string]int, error) {
+			return nil, nil
+		})
+		if err != nil || len(got) != 0 {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
 }
 
-func check[K comparable](t *testing.T, ids ...K) {
-	t.Helper()
-	for _, id := range ids {
-		if got, want := string(appendKey(nil, "", "", id)), fmt.Sprint(id); got != want {
-			t.Errorf("%T %#v: %q, want %q", id, id, got, want)
+type textID struct{ n int }
+
+func (id textID) String() string { return fmt.Sprint("id", id.n%2) }
+
+func TestIDsWithTheSameTextShareAKey(t *testing.T) {
+	n := both(t)
+	things := cache.NewT[textID, int](n.Cache)
+	got, err := things.MGetWithErr(ctx, "t", []textID{{1}, {2}, {3}}, func(_ context.Context, ids []textID) (map[textID]int, error) {
+		found := map[textID]int{}
+		for _, id := range ids {
+			found[id] = id.n % 2
+		}
+		return found, nil
+	})
+	if err != nil || len(got) != 3 || got[textID{1}] != 1 || got[textID{2}] != 0 || got[textID{3}] != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestTypedPointersToTextAndBytes(t *testing.T) {
+	n := both(t)
+	s, b := "text", []byte("bytes")
+	texts, byteses := cache.NewT[int, *string](n.Cache), cache.NewT[int, *[]byte](n.Cache)
+	for range 2 { // loaded, then from local
+		got, err := texts.Get(ctx, "s", 1, func(context.Context, int) (*string, error) { return &s, nil })
+		if err != nil || *got != s || got == &s {
+			t.Errorf("got %v, %v", got, err)
+		}
+		gotBytes, err := byteses.Get(ctx, "b", 1, func(context.Context, int) (*[]byte, error) { return &b, nil })
+		if err != nil || string(*gotBytes) != string(b) {
+			t.Errorf("got %v, %v", gotBytes, err)
 		}
 	}
 }
 
-func TestKeys(t *testing.T) {
-	for want, opts := range map[string][]Option{
-		"user:7":  nil,
-		"user/7":  {WithSeparator("/")},
-		"user7":   {WithSeparatorDisabled(true)},
-		"user::7": {WithSeparator("::")},
-	} {
-		c := New(append(opts, WithStatsDisabled(true))...)
-		if got := NewT[int, int](c).key("user", 7); got != want {
-			t.Errorf("the key is %q, want %q", got, want)
-		}
-	}
-	if got := NewT[uuid, int](New(WithStatsDisabled(true))).key("u", uuid{}); got != "u:[0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0]" {
-		t.Errorf("the key of an array is %q", got)
+func TestNewTOfNilPanics(t *testing.T) {
+	if text := panicText(func() { cache.NewT[int, int](nil) }); !strings.Contains(text, "NewT: the cache is nil") {
+		t.Errorf("panicked with %q", text)
 	}
 }

@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -163,55 +162,6 @@ func TestADeleteWhileTheLockIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestRefreshNowOutlivesAnothersCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		load := &counter{}
-		n := fleetNode(t, remotetest.NewMemory(), load.do())
-		n.local.Del("k")
-		_, _ = n.remote.Del(ctx, "k")
-		short, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		go func() {
-			_, _ = onceStringCtx(short, n, "k", cache.Do(func(context.Context) (any, error) {
-				<-short.Done() // uses its caller's ctx
-				return nil, short.Err()
-			}))
-		}()
-		synctest.Wait()
-		if err := cache.RefreshNow(ctx, n.Cache, "k"); err != nil || n.inLocal("k") != "2" {
-			t.Errorf("%v, local holds %q", err, n.inLocal("k"))
-		}
-	})
-}
-
-func TestRefreshNowEndsWithItsContextAndWithDelete(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		load := &counter{}
-		n := fleetNode(t, remotetest.NewMemory(), load.do())
-		load.become(time.Hour, nil)
-		short, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		if err := cache.RefreshNow(short, n.Cache, "k"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("with a ctx that ends: %v", err)
-		}
-		load.become(2*time.Second, nil)
-		done := make(chan error, 1)
-		go func() { done <- cache.RefreshNow(ctx, n.Cache, "k") }()
-		time.Sleep(time.Second)
-		if err := n.Delete(ctx, "k"); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil {
-			t.Errorf("overtaken by a Delete: %v", err)
-		}
-		n.expectStored(t, "k", "-", "-")
-		n.Close()
-		if err := cache.RefreshNow(ctx, n.Cache, "k"); !errors.Is(err, cache.ErrNoRefreshTask) {
-			t.Errorf("after Close: %v", err)
-		}
-	})
-}
-
 func TestACopyForAnItemThatSkipsLocal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := remotetest.NewMemory()
@@ -224,23 +174,4 @@ func TestACopyForAnItemThatSkipsLocal(t *testing.T) {
 			t.Errorf("local holds %q", got)
 		}
 	})
-}
-
-// Close at every moment of a refresh, with a remote that takes its time.
-func TestCloseAtEveryMomentOfARefresh(t *testing.T) {
-	for moment := time.Duration(0); moment < 2*interval+spread; moment += 370 * time.Millisecond {
-		synctest.Test(t, func(t *testing.T) {
-			m := remotetest.NewMemory()
-			m.SetLatency(200 * time.Millisecond)
-			load := &counter{took: 300 * time.Millisecond}
-			n := fleetNode(t, m, load.do())
-			time.Sleep(moment)
-			n.Close()
-			calls := load.calls()
-			pass(3 * interval)
-			if n.TaskSize() != 0 || load.calls() != calls {
-				t.Errorf("closed after %s: %d tasks, %d loads afterwards", moment, n.TaskSize(), load.calls()-calls)
-			}
-		})
-	}
 }

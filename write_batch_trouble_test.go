@@ -131,49 +131,6 @@ func TestABatchWriteWhoseLocalStorePanics(t *testing.T) {
 	}
 }
 
-// The key in the middle is being written: the batch waits for it, and leaves with its ctx.
-func TestABatchWriteThatIsTiredOfWaiting(t *testing.T) {
-	for name, change := range batchChanges {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				events := &recEvents{}
-				n := both(t, cache.WithSyncLocal(true), cache.WithEventHandler(events.handle))
-				store(t, n)
-				events.take()
-				n.remote.SetFault(func(_ context.Context, op string, keys ...string) error {
-					if op == "set" && keys[0] == "k:2" {
-						time.Sleep(10 * time.Second)
-					}
-					return nil
-				})
-				go func() { _ = n.Set(ctx, "k:2", cache.Value("slow")) }()
-				synctest.Wait()
-
-				began := time.Now()
-				short, cancel := context.WithTimeout(ctx, time.Second)
-				defer cancel()
-				if err := change(short, n); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"k:2"`) {
-					t.Errorf("got %v", err)
-				}
-				if took := time.Since(began); took != time.Second {
-					t.Errorf("it took %s", took)
-				}
-				n.expectLocal(t, "- - - old") // what is there may be older than what was to be written
-				if n.remote.Calls("mset")+n.remote.Calls("del") != 0 {
-					t.Error("the remote was called")
-				}
-				pass(10 * time.Second)
-				if got := events.take(); got != "1:k:2" {
-					t.Errorf("told of %q", got)
-				}
-				if err := change(ctx, n); err != nil {
-					t.Errorf("afterwards: %v", err)
-				}
-			})
-		})
-	}
-}
-
 // An invalidation says that another node has written: nobody knows who was last.
 func TestABatchWriteThatAnInvalidationOvertakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -259,19 +216,6 @@ func TestABatchWriteOfARemoteThatKnowsNoBatches(t *testing.T) {
 	}
 }
 
-// Keys that were not removed because ctx ended are an error, also if no call has failed.
-func TestMDeleteThatIsCutShort(t *testing.T) {
-	n := both(t)
-	n.Close()
-	short, cancel := context.WithCancel(ctx)
-	n.Cache = cache.New(cache.WithLocal(n.local), cache.WithRemote(oneByOne{cutting{n.remote, cancel}}), cache.WithStatsDisabled(true))
-	store(t, n)
-	if err := batchChanges["MDelete"](short, n); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, and %q are left", err, slices.Sorted(slices.Values(n.remote.Keys())))
-	}
-	n.expectLocal(t, "- - - old")
-}
-
 // cutting is a Remote during whose removals the caller's ctx ends.
 type cutting struct {
 	remote.Remote
@@ -282,4 +226,60 @@ func (c cutting) Del(ctx context.Context, key string) (int64, error) {
 	removed, err := c.Remote.Del(ctx, key)
 	c.cancel()
 	return removed, err
+}
+
+// The key in the middle is being written: the batch waits for it, and leaves with its ctx.
+func TestABatchWriteLeavesWhenItsContextEnds(t *testing.T) {
+	for name, change := range batchChanges {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				events := &recEvents{}
+				n := both(t, cache.WithSyncLocal(true), cache.WithEventHandler(events.handle))
+				store(t, n)
+				events.take()
+				n.remote.SetFault(func(_ context.Context, op string, keys ...string) error {
+					if op == "set" && keys[0] == "k:2" {
+						time.Sleep(10 * time.Second)
+					}
+					return nil
+				})
+				go func() { _ = n.Set(ctx, "k:2", cache.Value("slow")) }()
+				synctest.Wait()
+
+				began := time.Now()
+				short, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				if err := change(short, n); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `"k:2"`) {
+					t.Errorf("got %v", err)
+				}
+				if took := time.Since(began); took != time.Second {
+					t.Errorf("it took %s", took)
+				}
+				n.expectLocal(t, "- - - old") // what is there may be older than what was to be written
+				if n.remote.Calls("mset")+n.remote.Calls("del") != 0 {
+					t.Error("the remote was called")
+				}
+				pass(10 * time.Second)
+				if got := events.take(); got != "1:k:2" {
+					t.Errorf("told of %q", got)
+				}
+				if err := change(ctx, n); err != nil {
+					t.Errorf("afterwards: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Keys that were not removed because ctx ended are an error, also if no call has failed.
+func TestMDeleteReportsKeysLeftWhenItsContextEnds(t *testing.T) {
+	n := both(t)
+	n.Close()
+	short, cancel := context.WithCancel(ctx)
+	n.Cache = cache.New(cache.WithLocal(n.local), cache.WithRemote(oneByOne{cutting{n.remote, cancel}}), cache.WithStatsDisabled(true))
+	store(t, n)
+	if err := batchChanges["MDelete"](short, n); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, and %q are left", err, slices.Sorted(slices.Values(n.remote.Keys())))
+	}
+	n.expectLocal(t, "- - - old")
 }

@@ -3,7 +3,6 @@ package cache_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -194,36 +193,4 @@ func TestAnotherNodeTakesOverFromOneThatDied(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("the survivor's value did not reach its local level")
-}
-
-func TestRefreshNow(t *testing.T) {
-	n := both(t, cache.WithRefreshDuration(time.Hour))
-	load := &counter{}
-	_, _ = onceString(n, "k:1", load.do(), cache.Refresh(true))
-	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); err != nil || n.inLocal("k:1") != "2" || n.inRemote("k:1") != "2" {
-		t.Errorf("%v; local %q, remote %q", err, n.inLocal("k:1"), n.inRemote("k:1"))
-	}
-	if err := cache.NewT[int, string](n).RefreshNow(ctx, "k", 1); err != nil || n.inLocal("k:1") != "3" { // n wraps the cache
-		t.Errorf("through a wrapper: %v, local %q", err, n.inLocal("k:1"))
-	}
-	load.become(0, errBoom)
-	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); !errors.Is(err, errBoom) || n.inLocal("k:1") != "3" {
-		t.Errorf("a failing loader: %v, local %q", err, n.inLocal("k:1"))
-	}
-	load.become(0, cache.ErrNotFound)
-	if err := cache.RefreshNow(ctx, n.Cache, "k:1"); err != nil || n.inLocal("k:1") != "*" {
-		t.Errorf("a record that is gone: %v, local %q", err, n.inLocal("k:1"))
-	}
-	for name, err := range map[string]error{
-		"another key":     cache.RefreshNow(ctx, n.Cache, "other"),
-		"no refreshing":   cache.RefreshNow(ctx, both(t).Cache, "k:1"),
-		"another's cache": cache.RefreshNow(ctx, &mockCache{}, "k:1"),
-	} {
-		if !errors.Is(err, cache.ErrNoRefreshTask) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := cache.RefreshNow(ctx, n.Cache, ""); !errors.Is(err, cache.ErrInvalidKey) {
-		t.Errorf("an empty key: %v", err)
-	}
 }

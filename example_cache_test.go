@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
@@ -82,61 +81,6 @@ func ExampleCache() {
 	// <nil> <nil> 42
 	// true <nil> false
 	// cache: key is missing
-}
-
-func ExampleT() {
-	type User struct{ Name string }
-	store := local.NewTinyLFU(100, time.Minute)
-	defer store.Close()
-	c := cache.New(cache.WithLocal(store))
-	defer c.Close()
-	users := cache.NewT[int, User](c)
-
-	u, err := users.Get(context.Background(), "user", 7, func(_ context.Context, id int) (User, error) {
-		return User{Name: fmt.Sprint("user ", id)}, nil
-	})
-	fmt.Println(u, err, c.Exists(context.Background(), "user:7"))
-	// Output: {user 7} <nil> true
-}
-
-func ExampleT_MGet() {
-	store := local.NewTinyLFU(100, time.Minute)
-	defer store.Close()
-	c := cache.New(cache.WithLocal(store))
-	defer c.Close()
-	names := cache.NewT[int, string](c)
-	ctx := context.Background()
-	_ = names.Set(ctx, "name", 1, "Ada")
-
-	query := func(_ context.Context, ids []int) (map[int]string, error) {
-		slices.Sort(ids)
-		fmt.Println("SELECT … WHERE id IN", ids)
-		return map[int]string{2: "Grace"}, nil // there is no 3
-	}
-	fmt.Println(names.MGet(ctx, "name", []int{1, 2, 3}, query))
-	fmt.Println(names.MGet(ctx, "name", []int{1, 2, 3}, query)) // that there is no 3 is remembered
-	// Output:
-	// SELECT … WHERE id IN [2 3]
-	// map[1:Ada 2:Grace]
-	// map[1:Ada 2:Grace]
-}
-
-// A result and an error may come together: what could be had, and why there is no more.
-func ExampleT_MGetWithErr() {
-	store := local.NewTinyLFU(100, time.Minute)
-	defer store.Close()
-	c := cache.New(cache.WithLocal(store))
-	defer c.Close()
-	names := cache.NewT[int, string](c)
-	ctx := context.Background()
-	_ = names.Set(ctx, "name", 1, "Ada")
-
-	errDown := errors.New("the database is down")
-	found, err := names.MGetWithErr(ctx, "name", []int{1, 2}, func(context.Context, []int) (map[int]string, error) {
-		return nil, errDown
-	})
-	fmt.Println(found, errors.Is(err, errDown))
-	// Output: map[1:Ada] true
 }
 
 // With an event handler, the local levels of other nodes can follow a change: publish the

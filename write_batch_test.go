@@ -3,7 +3,6 @@ package cache_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -240,31 +239,4 @@ func TestMDeleteEndsRefreshing(t *testing.T) {
 			t.Errorf("%d loads", loads)
 		}
 	})
-}
-
-func TestMSetAndMDeleteThroughAWrapper(t *testing.T) {
-	n := both(t)
-	w := &countingCache{Cache: n.Cache, calls: map[string]int{}}
-	ids := cache.NewT[int, string](w)
-	err := ids.MSet(ctx, "k", map[int]string{1: "a", 2: "*"}, cache.TTL(time.Minute), cache.SkipLocal(true))
-	if !errors.Is(err, cache.ErrReservedValue) {
-		t.Errorf("MSet: %v", err)
-	}
-	n.expectStored(t, "k:1", "-", "a")
-	if ttl, _ := n.remote.TTL("k:1"); ttl > time.Minute {
-		t.Errorf("it lives for %s", ttl)
-	}
-	n.remote.SetFault(func(_ context.Context, _ string, keys ...string) error {
-		if keys[0] == "k:2" {
-			return errBoom
-		}
-		return nil
-	})
-	if err := ids.MDelete(ctx, "k", []int{2, 1}); !errors.Is(err, errBoom) {
-		t.Errorf("MDelete: %v", err)
-	}
-	n.expectStored(t, "k:1", "-", "-")
-	if got := fmt.Sprint(w.calls); got != "map[Delete:2 Set:2]" {
-		t.Errorf("the wrapper saw %s", got)
-	}
 }

@@ -1,0 +1,34 @@
+package cache_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
+)
+
+func TestNewRefusesSyncOptionsThatCannotWork(t *testing.T) {
+	m, l := remotetest.NewMemory(), stores["Otter"](t)
+	for want, opts := range map[string][]cache.Option{
+		"WithSyncBus was given nil":               {cache.WithSyncBus(nil)},
+		"WithSyncChannel needs a remote that":     {cache.WithSyncLocal(true), cache.WithSyncChannel("c"), cache.WithRemote(m), cache.WithLocal(l)},
+		"WithTracking needs a remote that":        {cache.WithTracking(), cache.WithRemote(m), cache.WithLocal(l)},
+		`"a" and "ab", but the one covers`:        {cache.WithTracking("ab", "a")},
+		"WithFence was given 0s; give the time":   {cache.WithFence(0)},
+		"WithFence was given -1s; give the time ": {cache.WithFence(-time.Second)},
+	} {
+		if got := panicText(func() { cache.New(opts...) }); !strings.Contains(got, want) {
+			t.Errorf("New panics with %q, want %q", got, want)
+		}
+	}
+	// Without a remote there is nothing to keep in step, and tracking is for a local level.
+	for _, opts := range [][]cache.Option{{cache.WithRemote(m)}, {cache.WithLocal(l)}, {}} {
+		c := cache.New(append(opts, cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithTracking("a"), cache.WithStatsDisabled(true))...)
+		if s := cache.SyncStateOf(c); s.Linked != (c.CacheType() == cache.TypeRemote) || s.Tracking {
+			t.Errorf("%s: the state is %+v", c.CacheType(), s)
+		}
+		c.Close()
+	}
+}

@@ -1,0 +1,135 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/encoding/encodingtest"
+)
+
+// Bytes in a level that cannot be decoded.
+
+func TestMGetLoadsAgainWhatCannotBeDecoded(t *testing.T) {
+	damaged := "\xc1 damaged \x00"
+	for _, where := range []string{"local and remote", "remote", "local"} {
+		t.Run(where, func(t *testing.T) {
+			n := both(t)
+			users := cache.NewT[int, user](n.Cache)
+			_ = users.Set(ctx, "u", 1, userOf(1))
+			good := n.inRemote("u:1")
+			if strings.Contains(where, "local") {
+				n.local.Set("u:1", []byte(damaged))
+			} else {
+				n.local.Del("u:1")
+			}
+			if strings.Contains(where, "remote") {
+				n.remote.Put("u:1", damaged)
+			}
+			loads := 0
+			got, err := users.MGetWithErr(ctx, "u", []int{1, 2}, func(_ context.Context, ids []int) (map[int]user, error) {
+				loads++
+				found := map[int]user{}
+				for _, id := range ids {
+					found[id] = userOf(id)
+				}
+				return found, nil
+			})
+			if err != nil || got[1].Name != "user 1" || got[2].Name != "user 2" || loads != 1 {
+				t.Errorf("got %v, %v after %d loads", got, err, loads)
+			}
+			n.expectStored(t, "u:1", good, good)
+		})
+	}
+	t.Run("without a loader it is an error", func(t *testing.T) {
+		n := both(t)
+		n.remote.Put("u:1", damaged)
+		got, err := cache.NewT[int, user](n.Cache).MGetWithErr(ctx, "u", []int{1}, nil)
+		if err == nil || errors.Is(err, cache.ErrCacheMiss) || len(got) != 0 {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if err := n.Get(ctx, "u:1", new(user)); err == nil || !strings.Contains(err.Error(), "Delete") {
+			t.Errorf("Get: %v, want an error that says what to do", err)
+		}
+	})
+}
+
+// Another flight has found bytes that this batch cannot decode: it loads by itself, once.
+func TestMGetLoadsAgainWhatAnotherReadCannotDecode(t *testing.T) {
+	n := both(t)
+	n.remote.Put("u:1", "\xc1 damaged \x00")
+	release := make(chan struct{})
+	reading := make(chan struct{}, 10)
+	n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+		if op == "get" {
+			reading <- struct{}{}
+			<-release
+		}
+		return nil
+	})
+	go func() { _ = n.Once(ctx, "u:1", cache.Value(new([]byte))) }()
+	<-reading
+	time.AfterFunc(20*time.Millisecond, func() { close(release) })
+	loads := 0
+	got, err := cache.NewT[int, user](n.Cache).MGetWithErr(ctx, "u", []int{1}, func(context.Context, []int) (map[int]user, error) {
+		loads++
+		return map[int]user{1: userOf(1)}, nil
+	})
+	if err != nil || got[1].ID != 1 || loads != 1 {
+		t.Errorf("got %v, %v after %d loads", got, err, loads)
+	}
+}
+
+// sour decodes into the error of a record that does not exist.
+type sour struct{ N int }
+
+func (s *sour) UnmarshalJSON([]byte) error { return fmt.Errorf("sour: %w", cache.ErrNotFound) }
+
+// Bytes that cannot be decoded are loaded again by MGet, whatever the error wraps.
+func TestADecodeErrorThatWrapsNotFoundIsNoPlaceholder(t *testing.T) {
+	for name, store := range stores {
+		t.Run(name, func(t *testing.T) {
+			s := store(t)
+			c := cache.New(cache.WithLocal(s), cache.WithCodec("json"), cache.WithStatsDisabled(true))
+			defer c.Close()
+			s.Set("k:1", []byte(`{"N":1}`))
+			asked := 0
+			found, _ := cache.NewT[int, sour](c).MGetWithErr(ctx, "k", []int{1}, func(_ context.Context, ids []int) (map[int]sour, error) {
+				asked++
+				return map[int]sour{1: {2}}, nil
+			})
+			if asked != 1 || found[1].N != 2 {
+				t.Errorf("asked %d times, got %v", asked, found)
+			}
+		})
+	}
+}
+
+func TestHostilePayloadsCostAnErrorAndBoundedMemory(t *testing.T) {
+	for _, codec := range []string{"msgpack", "json"} {
+		for _, payload := range encodingtest.Hostile() {
+			n := both(t, cache.WithCodec(codec))
+			n.remote.Put("k:1", string(payload))
+			for _, dst := range []any{new([]int), new(any), new(user), new(map[string]any)} {
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_ = n.Once(ctx, "k:1", cache.Value(dst))
+				runtime.ReadMemStats(&after)
+				if got := after.TotalAlloc - before.TotalAlloc; got > uint64(100<<20+1000*len(payload)) {
+					t.Errorf("%s: reading % x … into a %T took %d bytes", codec, payload[:min(8, len(payload))], dst, got)
+				}
+			}
+			_, _ = cache.NewT[int, []int](n.Cache).MGetWithErr(ctx, "k", []int{1}, nil)
+		}
+	}
+	n := both(t)
+	n.remote.Put("k", "\xdd\xff\xff\xff\xff\x00")
+	if err := n.Get(ctx, "k", new([]int)); err == nil {
+		t.Error("a list of 4 Gi values was decoded from six bytes")
+	}
+}
