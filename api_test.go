@@ -16,7 +16,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
-// The API that programs written for the original use: this file compiles, or they do not.
+// Programs that were written for the original use this API. If it changes, this file does not compile.
 
 // Package cache.
 var (

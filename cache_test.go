@@ -197,8 +197,8 @@ func TestAClosedCacheIsNotInTheStatistics(t *testing.T) {
 	})
 }
 
-// Every call at once on few keys, on every topology, for the race detector. What is read
-// must be something that its key has had.
+// All calls run at the same time, on few keys and in every topology, for the race detector. A read must
+// return a value that its key had at some time.
 func TestAllCallsAtOnce(t *testing.T) {
 	s := redistest.Embedded(t)
 	adapter := remote.NewGoRedisV9Adapter(s.Client)

@@ -208,8 +208,7 @@ func TestCloseWaitsForAHangingHandlerWithABound(t *testing.T) {
 	})
 }
 
-// A handler that hangs while far more keys change than anybody can hold: what is lost is
-// counted and logged.
+// A handler hangs while more keys change than the queue can hold. The cache counts and logs the lost keys.
 func TestLostKeysAreCountedAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := captureLog(t)

@@ -140,8 +140,8 @@ func TestALoadThatTakesTooLongIsNotStored(t *testing.T) {
 	})
 }
 
-// The call of the store is held up until the fence of the change has run out: the value comes
-// when nothing of the change is left.
+// The call that stores the value is delayed until the fence of the change has expired. The value
+// arrives when the remote has no trace of the change.
 func TestAValueThatComesWhenTheFenceIsGoneIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := fencedPair(t)
@@ -178,7 +178,7 @@ func TestASetWithDoThatAnotherNodeOvertookDeletesTheKey(t *testing.T) {
 	})
 }
 
-// The value may be older than a change elsewhere, and nobody can tell.
+// The value may be older than a change on another node, and the cache cannot find out.
 func TestASetWithDoWhoseFenceCannotBeReadDeletesTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := fencedPair(t)

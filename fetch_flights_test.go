@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-// Calls with different options share a load, whoever began it.
+// Calls with different options share a load, whichever of them leads it.
 func TestCallsWithOtherOptionsShareALoad(t *testing.T) {
 	skip, ttl := cache.SkipLocal(true), cache.TTL(time.Minute)
 	type typed = *cache.T[int, string]
@@ -84,8 +84,8 @@ func TestCallsWithOtherOptionsShareALoad(t *testing.T) {
 	}
 }
 
-// lateLocal is a Local whose reads take a while when they are the second of their key, and then
-// find what is there by then.
+// lateLocal is a Local whose second read of each key takes a second. That read returns what the store
+// has at its end.
 type lateLocal struct {
 	*mapLocal
 	mu   sync.Mutex
@@ -103,8 +103,8 @@ func (l *lateLocal) Get(key string) ([]byte, bool) {
 	return l.mapLocal.Get(key)
 }
 
-// A flight may find in the local level what came there since its leader looked. Who joined it
-// with SkipLocal must not get that, and looks for itself.
+// The leader of a load reads the local level once more and may find a new entry there. A caller that
+// joined with SkipLocal must not get that entry. It reads the remote itself.
 func TestSkipLocalDoesNotGetWhatAnothersFlightFoundInLocal(t *testing.T) {
 	type typed = *cache.T[int, string]
 	for name, tt := range map[string]struct {
@@ -151,8 +151,8 @@ func TestSkipLocalDoesNotGetWhatAnothersFlightFoundInLocal(t *testing.T) {
 	}
 }
 
-// What a load that skips the local level found is good for everybody, and its write-back removes
-// what the local level had.
+// All callers may use the value of a load that skips the local level. Its write-back removes the old
+// local entry.
 func TestALoadThatSkipsLocalLeavesNothingOlderThere(t *testing.T) {
 	n := both(t)
 	ids := cache.NewT[int, string](n.Cache)
@@ -171,7 +171,7 @@ func TestALoadThatSkipsLocalLeavesNothingOlderThere(t *testing.T) {
 	n.expectStored(t, "k:99", "-", "*")
 }
 
-// The ids that fn gets are not the caller's slice, which it may change when the call has ended.
+// The loader gets a copy of the ids: the caller may change its own slice after the call.
 func TestMFetchLeavesTheIdsAlone(t *testing.T) {
 	for store := range stores {
 		n := overStore(t, store)

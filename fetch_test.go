@@ -19,7 +19,7 @@ func loads(v string, err error) func(context.Context, int) (string, error) {
 	return func(context.Context, int) (string, error) { return v, err }
 }
 
-// loadsAll is a loader of a batch: each id has the value v but those above 90, which do not exist.
+// loadsAll is a loader of a batch. Ids above 90 do not exist, and all others have the value v.
 func loadsAll(v string) func(context.Context, []int) (map[int]string, error) {
 	return func(_ context.Context, ids []int) (map[int]string, error) {
 		found := map[int]string{}
@@ -63,7 +63,7 @@ func TestFetchAndMFetchStoreByTheirOptions(t *testing.T) {
 						t.Errorf("got %q, %v", v, err)
 					}
 					n.expectStored(t, "k:1", tt.inLocal, tt.inRemote)
-					if call == "MFetch" { // what does not exist is kept in the same levels
+					if call == "MFetch" { // the placeholder is stored in the same levels
 						n.expectStored(t, "k:99", strings.Replace(tt.inLocal, "v", "*", 1), strings.Replace(tt.inRemote, "v", "*", 1))
 					}
 					if ttl, _ := n.remote.TTL("k:1"); ttl != tt.ttl {
@@ -79,7 +79,7 @@ func TestFetchAndMFetchStoreByTheirOptions(t *testing.T) {
 	}
 }
 
-// A condition decides about the storing, and not about what is returned.
+// A condition decides whether the value is stored. The caller gets the value in both cases.
 func TestFetchOnACondition(t *testing.T) {
 	for name, tt := range map[string]struct {
 		opt               cache.ItemOption
@@ -94,7 +94,7 @@ func TestFetchOnACondition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := both(t)
 			v, err := cache.NewT[int, string](n.Cache).Fetch(ctx, "k", 1, func(context.Context, int) (string, error) {
-				if tt.there { // since another node has looked
+				if tt.there { // another node stored it meanwhile
 					n.remote.Put("k:1", "there")
 				}
 				return "loaded", nil

@@ -17,7 +17,10 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	logger.SetDefaultLogger(discard{})
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	ctx     = context.Background()
@@ -131,7 +134,7 @@ func returns(v any, err error) cache.ItemOption {
 	return cache.Do(func(context.Context) (any, error) { return v, err })
 }
 
-// returnsAfter is a loader that takes d, whatever its ctx does.
+// returnsAfter is a loader that takes d and ignores its ctx.
 func returnsAfter(d time.Duration, v any, err error) cache.ItemOption {
 	return cache.Do(func(context.Context) (any, error) {
 		time.Sleep(d)
@@ -147,13 +150,11 @@ func never(t testing.TB) cache.ItemOption {
 	})
 }
 
-// pass lets d pass in a bubble, and everything happen that is due by then.
+// pass lets d pass in a bubble. It returns when everything that is due by then has happened.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
-
-func init() { logger.SetDefaultLogger(discard{}) }
 
 // panicText returns what f panics with.
 func panicText(f func()) (text string) {

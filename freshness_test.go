@@ -15,7 +15,7 @@ import (
 
 // A load or a read that began before a change never stores its older value.
 
-// changes are what voids older loads and reads of the key "k:1".
+// changes are the calls that invalidate older loads and reads of the key "k:1".
 var changes = map[string]struct {
 	do                func(n *node) error
 	inLocal, inRemote string // what the key holds afterwards
@@ -54,7 +54,7 @@ var readers = map[string]func(n *node, took time.Duration) error{
 	"Set with Do": func(n *node, took time.Duration) error { return n.Set(ctx, "k:1", returnsAfter(took, "old", nil)) },
 }
 
-// slowAnswers is a Remote whose reads take their time after having read.
+// slowAnswers is a Remote whose reads wait between reading the value and returning it.
 type slowAnswers struct {
 	*remotetest.Memory
 	wait func()
@@ -99,7 +99,7 @@ func TestALoadThatAChangeOvertookWritesNothing(t *testing.T) {
 	}
 }
 
-// The write-back is on its way when the change comes: the change must come out on top.
+// The change comes while the write-back is under way. In the end, the levels must hold the change.
 func TestAWriteBackUnderWayDoesNotOutliveAChange(t *testing.T) {
 	for changeName, change := range changes {
 		for readerName, read := range readers {
@@ -129,7 +129,7 @@ func TestAWriteBackUnderWayDoesNotOutliveAChange(t *testing.T) {
 					if l := n.inLocal("k:1"); l != change.inLocal {
 						t.Errorf("local holds %q, want %q", l, change.inLocal)
 					}
-					// An invalidation says nothing of the remote's value, which may be newer.
+					// An invalidation does not touch the remote's value, which may be newer.
 					if r := n.inRemote("k:1"); changeName != "DeleteFromLocalCache" && r != change.inRemote {
 						t.Errorf("the remote holds %q, want %q", r, change.inRemote)
 					}
@@ -152,7 +152,7 @@ func TestARemoteReadThatAChangeOvertookDoesNotFillLocal(t *testing.T) {
 					n := both(t)
 					n.remote.Put("k:1", "old")
 					n.remote.Put("k:2", "old")
-					// The answer is on its way: it was read before the change.
+					// The remote reads the value before the change and answers after it.
 					n.Cache.Close()
 					n.Cache = cache.New(cache.WithLocal(n.local), cache.WithStatsDisabled(true), cache.WithRemote(slowAnswers{n.remote, func() { time.Sleep(2 * time.Second) }}))
 					go read(n)
@@ -202,8 +202,7 @@ func TestAReadAfterAChangeDoesNotJoinAnOlderLoad(t *testing.T) {
 	}
 }
 
-// A read that begins while a Delete is on its way may see the old value, but must not
-// keep it.
+// A read that begins during a Delete may return the old value, but must not fill local with it.
 func TestAReadDuringADeleteDoesNotFillAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := both(t)
@@ -267,7 +266,7 @@ func TestAnAbandonedLoadDoesNotOverwriteANewerOne(t *testing.T) {
 		n := both(t)
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_, _ = onceStringCtx(short, n, "k", returnsAfter(time.Minute, "old", nil)) // does not heed its ctx
+		_, _ = onceStringCtx(short, n, "k", returnsAfter(time.Minute, "old", nil)) // the loader ignores its ctx
 		if s, err := onceString(n, "k", returns("new", nil)); s != "new" || err != nil {
 			t.Errorf("got %q, %v", s, err)
 		}

@@ -21,7 +21,7 @@ type (
 func (s stringer) String() string { return fmt.Sprintf("<%d>", int64(s)) }
 func (e erring) Error() string    { return fmt.Sprintf("error %d", uint32(e)) }
 
-// The text of an id is that of fmt.Sprint, whatever the way to it.
+// The text of an id is that of fmt.Sprint, also where a fast path makes it.
 func TestIDText(t *testing.T) {
 	check(t, "", "a b", "a:b", "日本", "%d")
 	check(t, 0, -1, 1<<62)

@@ -19,7 +19,7 @@ import (
 
 const (
 	leaseTTL = 3 * time.Second
-	// lookAgain is the longest pause of who waits for another node, with its spread.
+	// lookAgain is the longest pause, with its spread, between two looks of a node that waits for another one.
 	lookAgain = 100 * time.Millisecond
 )
 
@@ -126,7 +126,7 @@ func TestTheFailureOfALoadReachesThoseWhoWaitForIt(t *testing.T) {
 		if calls.Load() != 1 || own.Load() != 1 || elsewhere.Load() != 3 {
 			t.Errorf("%d loads, %d own failures, %d of another node", calls.Load(), own.Load(), elsewhere.Load())
 		}
-		// Who comes later loads: failures are not cached.
+		// A later caller loads: failures are not cached.
 		if s, err := onceString(nodes[2], "k", returns("v", nil)); s != "v" || err != nil {
 			t.Errorf("then: %q, %v", s, err)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-// mapLocal is a user's own store: just the three methods.
+// mapLocal is a user's own store. It has the three methods of Local and no others.
 type mapLocal struct {
 	mu sync.Mutex
 	m  map[string][]byte // guarded by mu
@@ -161,7 +161,7 @@ func TestPlaceholdersOfTheRemoteAreKeptInLocal(t *testing.T) {
 	}
 }
 
-// A store that embeds one of ours has its methods, but T must read by the store's own Get.
+// A store that embeds one of ours has all methods of it. T must still call the Get of the outer store.
 func TestAStoreThatEmbedsOneOfOursIsReadByItsOwnGet(t *testing.T) {
 	inner := stores["Otter"](t).(*local.Otter)
 	inner.Set("k:1", []byte("of somebody else"))

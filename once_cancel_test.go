@@ -85,8 +85,8 @@ func TestALoadIsCancelledWhenNoCallerIsLeft(t *testing.T) {
 	})
 }
 
-// A loader that uses its caller's ctx from outside ends with that caller, but not the
-// others who wait.
+// A loader that captured its caller's ctx fails when that ctx ends. The other callers load again and
+// get a value.
 func TestALoaderThatUsesItsCallersContextFailsThatCallerOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := both(t)

@@ -60,7 +60,7 @@ func TestACallerWithALoaderDoesNotTakeAMissFromOneWithout(t *testing.T) {
 	})
 }
 
-// A stampede, on real time: one load, whatever the interleaving.
+// A stampede in real time causes one load, for any order of the goroutines.
 func TestAStampedeLoadsOnce(t *testing.T) {
 	n := both(t)
 	var loads atomic.Int32

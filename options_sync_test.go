@@ -23,7 +23,7 @@ func TestNewRefusesSyncOptionsThatCannotWork(t *testing.T) {
 			t.Errorf("New panics with %q, want %q", got, want)
 		}
 	}
-	// Without a remote there is nothing to keep in step, and tracking is for a local level.
+	// A cache without a remote has no link, and a cache without a local level has no tracking.
 	for _, opts := range [][]cache.Option{{cache.WithRemote(m)}, {cache.WithLocal(l)}, {}} {
 		c := cache.New(append(opts, cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithTracking("a"), cache.WithStatsDisabled(true))...)
 		if s := cache.SyncStateOf(c); s.Linked != (c.CacheType() == cache.TypeRemote) || s.Tracking {

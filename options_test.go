@@ -10,7 +10,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
-// Every row of the contract's table of options.
+// Every option: its default, and what it makes of bad values.
 func TestOptionDefaultsAndRules(t *testing.T) {
 	errOwn := errors.New("own")
 	handler := stats.NewHandles(true)

@@ -38,8 +38,8 @@ func (r *recStats) IncrQuery()                    { r.add("q") }
 func (r *recStats) IncrQueryFail(error)           { r.add("qf") }
 func (r *recStats) IncrRemoteError(string, error) { r.add("remoteError") }
 
-// take returns the counts since the last call, in the order h m lh lm rh rm q qf, with a
-// number where it is not one; failed remote calls are not among them.
+// take returns the counts since the last call, in the order h m lh lm rh rm q qf. "h*2" is two hits, "h" is
+// one. Failed remote calls are not included.
 func (r *recStats) take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,8 +76,8 @@ func (r *recEvents) handle(e *cache.Event) {
 	r.events = append(r.events, e)
 }
 
-// take returns the events since the last call as "type:keys", in a bubble where all that
-// can be delivered has been.
+// take returns the events since the last call as "type:keys". It runs in a bubble and waits until the
+// handler has all of them.
 func (r *recEvents) take() string {
 	synctest.Wait()
 	r.mu.Lock()

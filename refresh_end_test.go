@@ -83,7 +83,7 @@ func TestCloseCancelsARefresh(t *testing.T) {
 	})
 }
 
-// Close at every moment of a refresh, with a remote that takes its time.
+// Close is called at every moment of a refresh. The remote is slow.
 func TestCloseAtEveryMomentOfARefresh(t *testing.T) {
 	for moment := time.Duration(0); moment < 2*interval+spread; moment += 370 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
@@ -102,8 +102,7 @@ func TestCloseAtEveryMomentOfARefresh(t *testing.T) {
 	}
 }
 
-// A cache that is dropped without Close leaves no goroutine for ever, even with a task
-// that never stops.
+// The goroutines of a cache that the program drops without Close end, even if a task never stops.
 func TestADroppedCacheEndsItsRefreshing(t *testing.T) {
 	var calls atomic.Int32
 	func() {
@@ -111,7 +110,7 @@ func TestADroppedCacheEndsItsRefreshing(t *testing.T) {
 			cache.WithRefreshDuration(time.Second), cache.WithStopRefreshAfterLastAccess(cache.NeverStopRefresh))
 		_ = c.Once(ctx, "k", cache.Refresh(true), cache.Do(func(context.Context) (any, error) {
 			calls.Add(1)
-			return c.CacheType(), nil // as loaders do that are methods of what has the cache
+			return c.CacheType(), nil // the loader refers to the cache, as a method of a service does
 		}))
 	}()
 	stacks := make([]byte, 1<<20)

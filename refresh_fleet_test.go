@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-// What several nodes do about one key, and what goes wrong with some of them.
+// Several nodes refresh one key, and some of them fail.
 
 // fleetNode opens a node on m that refreshes "k" with load.
 func fleetNode(t *testing.T, m *remotetest.Memory, load cache.ItemOption, opts ...cache.ItemOption) *node {
@@ -26,7 +26,7 @@ func fleetNode(t *testing.T, m *remotetest.Memory, load cache.ItemOption, opts .
 	return n
 }
 
-// A slow answer to one try for the lock must not cost the next interval its load.
+// If the answer to one try for the lock is slow, the next interval still has its load.
 func TestALockOfTheLastIntervalIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := remotetest.NewMemory()
@@ -72,7 +72,7 @@ func TestANodeWhoseLoaderHangsFollowsTheFleet(t *testing.T) {
 		release := make(chan struct{})
 		a := fleetNode(t, m, cache.Do(func(context.Context) (any, error) {
 			if calls.Add(1) > 1 {
-				<-release // whatever its ctx does
+				<-release // also when its ctx ends
 			}
 			return "a's", nil
 		}))
@@ -101,7 +101,7 @@ func TestALoaderInTheBackgroundKnowsItsDeadline(t *testing.T) {
 			left := time.Until(end)
 			<-ctx.Done()
 			select {
-			case seen <- fmt.Sprint(ok, " ", left): // it may also end by the run's leaving, in the same moment
+			case seen <- fmt.Sprint(ok, " ", left): // a second run may send, too
 			default:
 			}
 			return nil, ctx.Err()

@@ -26,7 +26,7 @@ func TestAHungOrPanickingLoaderDoesNotStallOtherKeys(t *testing.T) {
 			if hangs.Add(1) == 1 {
 				return "v", nil
 			}
-			<-hung // whatever its ctx does
+			<-hung // also when its ctx ends
 			return nil, errBoom
 		}), cache.Refresh(true))
 		_, _ = onceString(n, "panic", cache.Do(func(context.Context) (any, error) {

@@ -59,7 +59,7 @@ func TestReadersDoNotWaitForARefreshOfWhatTheRemoteHas(t *testing.T) {
 		if got := n.counts.take(); got != "h*2 rh*2" {
 			t.Errorf("counted %q", got)
 		}
-		// What the remote does not have, they do wait for.
+		// Readers wait for the refresh if the remote does not have the value.
 		_, _ = n.remote.Del(ctx, "k:1")
 		if _, err := onceString(n, "k:1", load.do()); !errors.Is(err, errBoom) || load.calls() != 2 {
 			t.Errorf("Once of a missing key: %v, %d loads", err, load.calls())

@@ -39,8 +39,8 @@ func openOnRedis(t testing.TB, addr string, db int) cache.Cache {
 	return c
 }
 
-// Four nodes, one real Redis, ten intervals: one load per interval, give or take one, and
-// every local level follows within an interval and a half.
+// Four nodes on one real Redis load once per interval, for ten intervals, with one load of tolerance. A node
+// serves a version that is at most two loads old.
 func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
 	s := redistest.Real(t)
 	o := s.Client.Options()
@@ -55,7 +55,7 @@ func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
 		nodes = append(nodes, c)
 	}
 	var wg sync.WaitGroup
-	for _, c := range nodes { // together, so that their refreshes race for the lock
+	for _, c := range nodes { // at the same time, so that their refreshes race for the lock
 		wg.Go(func() {
 			if _, err := onceString(c, "hot", load, cache.Refresh(true)); err != nil {
 				t.Error(err)
@@ -63,7 +63,7 @@ func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	first := loads.Load() // the nodes may have loaded one each: loads are shared within a node
+	first := loads.Load() // up to one per node: only callers of one node share a load
 	const intervals = 10
 	var worst int64
 	for start := time.Now(); time.Since(start) < intervals*fleetInterval; time.Sleep(10 * time.Millisecond) {
@@ -82,8 +82,8 @@ func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
 	if n := loads.Load() - first; n < intervals-1 || n > intervals+1 {
 		t.Errorf("%d loads in %d intervals of 4 nodes", n, intervals)
 	}
-	// A node copies within an interval of the load, and waits up to a tenth of one for its
-	// turn and a fifth for the winner: it may be one version behind, and for a moment two.
+	// A node copies the value within an interval of the load. It waits up to a tenth of an interval for its
+	// turn and a fifth for the winner. So it may be one version behind, and for a moment two.
 	if worst > 2 {
 		t.Errorf("a node was %d versions behind", worst)
 	}
@@ -92,10 +92,10 @@ func TestAFleetOnRedisLoadsOncePerInterval(t *testing.T) {
 // holderEnv makes the test binary a node that takes the refresh lock and dies loading.
 const holderEnv = "JETCACHE_TEST_LOCK_HOLDER"
 
-func TestMainOfTheLockHolder(t *testing.T) {
+func TestProcessThatHoldsTheRefreshLock(t *testing.T) {
 	addr := os.Getenv(holderEnv)
 	if addr == "" {
-		t.Skip("skipped: this is the process that the next test kills")
+		t.Skip("skipped: TestAnotherNodeTakesOverFromOneThatDied starts this process and kills it")
 	}
 	var db int
 	if _, err := fmt.Sscanf(addr[strings.LastIndex(addr, "/"):], "/%d", &db); err != nil {
@@ -113,12 +113,11 @@ func TestMainOfTheLockHolder(t *testing.T) {
 	time.Sleep(time.Minute)
 }
 
-// The node that holds the lock is killed in the middle of its load: when the lock has
-// expired, another takes over.
+// A node holds the lock and is killed during its load. Another node takes over when the lock has expired.
 func TestAnotherNodeTakesOverFromOneThatDied(t *testing.T) {
 	s := redistest.Real(t)
 	o := s.Client.Options()
-	holder := exec.Command(os.Args[0], "-test.run=^TestMainOfTheLockHolder$")
+	holder := exec.Command(os.Args[0], "-test.run=^TestProcessThatHoldsTheRefreshLock$")
 	holder.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%d", holderEnv, o.Addr, o.DB))
 	out, err := holder.StdoutPipe()
 	if err != nil {

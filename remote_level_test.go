@@ -90,7 +90,7 @@ func TestACallersOwnCancelIsNoRemoteFailure(t *testing.T) {
 	}
 }
 
-// The embedded Redis dies and comes back: calls go on, and the remote is used again.
+// The remote fails for a while. Calls succeed meanwhile, and the cache uses the remote again afterwards.
 func TestARemoteThatComesBack(t *testing.T) {
 	n := both(t)
 	broken := true

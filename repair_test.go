@@ -94,7 +94,7 @@ func (m *meddledLocal) Del(key string) {
 	m.Local.Del(key)
 }
 
-// A read begins while a Delete gives up, which could not wait until a Set of the key had ended.
+// A Delete waits for a Set of its key and gives up. A read begins at that moment.
 func TestAReadBesideAFailingDeleteDoesNotTrustTheRemote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, read := remotetest.NewMemory(), make(chan struct{}, 1)
@@ -146,8 +146,8 @@ func TestAChangeThatSucceedsEndsTheRepair(t *testing.T) {
 	})
 }
 
-// A node that does not trust the remote for a key keeps what it loads in local alone, but not what
-// the fence refuses: the process that closed it may die.
+// A node that does not trust the remote for a key stores a loaded value in local only. It stores nothing
+// if the fence refuses the value, since the process that closed the fence may die.
 func TestWhatTheFenceRefusesIsNotKeptWhileTheRemoteIsNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := fencedPair(t)
@@ -202,8 +202,8 @@ func TestRepairsThatFailAgainPauseAgain(t *testing.T) {
 	})
 }
 
-// slowRemovals is a remote whose removals, if they succeed, are answered when answer is closed, if
-// it is not nil.
+// slowRemovals is a remote whose successful removals return when answer is closed. They return at once if
+// answer is nil.
 type slowRemovals struct {
 	*remotetest.Memory
 	mu     sync.Mutex
@@ -227,7 +227,7 @@ func (s *slowRemovals) DelFenced(ctx context.Context, ttl time.Duration, keys ..
 	return err
 }
 
-// The answer to a repair comes after a Set that made it needless, and after another Delete failed.
+// A Set makes a repair unnecessary, another Delete fails, and then the answer to the repair arrives.
 func TestARepairDoesNotEndThatOfALaterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowRemovals{Memory: remotetest.NewMemory()}

@@ -16,7 +16,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// A change shows in the next hit, whatever was kept before it.
+// The next hit after a change returns the new value, whatever value was kept before.
 func TestHitsFollowChanges(t *testing.T) {
 	type typed = *cache.T[int, score]
 	for name, change := range map[string]struct {
@@ -114,7 +114,8 @@ func jsonOf(v any) []byte {
 	return data
 }
 
-// An entry that is replaced by one with a value lives no longer, and no shorter, for it.
+// A hit may replace an entry by one that also keeps the decoded value. The lifetime of the entry stays
+// the same.
 func TestKeptValuesEndWithTheirEntries(t *testing.T) {
 	for _, ttl := range []time.Duration{0, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestKeptValuesEndWithTheirEntries(t *testing.T) {
 	}
 }
 
-// Readers never see less than what was set before they began, nor what was deleted.
+// A reader never sees a value that is older than the last Set or Delete before it began.
 func TestConcurrentHitsFollowChanges(t *testing.T) {
 	for _, store := range keepers {
 		t.Run(store, func(t *testing.T) {
@@ -204,7 +205,7 @@ func TestConcurrentHitsFollowChanges(t *testing.T) {
 	}
 }
 
-// What is damaged is damaged at each hit, and not afterwards.
+// Each hit of bytes that cannot be decoded is an error. After a load, the hits succeed.
 func TestNothingIsKeptOfWhatCannotBeDecoded(t *testing.T) {
 	for _, store := range keepers {
 		n := overStore(t, store, cache.WithCodec("json"))

@@ -12,7 +12,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-// Types of the same bytes do not get each other's values, in whatever order they read.
+// Callers that read the same bytes as different types do not get each other's values, in any order.
 func TestEachTypeHasItsOwnValue(t *testing.T) {
 	type other struct{ Points int }
 	type twin score
@@ -59,7 +59,7 @@ func text[V any](ids *cache.T[int, V]) (string, error) {
 	return fmt.Sprint(v), err
 }
 
-// Caches that share a store do not share what they keep: their codecs and options may differ.
+// Caches on one store do not share decoded values, since their codecs and options may differ.
 func TestEachCacheHasItsOwnValue(t *testing.T) {
 	for _, store := range keepers {
 		s := stores[store](t)
@@ -111,7 +111,7 @@ func (c negatives) Unmarshal(data []byte, v any) error {
 	return err
 }
 
-// The text of a key lies in memory that is used again: what is kept must not refer to it.
+// T builds the text of a key in memory that it uses again. Kept values must not refer to that memory.
 func TestKeptValuesAreFoundUnderTheirKeys(t *testing.T) {
 	for _, store := range keepers {
 		n := overStore(t, store)
@@ -134,7 +134,7 @@ func TestKeptValuesAreFoundUnderTheirKeys(t *testing.T) {
 	}
 }
 
-// The values in a store do not keep alive the cache that left them there.
+// The decoded values in a store do not keep the cache that stored them alive.
 func TestAStoreDoesNotHoldItsCaches(t *testing.T) {
 	for _, store := range keepers {
 		s := stores[store](t)

@@ -38,7 +38,7 @@ func (c *recCodec) Unmarshal(data []byte, v any) error {
 	return c.Codec.Unmarshal(data, v)
 }
 
-// hits reads the entity 1 of k by each way that T has, all of them hits.
+// hits reads the id 1 of k with each reading call of T. All of them are hits.
 func hits[V any](t testing.TB, c cache.Cache) (values []V) {
 	t.Helper()
 	ids := cache.NewT[int, V](c)
@@ -134,7 +134,7 @@ func TestWhichTypesAreKept(t *testing.T) {
 
 type textKind string
 
-// By default, what one caller does to its value does not show in another's.
+// By default, a caller that changes its value does not change the value of another caller.
 func TestUnsharedValuesAreTheCallersOwn(t *testing.T) {
 	for store := range stores {
 		n := overStore(t, store)
@@ -192,7 +192,7 @@ func TestSharedValuesAreOneValue(t *testing.T) {
 				t.Errorf("%s: bytes of its own", store)
 			}
 		}
-		// What an entry has stored is never what a caller gets.
+		// A caller never gets the bytes that the entry stores.
 		bytes[0][0] = 'B'
 		n.expectStored(t, "k:1", "bytes", "bytes")
 	}
@@ -231,7 +231,7 @@ func TestClonesAreMadeForEachHit(t *testing.T) {
 	}
 }
 
-// A panic of the clone is the reader's, and leaves nothing behind.
+// The reader gets a panic of the clone function. Later calls work.
 func TestACloneThatPanics(t *testing.T) {
 	for _, store := range keepers {
 		broken := true

@@ -53,8 +53,8 @@ func (f *firstAnswer) GetWithTTL(ctx context.Context, key string) (remote.Value,
 	return v, err
 }
 
-// The message about a change is lost while an old value is on its way, and the gap is noticed, and
-// the new value read, before that arrives.
+// The message about a change is lost while a read of the old value is under way. The node notices the gap
+// and reads the new value. The old value arrives after that.
 func TestWhatWasAskedForBeforeAGapDoesNotReplaceWhatIsNewer(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"while there are doubts": blind, "when they have ended": 10 * time.Minute} {
 		t.Run(name, func(t *testing.T) {

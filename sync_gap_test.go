@@ -28,7 +28,7 @@ var breaks = map[string]func(bus *remotetest.Bus) (mend func()){
 	},
 }
 
-// After a gap, no old value is served any more, and nothing is read from the remote twice.
+// After a gap, the cache serves no old value. It reads each key from the remote once.
 func TestAfterAGapTheLocalLevelIsCheckedAgainstTheRemote(t *testing.T) {
 	for name, breakBus := range breaks {
 		for _, store := range []string{"Otter", "TinyLFU", "FreeCache"} {
@@ -96,7 +96,7 @@ func TestAfterAGapTheLocalLevelIsCheckedAgainstTheRemote(t *testing.T) {
 	}
 }
 
-// While neither the link nor the remote answer, the local level does.
+// If neither the link nor the remote answers, the cache serves the local entries.
 func TestWhatIsInDoubtIsServedIfTheRemoteCannotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, bus := fleetOf(t, 1)
@@ -122,7 +122,7 @@ func TestWhatIsInDoubtIsServedIfTheRemoteCannotAnswer(t *testing.T) {
 		if m["a"] != "v" || m["b"] != "v" || !errors.Is(err, errBoom) {
 			t.Errorf("MGet: %q, %v", m, err)
 		}
-		// What the remote does not have any more is not served, whatever fails later.
+		// An entry that the remote does not have is never served again, also if the remote fails later.
 		n.remote.SetFault(nil)
 		_, _ = n.remote.Del(ctx, "t:a")
 		if err := n.Get(ctx, "t:a", &s); !errors.Is(err, cache.ErrCacheMiss) {

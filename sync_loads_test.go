@@ -9,8 +9,8 @@ import (
 	cache "github.com/mgtv-tech/jetcache-go"
 )
 
-// A load that takes long has read an old value, and the message about the change is lost. Who
-// reads later than a broken link can go unnoticed does not join it, by whatever call.
+// A long load has read an old value, and the message about the change is lost. The node notices a broken
+// link after a bounded time. A caller that comes after that time does not join the load.
 func TestAfterAGapNobodyJoinsALoadFromBefore(t *testing.T) {
 	const long = time.Minute
 	reads := map[string]func(n *node, load func(context.Context, string) (string, error)) (string, error){
@@ -27,8 +27,8 @@ func TestAfterAGapNobodyJoinsALoadFromBefore(t *testing.T) {
 	}
 	for name, breakBus := range breaks {
 		for how, read := range reads {
-			// The load begins before the link breaks, or while it is broken; and who joins comes
-			// while it is, or later.
+			// The load begins before the link breaks, or while it is broken. The second caller comes
+			// while it is broken, or later.
 			for when, within := range map[string][2]bool{"before, during": {false, true}, "before, after": {false, false}, "during, during": {true, true}, "during, after": {true, false}} {
 				if name == "one lost message" && (within[0] || within[1]) {
 					continue // nothing is broken for long
@@ -75,7 +75,7 @@ func TestAfterAGapNobodyJoinsALoadFromBefore(t *testing.T) {
 	}
 }
 
-// While the link is whole, and for a heartbeat where it is not, one load serves all.
+// One load serves all callers, also for a heartbeat after the link has broken.
 func TestLoadsAreSharedAlsoWhileTheLinkIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, bus := fleetOf(t, 1)

@@ -35,7 +35,7 @@ func newRedisNode(t testing.TB, client redis.UniversalClient, opts ...cache.Opti
 	return n
 }
 
-// eventually waits until what holds, for some seconds.
+// eventually waits until what returns true. The test fails after ten seconds.
 func eventually(t testing.TB, why string, what func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !what(); time.Sleep(time.Millisecond) {
@@ -87,7 +87,7 @@ func TestTheLinkOverRedisComesBack(t *testing.T) {
 	n := newRedisNode(t, s.Client, cache.WithSyncLocal(true))
 	_ = n.Set(ctx, "k", cache.Value("old"))
 	since := cache.SyncStateOf(n).Since
-	// Other tests may share the server: whose connections break has to cope.
+	// Other tests may use the server at the same time and lose their connections, too.
 	if err := s.Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestARedisThatIsNotThereDoesNotHoldUpNew(t *testing.T) {
 	}
 }
 
-// splitRemote is a remote that is told of changes over another connection than it is asked over.
+// splitRemote is a remote that receives changes over one connection and answers calls over another.
 type splitRemote struct {
 	*remote.GoRedisV9Adapter
 	remote.Tracker

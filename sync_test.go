@@ -21,7 +21,7 @@ const (
 	blind = 4 * heartbeat
 )
 
-// fleetOf makes n nodes on one remote and one bus, in a bubble, and lets them find each other.
+// fleetOf makes n nodes on one remote and one bus, in a bubble, and waits until they know each other.
 func fleetOf(t testing.TB, n int, opts ...cache.Option) ([]*node, *remotetest.Bus) {
 	bus, memory := remotetest.NewBus(), remotetest.NewMemory()
 	nodes := make([]*node, n)

@@ -22,7 +22,7 @@ type fakeTracker struct {
 	mu       sync.Mutex
 	refuse   error               // guarded by mu: of Track
 	prefixes []string            // guarded by mu: of the last Track
-	changed  func(keys []string) // guarded by mu: nil: nobody tracks
+	changed  func(keys []string) // guarded by mu, nil if no node tracks
 	broken   chan error          // guarded by mu
 }
 
@@ -110,7 +110,7 @@ func TestTheEchoOfAnOwnWriteDropsNothing(t *testing.T) {
 					if got := n.inLocal("k"); got != "mine" {
 						t.Errorf("after the echo, local has %q", got)
 					}
-					// The same message may stand for a foreign write that came right behind it.
+					// The same message may report a write of another node that came right after it.
 					f.Put("k", "theirs")
 					f.tell("k")
 					synctest.Wait()
@@ -142,11 +142,11 @@ func TestAnEchoThatIsFasterThanTheWrite(t *testing.T) {
 			f.SetFault(func(_ context.Context, op string, _ ...string) error {
 				if op == "set" {
 					f.SetFault(nil)
-					f.Put("k", "mine") // what the server does …
+					f.Put("k", "mine") // the server stores it
 					if theirs {
 						defer f.Put("k", "theirs")
 					}
-					f.tell("k") // … and tells at once
+					f.tell("k") // and sends the message at once
 					time.Sleep(time.Second)
 				}
 				return nil
@@ -165,7 +165,7 @@ func TestAnEchoThatIsFasterThanTheWrite(t *testing.T) {
 	}
 }
 
-// What the remote has is what this node wrote, but the local level has what was there in between.
+// The remote has the value that this node wrote. The local level has a value that the remote had in between.
 func TestTheEchoOfAValueThatIsBackDropsWhatWasReadBefore(t *testing.T) {
 	for name, read := range map[string]func(n *node, f *fakeTracker){
 		"a refused Set": func(n *node, f *fakeTracker) {
@@ -211,7 +211,7 @@ func TestTheEchoOfAValueThatIsBackDropsWhatWasReadBefore(t *testing.T) {
 	}
 }
 
-// lateTracker is a fakeTracker whose reads of one key take their time after having read.
+// lateTracker is a fakeTracker whose reads of one key wait between reading the value and returning it.
 type lateTracker struct {
 	*fakeTracker
 	wait func()

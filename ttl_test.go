@@ -98,7 +98,7 @@ func TestInALocalCacheTheTTLIsTheItems(t *testing.T) {
 	})
 }
 
-// slowWrites is a Remote whose writes take their time after having written.
+// slowWrites is a Remote whose writes take a second longer after they have stored the value.
 type slowWrites struct{ *remotetest.Memory }
 
 func (s slowWrites) SetEX(ctx context.Context, key string, v any, d time.Duration) error {

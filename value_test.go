@@ -12,7 +12,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding"
 )
 
-// The rules of section 1 on values: what is stored, and what is read into what.
+// The form in which each kind of value is stored, and the destinations that it can be read into.
 func TestStoredFormsAndDestinations(t *testing.T) {
 	type named string
 	star := "x"
@@ -187,7 +187,7 @@ func TestInvalidDestinationsAreRefused(t *testing.T) {
 		}
 	}
 	n.expectStored(t, "k", "v", "v")
-	// A pointer to another type: the value stays.
+	// A destination of another type is an error, and the stored value stays.
 	if err := n.Get(ctx, "k", new(int)); err == nil {
 		t.Error("text was read into an int")
 	}

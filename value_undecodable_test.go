@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
@@ -59,38 +60,39 @@ func TestMGetLoadsAgainWhatCannotBeDecoded(t *testing.T) {
 	})
 }
 
-// Another flight has found bytes that this batch cannot decode: it loads by itself, once.
+// A batch joins another caller's read, whose bytes it cannot decode. It loads by itself, once.
 func TestMGetLoadsAgainWhatAnotherReadCannotDecode(t *testing.T) {
-	n := both(t)
-	n.remote.Put("u:1", "\xc1 damaged \x00")
-	release := make(chan struct{})
-	reading := make(chan struct{}, 10)
-	n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
-		if op == "get" {
-			reading <- struct{}{}
-			<-release
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t)
+		n.remote.Put("u:1", "\xc1 damaged \x00")
+		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "get" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		go func() { _ = n.Once(ctx, "u:1", cache.Value(new([]byte))) }()
+		synctest.Wait()
+		began, loads := time.Now(), 0
+		got, err := cache.NewT[int, user](n.Cache).MGetWithErr(ctx, "u", []int{1}, func(context.Context, []int) (map[int]user, error) {
+			loads++
+			return map[int]user{1: userOf(1)}, nil
+		})
+		if err != nil || got[1].ID != 1 || loads != 1 {
+			t.Errorf("got %v, %v after %d loads", got, err, loads)
 		}
-		return nil
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the batch took %s, so it did not join the read", took)
+		}
 	})
-	go func() { _ = n.Once(ctx, "u:1", cache.Value(new([]byte))) }()
-	<-reading
-	time.AfterFunc(20*time.Millisecond, func() { close(release) })
-	loads := 0
-	got, err := cache.NewT[int, user](n.Cache).MGetWithErr(ctx, "u", []int{1}, func(context.Context, []int) (map[int]user, error) {
-		loads++
-		return map[int]user{1: userOf(1)}, nil
-	})
-	if err != nil || got[1].ID != 1 || loads != 1 {
-		t.Errorf("got %v, %v after %d loads", got, err, loads)
-	}
 }
 
-// sour decodes into the error of a record that does not exist.
+// sour cannot be decoded: its error wraps ErrNotFound.
 type sour struct{ N int }
 
 func (s *sour) UnmarshalJSON([]byte) error { return fmt.Errorf("sour: %w", cache.ErrNotFound) }
 
-// Bytes that cannot be decoded are loaded again by MGet, whatever the error wraps.
+// MGet loads the id again when its bytes cannot be decoded, also if the decoder's error wraps ErrNotFound.
 func TestADecodeErrorThatWrapsNotFoundIsNoPlaceholder(t *testing.T) {
 	for name, store := range stores {
 		t.Run(name, func(t *testing.T) {

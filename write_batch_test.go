@@ -14,8 +14,8 @@ import (
 	cache "github.com/mgtv-tech/jetcache-go"
 )
 
-// recKeys has the remote note the keys of its calls; the result returns those of op since the
-// last time, sorted, the keys of a call joined by commas.
+// recKeys records the keys of the remote's calls. The returned function returns the calls of op since its
+// last call, sorted. The keys of one call are joined by commas.
 func recKeys(n *node) func(op string) string {
 	var mu sync.Mutex
 	calls := map[string][]string{}
@@ -160,7 +160,7 @@ func TestMSetAndMDeleteWithANilContext(t *testing.T) {
 	}
 }
 
-// What is wrong with one id is reported, and does not keep the others from being written.
+// MSet reports the ids that cannot be stored, and stores the others.
 func TestMSetReportsWhatCannotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := &recEvents{}

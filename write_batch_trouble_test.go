@@ -131,7 +131,7 @@ func TestABatchWriteWhoseLocalStorePanics(t *testing.T) {
 	}
 }
 
-// An invalidation says that another node has written: nobody knows who was last.
+// An invalidation says that another node has written. This node cannot tell which write was the last.
 func TestABatchWriteThatAnInvalidationOvertakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := both(t)
@@ -145,13 +145,13 @@ func TestABatchWriteThatAnInvalidationOvertakes(t *testing.T) {
 	})
 }
 
-// Batches that overlap, in any order of their ids, never wait for each other for ever.
+// Batches with common ids, in any order, do not deadlock.
 func TestBatchWritesThatOverlapDoNotDeadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := both(t)
 		n.remote.SetLatency(time.Millisecond)
 		ids := cache.NewT[int, int](n.Cache)
-		ctx, cancel := context.WithTimeout(ctx, time.Hour) // who waits for ever fails by then
+		ctx, cancel := context.WithTimeout(ctx, time.Hour) // a deadlocked call fails by then
 		defer cancel()
 		var wg sync.WaitGroup
 		for g := range 32 {
@@ -216,7 +216,7 @@ func TestABatchWriteOfARemoteThatKnowsNoBatches(t *testing.T) {
 	}
 }
 
-// cutting is a Remote during whose removals the caller's ctx ends.
+// cutting is a Remote that ends the caller's ctx during each removal.
 type cutting struct {
 	remote.Remote
 	cancel func()
@@ -228,7 +228,7 @@ func (c cutting) Del(ctx context.Context, key string) (int64, error) {
 	return removed, err
 }
 
-// The key in the middle is being written: the batch waits for it, and leaves with its ctx.
+// A slow Set writes the key in the middle. The batch waits for it and returns when its ctx ends.
 func TestABatchWriteLeavesWhenItsContextEnds(t *testing.T) {
 	for name, change := range batchChanges {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestABatchWriteLeavesWhenItsContextEnds(t *testing.T) {
 				if took := time.Since(began); took != time.Second {
 					t.Errorf("it took %s", took)
 				}
-				n.expectLocal(t, "- - - old") // what is there may be older than what was to be written
+				n.expectLocal(t, "- - - old") // the old entries may be older than the values of the batch
 				if n.remote.Calls("mset")+n.remote.Calls("del") != 0 {
 					t.Error("the remote was called")
 				}

@@ -49,7 +49,7 @@ func TestARefusedWriteChangesNothing(t *testing.T) {
 		if got := events.take(); got != "1:k 1:k" {
 			t.Errorf("events %q", got)
 		}
-		// A load whose write-back is refused: the caller gets its value.
+		// The caller gets the value of a load whose write-back the remote refuses.
 		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
 			if op == "get" {
 				return errBoom
@@ -111,7 +111,7 @@ func TestAConditionIsNotDecidedWithoutTheRemote(t *testing.T) {
 			}
 			return nil
 		})
-		go func() { _ = n.Set(ctx, "k", cache.Value("x"), cache.SetXX(true)) }() // holds the lane, and is refused
+		go func() { _ = n.Set(ctx, "k", cache.Value("x"), cache.SetXX(true)) }() // delays all writes of the key, and is refused
 		synctest.Wait()
 		if s, err := onceString(n, "k", returns("loaded", nil), cache.SetXX(true)); s != "loaded" || err != nil {
 			t.Errorf("got %q, %v", s, err)
@@ -181,7 +181,7 @@ func TestSetWithDoRemovesAValueThatMayBeOlder(t *testing.T) {
 	})
 }
 
-// What a Set with Do does when something else happened while Do ran.
+// Another change of the key happens while Do runs.
 func TestSetWithDoThatAnotherChangeOvertook(t *testing.T) {
 	invalidate := func(n *node) { n.DeleteFromLocalCache("k") }
 	tests := []struct {
