@@ -50,7 +50,7 @@ var (
 	_ []func(int) cache.Option               = []func(int) cache.Option{cache.WithRefreshConcurrency, cache.WithEventChBufSize}
 	_ func(remote.Remote) cache.Option       = cache.WithRemote
 	_ func(local.Local) cache.Option         = cache.WithLocal
-	_ func(error) cache.Option               = cache.WithErrNotFound
+	_ func(...error) cache.Option            = cache.WithErrNotFound
 	_ func(stats.Handler) cache.Option       = cache.WithStatsHandler
 	_ func(func(*cache.Event)) cache.Option  = cache.WithEventHandler
 	_ func(any) cache.ItemOption             = cache.Value

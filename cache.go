@@ -12,17 +12,28 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/json"    // the codec "json"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/msgpack" // the codec "msgpack"
+	"github.com/mgtv-tech/jetcache-go/internal/coherence"
+	"github.com/mgtv-tech/jetcache-go/internal/fence"
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
-	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/internal/lease"
+	"github.com/mgtv-tech/jetcache-go/internal/level"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
@@ -71,6 +82,21 @@ var (
 	// it: its own key, or one whose loader waits for it. That goes for everything that uses
 	// the ctx which the loader was given.
 	ErrLoaderCycle = flight.ErrCycle
+
+	// ErrRemoteUncertain is wrapped by the errors of reads for a key that a Set or Delete of
+	// this cache failed to change in the remote: what the remote has may be out of date. With
+	// WithFence, the key is removed in the background as soon as the remote answers again.
+	ErrRemoteUncertain = fence.ErrUncertain
+
+	// ErrLoadElsewhere is wrapped by the errors of reads that waited for the load of another
+	// node (WithLease), which failed. The text of that node's error is in it.
+	ErrLoadElsewhere = lease.ErrElsewhere
+
+	// ErrNotTold is wrapped by the errors of Set, Delete and what is built on them if the change
+	// was made but the other nodes could not be told of it: for a moment, they may go on serving
+	// what they have in their local levels. The message is sent again until it arrives. Without
+	// it, they notice within seconds that this node has fallen silent, and then ask the remote.
+	ErrNotTold = errors.New("cache: the change was made, but other nodes have not been told yet")
 )
 
 // PanicError is the error that every waiting caller gets when a loader panics. It unwraps
@@ -144,18 +170,20 @@ type Cache interface {
 type jetCache struct {
 	options
 	codec   encoding.Codec
-	stats   stats.Handler
-	count   counter // of stats
 	owner   *owner
-	flights *flight.Table[outcome]
-	local   localLevel
-	remote  remoteLevel
-	events  *eventQueue // nil: nobody listens
-	syncer  *syncer     // nil: the local level is on its own
-	refresh *refresher  // nil: refreshing is off
+	observe *observe.Observer
+	flights *flight.Table[record.Outcome]
+	local   *level.Local
+	remote  *level.Remote
+	fence   fence.Policy
+	path    *load.Path
+	sync    *coherence.Sync // nil if the local level follows nobody
+	told    *announcer
+	refresh *refresher // nil if refreshing is off
 
-	ownStats *stats.Stats // the default statistics; nil: none
-	closing  sync.Mutex   // held by Close
+	damage   *observe.Line // of values that cannot be decoded
+	ownStats *stats.Stats  // the default statistics; nil if there are none
+	closing  sync.Mutex    // held by Close
 }
 
 // owner stands for a cache in the entries of its local store, which may outlive it.
@@ -183,43 +211,109 @@ func New(opts ...Option) Cache {
 	c := &jetCache{
 		options: o,
 		codec:   encoding.GetCodec(o.codec),
-		stats:   o.statsHandler,
 		owner:   new(owner),
-		flights: flight.NewTable[outcome](),
-		local:   newLocalLevel(o.local),
+		flights: flight.NewTable[record.Outcome](),
+		local:   level.NewLocal(o.local),
+		damage:  observe.NewLine(),
 	}
 	if c.codec == nil {
 		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))
 	}
-	if !o.statsGiven {
-		c.stats = stats.NewHandles(true)
-		if !o.statsDisabled {
-			c.stats = stats.NewStatsLogger(o.name, stats.WithSpreadCounters())
-			c.ownStats, _ = c.stats.(*stats.Stats)
-		}
-	}
-	c.count = newCounter(c.stats)
-	c.initSync()
-	c.remote.init(&o, c.stats)
-	c.initRepairs()
-	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
-		c.events = newEventQueue(&o, c.stats)
-	}
+	c.observe = observe.New(o.name, c.statistics(), nil)
+	c.remote = level.NewRemote(o.remote, level.Lifetime{Value: o.remoteExpiry, Placeholder: o.notFoundExpiry}, c.observe)
+	c.wire()
 	if o.refreshDuration > 0 {
 		c.refresh = newRefresher(c)
 	}
-	c.startSync()
-	c.initLeases()
+	c.warnOfOptions()
+	c.sync.Start()
+	// A cache that is dropped without Close leaves nothing running.
+	if c.sync != nil {
+		runtime.AddCleanup(c, func(s *coherence.Sync) { go s.Close(closeTimeout) }, c.sync)
+	}
 	return c
+}
+
+// statistics returns what counts for the cache.
+func (c *jetCache) statistics() stats.Handler {
+	switch {
+	case c.statsGiven:
+		return c.statsHandler
+	case c.statsDisabled:
+		return stats.NewHandles(true)
+	}
+	h := stats.NewStatsLogger(c.name, stats.WithSpreadCounters())
+	c.ownStats, _ = h.(*stats.Stats)
+	return h
+}
+
+// wire connects the parts of the cache. What runs in the background holds the parts that it
+// needs, and not the cache, so that a cache which nobody uses any more can go.
+func (c *jetCache) wire() {
+	flights, local, o := c.flights, c.local, &c.options
+	var leases lease.Policy = lease.Off{}
+	drop := func(keys []string) {
+		for _, key := range keys {
+			flights.Invalidate(key, func() { local.Del(key) })
+		}
+		leases.Wake(keys)
+	}
+	c.sync = coherence.New(o.sync.config(o, coherence.Config{
+		Observe: c.observe, Local: local, Part: flights.Part, Drop: drop,
+		Wake:    func(keys []string) { leases.Wake(keys) },
+		Track:   c.remote.Track,
+		Compare: comparer(c.remote, local, flights),
+	}))
+	c.remote.Doubts, c.remote.Writing = local.Doubts, c.sync.Writing()
+	c.told = &announcer{sync: c.sync, loads: o.sync.loads}
+	if o.syncLocal && o.eventHandler != nil && c.CacheType() == TypeBoth {
+		c.told.events = newEventQueue(o, c.observe)
+	}
+	c.fence = fence.Off{Remote: c.remote}
+	if o.maxLoad > 0 {
+		c.fence = fence.New(c.remote, o.maxLoad, c.observe, c.told.repaired)
+	}
+	if o.leaseTTL > 0 {
+		leases = lease.New(c.remote, o.leaseTTL, randomToken, c.sync.TellFilled)
+	}
+	c.path = &load.Path{
+		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
+		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset,
+	}
+}
+
+// comparer returns the function by which coherence finds out whose writes the remote has told
+// of. If the remote has just what this node wrote, others may have changed the key in between:
+// then the local level may have what it read meanwhile, so that must be the same, too.
+func comparer(r *level.Remote, local *level.Local, flights *flight.Table[record.Outcome]) func(context.Context, []string, func(string, []byte) bool) []string {
+	return func(ctx context.Context, keys []string, own func(key string, data []byte) bool) (foreign []string) {
+		recs := make([]*record.Record, len(keys))
+		for i, key := range keys {
+			recs[i] = &record.Record{Key: key}
+		}
+		_ = r.Get(ctx, recs, false) // logged; a key that could not be read counts as changed
+		for _, rec := range recs {
+			if !rec.Got.There || !own(rec.Key, rec.Got.Data) {
+				foreign = append(foreign, rec.Key)
+				continue
+			}
+			flights.VoidReads(rec.Key, func() {
+				if !local.Holds(rec.Key, rec.Got.Data) {
+					local.Del(rec.Key)
+				}
+			})
+		}
+		return foreign
+	}
 }
 
 func (c *jetCache) CacheType() string {
 	switch {
-	case c.local.exists() && c.remote.exists():
+	case c.local.Exists() && c.remote.Exists():
 		return TypeBoth
-	case c.local.exists():
+	case c.local.Exists():
 		return TypeLocal
-	case c.remote.exists():
+	case c.remote.Exists():
 		return TypeRemote
 	}
 	return ""
@@ -231,7 +325,7 @@ func (c *jetCache) begin(ctx context.Context, key string) (context.Context, erro
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if !c.local.exists() && !c.remote.exists() {
+	if !c.local.Exists() && !c.remote.Exists() {
 		return ctx, ErrRemoteLocalBothNil
 	}
 	return ctx, c.checkKey(key)
@@ -244,9 +338,9 @@ func (c *jetCache) checkKey(key string) error {
 		return err
 	}
 	// Only with a "}" can there be something wrong, and most keys have none.
-	if (c.remote.fenced() || c.remote.leases.store != nil) && strings.Contains(key, "}") {
+	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {
 		if _, ok := remote.FenceKey(key); !ok {
-			return fmt.Errorf("%w: %q has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, key)
+			return fmt.Errorf("%w: %s has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, quote.Key(key))
 		}
 	}
 	return nil
@@ -257,111 +351,34 @@ func checkKey(key string) error {
 		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
 	}
 	if !utf8.ValidString(key) {
-		return fmt.Errorf("%w: %q is not UTF-8 text; encode binary keys, for example in hexadecimal", ErrInvalidKey, key)
+		return fmt.Errorf("%w: %s is not UTF-8 text; encode binary keys, for example in hexadecimal", ErrInvalidKey, quote.Key(key))
 	}
 	return nil
 }
 
-func (c *jetCache) Get(ctx context.Context, key string, val any) error {
-	return c.get(ctx, key, val, false)
-}
-
-func (c *jetCache) GetSkippingLocal(ctx context.Context, key string, val any) error {
-	return c.get(ctx, key, val, true)
-}
-
-func (c *jetCache) Exists(ctx context.Context, key string) bool {
-	return c.get(ctx, key, nil, false) == nil
-}
-
-func (c *jetCache) get(ctx context.Context, key string, val any, skipLocal bool) error {
-	ctx, err := c.begin(ctx, key)
-	if err != nil {
-		return err
-	}
-	if err := checkDestination(val); err != nil {
-		return err
-	}
-	useLocal := c.local.exists() && !skipLocal
-	if useLocal {
-		if data, ok := c.local.get(key); ok {
-			c.count.localHit()
-			return c.deliver(key, data, val)
-		}
-		c.count.localMiss()
-	}
-	if !c.remote.exists() {
-		c.count.miss()
-		return ErrCacheMiss
-	}
-	var note flight.Note[outcome]
-	if useLocal {
-		note = c.flights.Note(key)
-		defer note.Release()
-	}
-	v, found, err := c.remote.get(ctx, key, useLocal)
-	if !found {
-		c.count.remoteMiss()
-		if useLocal {
-			if data, ok := c.insteadOfRemote(note, key, err); ok {
-				return c.deliver(key, data, val)
-			}
-		}
-		c.count.miss()
-		if err != nil {
-			return fmt.Errorf("cache: reading %q: %w", key, err)
-		}
-		return ErrCacheMiss
-	}
-	c.count.remoteHit()
-	if useLocal {
-		c.fillRead(note, key, v)
-	}
-	return c.deliver(key, v.data, val)
-}
-
-// fillRead fills the local level with what was read from the remote, unless the read was
-// overtaken.
-func (c *jetCache) fillRead(note flight.Note[outcome], key string, v remoteValue) {
-	note.FillRead(func() { c.local.set(key, v.data, v.left, v.asked) })
-}
-
-// insteadOfRemote returns what the local level has of a key that is in doubt, if the remote has
-// failed with err. If the remote has not failed, it does not have the key: then it removes it.
-func (c *jetCache) insteadOfRemote(note flight.Note[outcome], key string, err error) (data []byte, ok bool) {
-	data, ok = c.local.getDoubted(key)
-	switch {
-	case !ok:
-		return nil, false
-	case err == nil:
-		note.FillRead(func() { c.local.del(key) })
-		return nil, false
-	}
-	c.count.localHit()
-	return data, true
-}
-
-// deliver hands stored bytes to a caller.
-func (c *jetCache) deliver(key string, data []byte, dst any) error {
-	if isPlaceholder(data) {
-		return c.errNotFound
-	}
-	return c.decode(key, data, dst)
-}
-
 func (c *jetCache) TaskSize() int { return c.refresh.size() }
 
+// closeTimeout bounds how long Close waits for each of the things that it ends.
+const closeTimeout = 5 * time.Second
+
 func (c *jetCache) Close() {
-	c.closing.Lock() // who closes at the same time waits, too
+	c.closing.Lock() // calls of Close at the same time wait for each other
 	defer c.closing.Unlock()
 	c.refresh.close()
-	if !c.flights.Wait(closeTime) {
-		logger.Warn("cache %s: closed, but after %s a load has not ended; its loader should end when its ctx does", c.name, closeTime)
+	if !c.flights.Wait(closeTimeout) {
+		c.observe.Warn(nil, "closed, but after %s a load has not ended; its loader should end when its ctx does", closeTimeout)
 	}
-	c.remote.fences.repairs.close(closeTime)
-	c.events.close()
-	c.syncer.close()
+	c.fence.Stop(closeTimeout)
+	c.told.events.close()
+	c.sync.Close(closeTimeout)
 	if c.ownStats != nil {
 		c.ownStats.Close()
 	}
+}
+
+// randomToken returns 16 random hexadecimal digits.
+func randomToken() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
 }

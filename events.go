@@ -1,13 +1,17 @@
 package cache
 
 import (
+	"context"
+	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/limit"
-	"github.com/mgtv-tech/jetcache-go/logger"
-	"github.com/mgtv-tech/jetcache-go/stats"
+	"github.com/mgtv-tech/jetcache-go/internal/coherence"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // EventType says what changed keys.
@@ -38,8 +42,8 @@ type eventQueue struct {
 	sourceID  string
 	handler   func(*Event)
 	size      int
-	counter   stats.EventCounter // nil: nobody counts
-	lost      limit.Limiter
+	observe   *observe.Observer
+	lost      *observe.Line
 
 	mu      sync.Mutex
 	waiting []*waitingEvent             // guarded by mu
@@ -62,25 +66,68 @@ const maxMergedKeys = 1 << 17
 // drainTime bounds how long Close waits for the handler.
 const drainTime = 5 * time.Second
 
-func newEventQueue(o *options, handler stats.Handler) *eventQueue {
-	q := &eventQueue{cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer, newest: make(map[EventType]*waitingEvent)}
-	q.counter, _ = handler.(stats.EventCounter)
-	q.lost.Interval = troubleInterval
-	return q
-}
-
-// emit tells the event handler, if there is one, of a change of keys.
-func (c *jetCache) emit(t EventType, keys ...string) {
-	if c.events != nil && len(keys) > 0 {
-		c.events.add(t, keys)
+func newEventQueue(o *options, obs *observe.Observer) *eventQueue {
+	return &eventQueue{
+		cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer,
+		observe: obs, lost: observe.NewLine(), newest: make(map[EventType]*waitingEvent),
 	}
 }
 
+// announcer tells of changes: the user's event handler, and the other nodes. It does not hold
+// the cache.
+type announcer struct {
+	events *eventQueue     // nil if there is no handler
+	sync   *coherence.Sync // nil if there is no link
+	loads  bool            // WithSyncLoads
+}
+
+// changed tells that keys were changed, and waits until the bus has taken that.
+func (a *announcer) changed(ctx context.Context, event EventType, keys []string) error {
+	a.events.add(event, keys)
+	if err := a.sync.Tell(ctx, int(event), keys); err != nil {
+		what := quote.Key(keys[0])
+		if len(keys) > 1 {
+			what = fmt.Sprintf("%d keys", len(keys))
+		}
+		return fmt.Errorf("%w: %s: %w", ErrNotTold, what, err)
+	}
+	return nil
+}
+
+// loaded tells that recs were loaded. Other nodes are told, without waiting, only of what they
+// have to hear: a load after a miss cannot make void what they have, as the fill rule and the
+// remaining lifetimes let no local entry outlive the remote's. A refresh can, if the value is
+// another one.
+func (a *announcer) loaded(event int, recs []*record.Record) {
+	keys := record.Keys(recs)
+	a.events.add(EventType(event), keys)
+	if !a.loads {
+		keys = keys[:0:0]
+		for _, rec := range recs {
+			if rec.Changed {
+				keys = append(keys, rec.Key)
+			}
+		}
+	}
+	a.sync.TellLater(event, keys)
+}
+
+// repaired tells that keys were removed, after a change of them had failed.
+func (a *announcer) repaired(keys []string) {
+	a.events.add(EventTypeDelete, keys)
+	a.sync.TellLater(int(EventTypeDelete), keys)
+}
+
+// add has the handler told of a change of keys.
 func (q *eventQueue) add(t EventType, keys []string) {
+	if q == nil || len(keys) == 0 {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) < q.size || !q.mergeLocked(t, keys) {
-		e := &waitingEvent{Event: &Event{q.cacheName, q.sourceID, t, keys}}
+		// The handler may change the keys, and the link sends them, too.
+		e := &waitingEvent{Event: &Event{q.cacheName, q.sourceID, t, slices.Clone(keys)}}
 		q.waiting = append(q.waiting, e)
 		q.newest[t] = e
 	}
@@ -124,12 +171,8 @@ func (q *eventQueue) mergeLocked(t EventType, keys []string) bool {
 
 // report counts and logs keys whose event is lost.
 func (q *eventQueue) report(n int) {
-	if q.counter != nil {
-		q.counter.IncrEventKeysLost(n)
-	}
-	if held, ok := q.lost.Allow(); ok {
-		logger.Error("cache %s: the event handler is so slow that %d keys wait in one event; of %d more, other nodes are not told (%d more such losses since the last such line)", q.cacheName, maxMergedKeys, n, held)
-	}
+	q.observe.EventKeysLost(n)
+	q.observe.Error(q.lost, "the event handler is so slow that %d keys wait in one event; other nodes are not told of %d more", maxMergedKeys, n)
 }
 
 // run delivers what waits and then ends.
@@ -162,7 +205,7 @@ func (q *eventQueue) run() {
 func (q *eventQueue) deliver(e *Event) {
 	defer func() {
 		if r := recover(); r != nil {
-			logger.Error("cache %s: the event handler panicked: %v\n%s", q.cacheName, r, debug.Stack())
+			q.observe.Error(nil, "the event handler panicked: %v\n%s", r, debug.Stack())
 		}
 	}()
 	q.handler(e)
@@ -191,6 +234,6 @@ func (q *eventQueue) close() {
 		for _, e := range q.waiting {
 			keys += len(e.Keys)
 		}
-		logger.Warn("cache %s: closed, but after %s the event handler is still busy with an event, and %d more with %d keys wait", q.cacheName, drainTime, len(q.waiting), keys)
+		q.observe.Warn(nil, "closed, but after %s the event handler is still busy with an event, and %d more with %d keys wait", drainTime, len(q.waiting), keys)
 	}
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// hit looks for a key in a local store that keeps values. It returns the value that is kept,
-// if there is one, and otherwise what fetch goes on with: the key, and its entry if there is
-// one. It allocates nothing.
+// hit looks for a key in a local store that keeps decoded values. It returns the value, if one is
+// kept. Otherwise it returns what fetch goes on with: the key, and its entry if there is one. It
+// allocates nothing.
 func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *keyBuffer, *local.Entry) {
 	b := newKeyBuffer(prefix, c.separator, id)
-	if c.local.entries == nil {
+	if !c.local.KeepsValues() {
 		return nil, b, nil
 	}
-	e, ok := c.local.getEntry(b.view())
+	e, ok := c.local.Entry(b.view())
 	if !ok {
 		return nil, b, nil
 	}
@@ -23,16 +23,16 @@ func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *k
 		return nil, b, e
 	}
 	b.release()
-	c.count.localHit()
+	c.observe.LocalHit()
 	return d, nil, nil
 }
 
-// fetch goes on where hit has found no value that is kept.
-func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, e *local.Entry, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
+// fetch goes on where hit has found no decoded value.
+func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, e *local.Entry, r idRead[K, V]) (V, error) {
 	v, a, err := localValue[V](c, b, e)
-	if a != nothing {
+	if a != nothing && (a != damaged || r.fn == nil) {
 		b.release()
-		c.count.localHit()
+		c.observe.LocalHit()
 		if a == absent {
 			err = c.errNotFound
 		}
@@ -40,76 +40,98 @@ func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, 
 	}
 	key := b.key()
 	b.release()
-	return load(ctx, c, key, id, fn, it)
+	s := newSingle(c, key, r.item())
+	s.reload = a == damaged
+	return fetchSingle[V](ctx, s)
 }
 
-// localValue returns what the local level has under the key in b; e is the key's entry, if
-// that is known. The error is that of damaged bytes.
+// localValue returns what the local level has under the key in b. e is the key's entry, if that
+// is known. The error is that of damaged bytes.
 func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, a answer, err error) {
-	if c.local.entries != nil {
+	if c.local.KeepsValues() {
 		if e == nil {
 			return v, nothing, nil
 		}
 		return valueOf[V](c, b.view(), e)
 	}
 	key := b.view()
-	if !c.local.borrows {
+	if !c.local.Borrows() {
 		key = b.key()
 	}
-	data, ok := c.local.get(key)
+	data, ok := c.local.Get(key)
 	if !ok {
 		return v, nothing, nil
 	}
 	return decodeBytes[V](c, key, data)
 }
 
-// load is the rest of a read: everything but a plain hit in the local level.
-func load[K comparable, V any](ctx context.Context, c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
-	var zero V
-	ctx, err := c.begin(ctx, key)
-	if err != nil {
-		return zero, err
+// idRead is a read of T for one id.
+type idRead[K comparable, V any] struct {
+	id   K
+	fn   func(ctx context.Context, id K) (V, error) // nil if there is no loader
+	opts item
+}
+
+// item returns the options of the read with its loader.
+func (r idRead[K, V]) item() item {
+	opts := r.opts
+	if r.fn != nil {
+		opts.do = func(ctx context.Context) (any, error) {
+			v, err := r.fn(ctx, r.id)
+			return codecForm(v), err
+		}
 	}
-	it.do = loaderOf(id, fn)
-	out, led, err := c.fly(ctx, key, it)
-	if err == nil {
-		err = c.without(out)
+	return opts
+}
+
+// fetchSingle is the rest of a read: everything but a plain hit in the local level.
+func fetchSingle[V any](ctx context.Context, s *single) (v V, err error) {
+	if ctx, err = s.c.begin(ctx, s.key); err != nil {
+		return v, err
 	}
-	if err != nil {
-		return zero, err
-	}
-	if !led && c.local.entries != nil && !it.skipLocal {
-		// Many may have waited for it: one decodes, if the others can share that.
-		if e, ok := c.local.entries.GetEntry(key); ok && e.Holds(out.data) {
-			v, _, err := valueOf[V](c, key, e)
+	for {
+		out, err := s.read(ctx)
+		if err == nil {
+			err = s.c.without(out)
+		}
+		if err != nil {
+			return v, err
+		}
+		if v, err = outcomeValue[V](s, out.Data); err == nil {
+			return v, nil
+		}
+		if s.loaded {
+			return ownValue[V](s, err)
+		}
+		if !s.reloads() {
 			return v, err
 		}
 	}
-	return decodeValue[V](c, key, out.data)
 }
 
-// keepFresh has the key refreshed. What is wrong with it the read will tell.
-func keepFresh[K comparable, V any](c *jetCache, key string, id K, fn func(ctx context.Context, id K) (V, error), it item) {
-	if c.CacheType() != "" && c.checkKey(key) == nil {
-		it.do = loaderOf(id, fn)
-		c.refresh.touch(key, it)
+// outcomeValue decodes what a read has found or loaded.
+func outcomeValue[V any](s *single, data []byte) (V, error) {
+	if !s.led && s.c.local.KeepsValues() && !s.opts.skipLocal {
+		// Many callers may have waited for it. One decodes, if the others can share that.
+		if e, ok := s.c.local.Entry(s.key); ok && e.Holds(data) {
+			v, _, err := valueOf[V](s.c, s.key, e)
+			return v, err
+		}
 	}
+	return decodeValue[V](s.c, s.key, data)
 }
 
-// loaderOf returns the loader of one id, nil if fn is.
-func loaderOf[K comparable, V any](id K, fn func(ctx context.Context, id K) (V, error)) DoFunc {
-	if fn == nil {
-		return nil
+// ownValue returns what the caller's own loader has returned, the stored form of which cannot be
+// decoded because of err.
+func ownValue[V any](s *single, err error) (V, error) {
+	own := s.value
+	if through, ok := own.(throughCodec); ok {
+		own = through.value
 	}
-	return func(ctx context.Context) (any, error) { return fn(ctx, id) }
-}
-
-// fetchThrough is fetch by the methods of any Cache.
-func (t *T[K, V]) fetchThrough(ctx context.Context, prefix string, id K, fn func(ctx context.Context, id K) (V, error), it item) (V, error) {
-	var v, zero V
-	opts := append(it.options(), Value(&v), Do(loaderOf(id, fn)))
-	if err := t.Cache.Once(ctx, t.key(prefix, id), opts...); err != nil {
-		return zero, err
+	v, ok := own.(V)
+	if !ok {
+		return v, err
 	}
+	s.c.reportUndecodable(s.key, err)
 	return v, nil
 }

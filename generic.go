@@ -3,10 +3,9 @@ package cache
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/mgtv-tech/jetcache-go/internal/limit"
-	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
 // T is a typed view of a Cache for entities with ids: K is the type of the ids, V that of
@@ -37,9 +36,9 @@ func NewT[K comparable, V any](c Cache) *T[K, V] {
 // Set stores v as the entity with this id.
 func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
 	if c, ok := t.Cache.(*jetCache); ok {
-		return c.set(ctx, t.key(key, id), item{value: v})
+		return c.set(ctx, t.Key(key, id), item{value: codecForm(v)})
 	}
-	return t.Cache.Set(ctx, t.key(key, id), Value(v))
+	return t.Cache.Set(ctx, t.Key(key, id), Value(wrappedForm(t.Cache, v)))
 }
 
 // Get returns the entity with this id: from the cache, or else from fn, as Once does. If
@@ -56,51 +55,52 @@ func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context
 	}
 	if v, ok := textIn[V](e); ok {
 		b.release()
-		c.count.localHit()
+		c.observe.LocalHit()
 		return v, nil
 	}
-	return fetch(ctx, c, b, e, id, fn, item{})
+	return fetch(ctx, c, b, e, idRead[K, V]{id: id, fn: fn})
 }
 
 // Fetch is Get with options for this call: TTL, SetNX, SetXX, SkipLocal and Refresh. Value and
 // Do are ErrInvalidOption: the value is returned, and fn loads it.
 func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error), opts ...ItemOption) (V, error) {
-	it := newItem(opts)
-	if err := it.check("Fetch", "Value and Do: the value is returned, and fn loads it", it.value == nil && it.do == nil); err != nil {
+	read := newItem(opts)
+	if err := read.check("Fetch", "Value and Do: the value is returned, and fn loads it", read.value == nil && read.do == nil); err != nil {
 		var zero V
 		return zero, err
 	}
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
-		return t.fetchThrough(ctx, key, id, fn, it)
+		return t.fetchThrough(ctx, key, id, fn, read)
 	}
-	if it.refresh {
-		keepFresh(c, t.key(key, id), id, fn, it)
+	r := idRead[K, V]{id, fn, read}
+	if read.refresh && c.CacheType() != "" && c.checkKey(t.Key(key, id)) == nil { // what is wrong the read will tell
+		c.refresh.touch(t.Key(key, id), r.item())
 	}
-	if it.skipLocal {
-		return load(ctx, c, t.key(key, id), id, fn, it)
+	if read.skipLocal {
+		return fetchSingle[V](ctx, newSingle(c, t.Key(key, id), r.item()))
 	}
 	d, b, e := hit[K, V](c, key, id)
 	if d != nil {
 		return d.give(), nil
 	}
-	return fetch(ctx, c, b, e, id, fn, it)
+	return fetch(ctx, c, b, e, r)
 }
 
 // Delete removes the entity with this id from both levels.
 func (t *T[K, V]) Delete(ctx context.Context, key string, id K) error {
-	return t.Cache.Delete(ctx, t.key(key, id))
+	return t.Cache.Delete(ctx, t.Key(key, id))
 }
 
 // Exists reports whether the cache has the entity with this id, not counting placeholders.
 func (t *T[K, V]) Exists(ctx context.Context, key string, id K) bool {
-	return t.Cache.Exists(ctx, t.key(key, id))
+	return t.Cache.Exists(ctx, t.Key(key, id))
 }
 
 // RefreshNow loads the entity with this id at once, if it is being refreshed: if somebody
 // asked for its key with Refresh(true). See the function RefreshNow.
 func (t *T[K, V]) RefreshNow(ctx context.Context, key string, id K) error {
-	return RefreshNow(ctx, t.Cache, t.key(key, id))
+	return RefreshNow(ctx, t.Cache, t.Key(key, id))
 }
 
 // MGet is MGetWithErr that logs the error, at level Warn and a bounded rate, instead of
@@ -108,15 +108,13 @@ func (t *T[K, V]) RefreshNow(ctx context.Context, key string, id K) error {
 func (t *T[K, V]) MGet(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) map[K]V {
 	found, err := t.MGetWithErr(ctx, key, ids, fn)
 	if err != nil && !(fn == nil && errors.Is(err, ErrCacheMiss)) {
-		if held, ok := mgetFailures.Allow(); ok {
-			logger.Warn("cache %s: MGet of %d ids of %q: %v (%d more failures since the last such line)", settingsOf(t.Cache).name, len(ids), key, err, held)
-		}
+		settingsOf(t.Cache).observe.Warn(mgetFailures, "MGet of %d ids of %s: %v", len(ids), quote.Key(key), err)
 	}
 	return found
 }
 
 // mgetFailures bounds the log of MGet, over all caches.
-var mgetFailures = limit.Limiter{Interval: time.Second}
+var mgetFailures = observe.EverySecond()
 
 // MGetWithErr returns the entities with these ids, in three steps: what the local level
 // has, what the remote has of the rest, in one round trip, and what fn returns for what is
@@ -141,11 +139,11 @@ func (t *T[K, V]) MGetWithErr(ctx context.Context, key string, ids []K, fn func(
 // id refreshed by itself, by a call of fn for it alone. Over a wrapped Cache, Refresh has no
 // effect. Value, Do, SetNX and SetXX are ErrInvalidOption.
 func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts ...ItemOption) (map[K]V, error) {
-	it := newItem(opts)
-	if err := it.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", it.value == nil && it.do == nil && it.condition == always); err != nil {
+	read := newItem(opts)
+	if err := read.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", read.plain()); err != nil {
 		return map[K]V{}, err
 	}
-	return t.mfetch(ctx, key, ids, fn, it)
+	return t.mfetch(ctx, key, ids, fn, read)
 }
 
 // MSet stores each of values as the entity with its id, all in one round trip. It takes the
@@ -156,20 +154,20 @@ func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx c
 // keep the others from being stored. If the remote cannot be written, its error is returned
 // and all these ids are dropped from the local level, as some may have been written.
 func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...ItemOption) error {
-	it := newItem(opts)
-	if err := it.check("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there", it.value == nil && it.do == nil && it.condition == always); err != nil {
+	set := newItem(opts)
+	if err := set.check("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there", set.plain()); err != nil {
 		return err
 	}
-	writes := make([]batchWrite, 0, len(values))
-	for id, v := range values {
-		writes = append(writes, batchWrite{key: t.key(key, id), value: v})
-	}
 	if c, ok := t.Cache.(*jetCache); ok {
-		return c.mset(ctx, writes, it)
+		writes := make([]*write, 0, len(values))
+		for id, v := range values {
+			writes = append(writes, newWrite(t.Key(key, id), codecForm(v)))
+		}
+		return c.setValues(ctx, writes, set)
 	}
 	var errs []error
-	for _, w := range writes {
-		errs = append(errs, t.Cache.Set(ctx, w.key, append(it.options(), Value(w.value))...))
+	for id, v := range values {
+		errs = append(errs, t.Cache.Set(ctx, t.Key(key, id), append(set.options(), Value(wrappedForm(t.Cache, v)))...))
 	}
 	return errors.Join(errs...)
 }
@@ -177,23 +175,35 @@ func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...
 // MDelete removes the entities with these ids from both levels, in one round trip, as Delete
 // does for each.
 func (t *T[K, V]) MDelete(ctx context.Context, key string, ids []K) error {
-	writes := make([]batchWrite, 0, len(ids))
-	for _, id := range ids {
-		writes = append(writes, batchWrite{key: t.key(key, id)})
-	}
+	keys := t.keys(key, ids)
 	if c, ok := t.Cache.(*jetCache); ok {
-		return c.mdelete(ctx, writes)
+		return c.remove(ctx, newWrites(keys))
 	}
 	var errs []error
-	for _, w := range writes {
-		errs = append(errs, t.Cache.Delete(ctx, w.key))
+	for _, key := range keys {
+		errs = append(errs, t.Cache.Delete(ctx, key))
 	}
 	return errors.Join(errs...)
 }
 
-// key returns the key of an id.
-func (t *T[K, V]) key(prefix string, id K) string {
+// Mutate is the function Mutate for the keys of ids.
+func (t *T[K, V]) Mutate(ctx context.Context, key string, ids []K, fn func(ctx context.Context) error) error {
+	return Mutate(ctx, t.Cache, t.keys(key, ids), fn)
+}
+
+// Key returns the key of the entity with this id: for Mutate over several prefixes, and for calls
+// of the Cache itself.
+func (t *T[K, V]) Key(prefix string, id K) string {
 	b := newKeyBuffer(prefix, settingsOf(t.Cache).separator, id)
 	defer b.release()
 	return b.key()
+}
+
+// keys returns the keys of ids, in their order.
+func (t *T[K, V]) keys(prefix string, ids []K) []string {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = t.Key(prefix, id)
+	}
+	return keys
 }

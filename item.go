@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // DoFunc loads a value: for Once when no level has it, for Set in place of Value. To say
@@ -66,19 +68,10 @@ type item struct {
 	value     any
 	do        DoFunc
 	ttl       time.Duration
-	condition condition
+	condition record.Condition
 	skipLocal bool
 	refresh   bool
 }
-
-// condition says when a value may be stored.
-type condition uint8
-
-const (
-	always    condition = iota
-	ifAbsent            // SETNX
-	ifPresent           // SETXX
-)
 
 func newItem(opts []ItemOption) item {
 	var it item
@@ -103,11 +96,16 @@ func newItem(opts []ItemOption) item {
 	}
 	switch {
 	case xx:
-		it.condition = ifPresent
+		it.condition = record.IfPresent
 	case nx:
-		it.condition = ifAbsent
+		it.condition = record.IfAbsent
 	}
 	return it
+}
+
+// plain reports whether none of Value, Do, SetNX and SetXX was given.
+func (it *item) plain() bool {
+	return it.value == nil && it.do == nil && it.condition == record.Always
 }
 
 // check returns ErrInvalidOption unless ok.
@@ -124,9 +122,9 @@ func (it *item) options() (opts []ItemOption) {
 		opts = append(opts, TTL(it.ttl))
 	}
 	switch it.condition {
-	case ifAbsent:
+	case record.IfAbsent:
 		opts = append(opts, SetNX(true))
-	case ifPresent:
+	case record.IfPresent:
 		opts = append(opts, SetXX(true))
 	}
 	if it.skipLocal {

@@ -62,11 +62,11 @@ func TestKeys(t *testing.T) {
 		"user::7": {WithSeparator("::")},
 	} {
 		c := New(append(opts, WithStatsDisabled(true))...)
-		if got := NewT[int, int](c).key("user", 7); got != want {
+		if got := NewT[int, int](c).Key("user", 7); got != want {
 			t.Errorf("the key is %q, want %q", got, want)
 		}
 	}
-	if got := NewT[uuid, int](New(WithStatsDisabled(true))).key("u", uuid{}); got != "u:[0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0]" {
+	if got := NewT[uuid, int](New(WithStatsDisabled(true))).Key("u", uuid{}); got != "u:[0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0]" {
 		t.Errorf("the key of an array is %q", got)
 	}
 }

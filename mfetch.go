@@ -7,7 +7,7 @@ import (
 )
 
 // mfetch is a batch read of T.
-func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) (map[K]V, error) {
+func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -16,16 +16,16 @@ func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ct
 	}
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
-		return t.mfetchThrough(ctx, prefix, distinct(ids), fn, it)
+		return t.mfetchThrough(ctx, prefix, distinct(ids), fn, opts)
 	}
 	if c.CacheType() == "" {
 		return map[K]V{}, ErrRemoteLocalBothNil
 	}
 	found := make(map[K]V, len(ids))
-	if it.refresh {
-		touchAll(c, prefix, ids, fn, it)
+	if opts.refresh {
+		touchAll(c, prefix, ids, fn, opts)
 	}
-	if c.local.exists() && !it.skipLocal {
+	if c.local.Exists() && !opts.skipLocal {
 		if ids = lookLocally(c, prefix, ids, found); len(ids) == 0 {
 			return found, nil
 		}
@@ -41,7 +41,7 @@ func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ct
 		e.keys[i] = b.key()
 	}
 	b.release()
-	state, err := c.mget(ctx, e.keys, e, it)
+	state, err := c.mget(ctx, e.keys, e, opts)
 	e.collect(found, state)
 	return found, err
 }
@@ -54,19 +54,19 @@ func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found
 	for _, id := range ids {
 		b.text = appendKey(b.text[:0], prefix, c.separator, id)
 		var e *local.Entry
-		if c.local.entries != nil {
-			e, _ = c.local.getEntry(b.view())
+		if c.local.KeepsValues() {
+			e, _ = c.local.Entry(b.view())
 		}
 		v, a, _ := localValue[V](c, b, e) // what is damaged is loaded again
 		switch a {
 		case value:
 			before := len(found)
 			if found[id] = v; len(found) > before { // otherwise the id is there twice
-				c.count.localHit()
+				c.observe.LocalHit()
 			}
 		case absent:
 			if add(&gone, id) {
-				c.count.localHit()
+				c.observe.LocalHit()
 			}
 		default:
 			if add(&open, id) {
@@ -103,7 +103,7 @@ func distinct[K comparable](ids []K) []K {
 }
 
 // touchAll has each of ids refreshed, by calls of fn for one id.
-func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) {
+func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) {
 	for _, id := range ids {
 		b := newKeyBuffer(prefix, c.separator, id)
 		key := b.key()
@@ -111,9 +111,9 @@ func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(
 		if c.checkKey(key) != nil {
 			continue // reported by the read
 		}
-		it := it
+		opts := opts
 		if fn != nil {
-			it.do = func(ctx context.Context) (any, error) {
+			opts.do = func(ctx context.Context) (any, error) {
 				got, err := fn(ctx, []K{id})
 				if err != nil {
 					return nil, err
@@ -122,10 +122,10 @@ func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(
 				if !ok {
 					return nil, c.errNotFound
 				}
-				return v, nil
+				return codecForm(v), nil
 			}
 		}
-		c.refresh.touch(key, it)
+		c.refresh.touch(key, opts)
 	}
 }
 
@@ -163,7 +163,7 @@ func (e *entities[K, V]) decode(i int, data []byte) error {
 
 func (e *entities[K, V]) loads() bool { return e.fn != nil }
 
-func (e *entities[K, V]) value(i int) any { return e.values[i] }
+func (e *entities[K, V]) value(i int) any { return codecForm(e.values[i]) }
 
 func (e *entities[K, V]) load(ctx context.Context, indices []int) ([]bool, error) {
 	ask := make([]K, len(indices))

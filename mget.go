@@ -6,18 +6,21 @@ import (
 	"fmt"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// slots are the values of a batch, by index; they know the type that the engine does not.
-// A slot is used by one goroutine at a time.
+// slots are the values of a batch, by index. They know the type, which the batch does not. One
+// goroutine at a time uses a slot.
 type slots interface {
-	// decode sets value i from stored bytes; with an error it leaves the value alone.
+	// decode sets value i from stored bytes. With an error it leaves the value alone.
 	decode(i int, data []byte) error
 	// load calls the batch's loader for the values at indices and sets those it returns.
 	load(ctx context.Context, indices []int) (found []bool, err error)
 	// loads reports whether there is a loader.
 	loads() bool
-	// value returns value i.
+	// value returns value i as it is to be stored.
 	value(i int) any
 }
 
@@ -26,30 +29,28 @@ type slotState uint8
 
 const (
 	slotOpen   slotState = iota // nothing yet
-	slotSet                     // its value is there
+	slotSet                     // it has its value
 	slotAbsent                  // the record does not exist
-	slotFailed                  // nothing will come; there is an error
+	slotFailed                  // it will have no value; there is an error
 )
 
-// batch is one call of MGetWithErr: the caller's side.
+// batch is one call of MGetWithErr, on the caller's side.
 type batch struct {
 	c     *jetCache
-	it    item
+	opts  item
 	keys  []string
 	slots slots
 	state []slotState
 	errs  []error
-	// damaged holds, by index, why what another's flight found could not be decoded. Such
-	// a key is loaded, once, without a look at the levels.
-	damaged map[int]error
-	tries   int
+	// reload holds the indices of the keys whose stored bytes cannot be decoded, and why. Such a
+	// key is loaded without a look into the levels.
+	reload map[int]error
 }
 
-// mget fills slots for keys that the local level has just been asked for, if the item allows
-// that, and says for each what became of it. What could be had is there also when there is an
-// error.
-func (c *jetCache) mget(ctx context.Context, keys []string, s slots, it item) ([]slotState, error) {
-	b := &batch{c: c, it: it, keys: keys, slots: s, state: make([]slotState, len(keys))}
+// mget fills slots for keys, and says for each what became of it. The local level has just been
+// asked for them, if opts allow that. What could be had is there also if there is an error.
+func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) ([]slotState, error) {
+	b := &batch{c: c, opts: opts, keys: keys, slots: s, state: make([]slotState, len(keys))}
 	open := make([]int, 0, len(keys))
 	for i, key := range keys {
 		if err := c.checkKey(key); err != nil {
@@ -58,45 +59,78 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, it item) ([
 			open = append(open, i)
 		}
 	}
-	for len(open) > 0 {
+	for round := 1; len(open) > 0; round++ {
 		if err := ctx.Err(); err != nil {
 			b.errs = append(b.errs, err)
 			break
 		}
-		var err error
-		if open, err = b.round(ctx, open); err != nil {
+		again, err := b.round(ctx, open)
+		if err != nil {
 			b.errs = append(b.errs, err)
 			break
 		}
+		open = b.retry(again, round)
 	}
 	return b.state, errors.Join(b.errs...)
 }
-
-// useLocal reports whether the batch reads and fills the local level.
-func (b *batch) useLocal() bool { return b.c.local.exists() && !b.it.skipLocal }
 
 func (b *batch) fail(i int, err error) {
 	b.state[i] = slotFailed
 	b.errs = append(b.errs, err)
 }
 
-// take sets slot i from stored bytes. With an error, they cannot be decoded.
-func (b *batch) take(i int, out outcome) error {
-	if out.kind == outcomeNotFound {
-		b.state[i] = slotAbsent
-		return nil
-	}
-	err := b.slots.decode(i, out.data)
-	if err == nil {
-		b.state[i] = slotSet
-	}
-	return err
+// unusable is a key for which the result of another caller's load was of no use.
+type unusable struct {
+	slot   int
+	err    error // of that load; nil if it had no loader, or used the local level
+	decode error // why its value cannot be decoded
 }
 
-// round claims the open keys, has those loaded that nobody else is loading, and waits
-// for the others. It returns the indices of keys that have to be claimed again. An error
-// ends the batch: ctx's, or that of a load that went wrong as a whole.
-func (b *batch) round(ctx context.Context, open []int) (again []int, err error) {
+// retry returns the slots of those keys that the next round asks for again. After the last round
+// there are none.
+func (b *batch) retry(again []unusable, round int) (open []int) {
+	for _, u := range again {
+		i := u.slot
+		switch {
+		case round < maxRounds:
+			open = append(open, i)
+			if u.decode != nil {
+				if b.reload == nil {
+					b.reload = make(map[int]error)
+				}
+				b.reload[i] = u.decode
+			}
+		case u.decode != nil:
+			b.fail(i, u.decode)
+		case u.err != nil:
+			b.fail(i, loadError(b.keys[i], u.err))
+		default:
+			b.fail(i, b.missing(i))
+		}
+	}
+	return open
+}
+
+func loadError(key string, err error) error {
+	return fmt.Errorf("cache: %s: %w", quote.Key(key), flight.Settled(err))
+}
+
+// missing returns the error of a key that no level has and nobody loads.
+func (b *batch) missing(i int) error {
+	if err := b.reload[i]; err != nil {
+		return err
+	}
+	return missing(b.keys[i])
+}
+
+func missing(key string) error {
+	return fmt.Errorf("%w: %s, and there is no loader", ErrCacheMiss, quote.Key(key))
+}
+
+// round claims the open keys, has those loaded that nobody else is loading, and waits for the
+// others. It returns the keys that have to be claimed again. An error ends the batch: it is that
+// of ctx, or of a load that went wrong as a whole.
+func (b *batch) round(ctx context.Context, open []int) (again []unusable, err error) {
 	keys := make([]string, len(open))
 	for n, i := range open {
 		keys[n] = b.keys[i]
@@ -104,16 +138,16 @@ func (b *batch) round(ctx context.Context, open []int) (again []int, err error) 
 	claims := b.c.flights.Claim(ctx, keys)
 	defer claims.Leave()
 	if len(claims.Owned) > 0 {
-		l := newBatchLoad(b, claims, open)
+		l := b.newLoad(claims, open)
 		claims.Start(l.run)
 		ended, err := claims.Wait(ctx)
 		if !ended {
-			return nil, err // l may go on for others: it is not to be read
+			return nil, err // l may go on for others, so it must not be read
 		}
-		l.report(b, err)
+		l.report(err)
 	}
-	if b.c.remote.exists() && len(claims.Background) > 0 {
-		b.readBackground(ctx, claims, open)
+	if b.c.remote.Exists() && len(claims.Background) > 0 {
+		b.readBesideRefresh(ctx, claims, open)
 	}
 	for n, owner := range claims.Joined {
 		i := open[owner]
@@ -124,85 +158,197 @@ func (b *batch) round(ctx context.Context, open []int) (again []int, err error) 
 		if err != nil && ctx.Err() != nil {
 			return nil, err
 		}
-		if isContextError(err) && b.tries < maxTries { // the leader's loader ended with the leader's own ctx
-			b.tries++
-			again = append(again, i)
-		} else if !b.takeOutcome(i, out, err) {
-			again = append(again, i)
+		if mustRetry(out, err, &b.opts, b.slots.loads()) {
+			again = append(again, unusable{slot: i, err: err})
+		} else if err := b.take(i, out, err); err != nil {
+			again = append(again, unusable{slot: i, decode: err})
 		}
 	}
 	return again, nil
 }
 
-// readBackground takes what the remote has of the keys that a refresh is loading.
-func (b *batch) readBackground(ctx context.Context, claims *flight.Batch[outcome], open []int) {
-	keys := make([]string, len(claims.Background))
-	for n, joined := range claims.Background {
-		keys[n] = b.keys[open[claims.Joined[joined]]]
-	}
-	useLocal := b.useLocal()
-	notes := make([]flight.Note[outcome], 0, len(keys))
-	for _, key := range keys {
-		note := b.c.flights.Note(key)
-		defer note.Release()
-		notes = append(notes, note)
-	}
-	found, err := b.c.remote.mget(ctx, keys, useLocal)
-	if err != nil {
-		b.errs = append(b.errs, fmt.Errorf("cache: reading %d keys: %w", len(keys), err))
-	}
-	for n, joined := range claims.Background {
-		v, ok := found.get(keys[n])
-		if !ok || b.take(open[claims.Joined[joined]], stored(v.data, fromRemote)) != nil {
-			continue
-		}
-		if useLocal {
-			b.c.count.localMiss()
-			b.c.fillRead(notes[n], keys[n], v)
-		}
-		b.c.count.remoteHit()
-	}
-}
-
-// takeOutcome takes the result of another's flight; it reports false if this batch has to
-// load the key itself.
-func (b *batch) takeOutcome(i int, out outcome, err error) bool {
+// take sets slot i from the result of another caller's load. An error says that its value cannot
+// be decoded, and is to be loaded again.
+func (b *batch) take(i int, out record.Outcome, err error) error {
 	switch {
 	case err != nil:
-		b.fail(i, fmt.Errorf("cache: %q: %w", b.keys[i], err))
-		return true
-	case out.kind == outcomeMiss: // that flight had no loader
-		if b.slots.loads() {
-			return false
+		b.fail(i, loadError(b.keys[i], err))
+	case out.Kind == record.Miss:
+		b.fail(i, b.missing(i))
+	case out.Kind == record.NotFound:
+		b.state[i] = slotAbsent
+	default:
+		err := b.slots.decode(i, out.Data)
+		switch {
+		case err == nil:
+			b.state[i] = slotSet
+		case b.slots.loads():
+			return err
+		default:
+			b.fail(i, err)
 		}
-		b.fail(i, missing(b.keys[i], b.damaged[i]))
-		return true
-	case out.from == fromLocal && b.it.skipLocal:
-		return false
 	}
-	if err = b.take(i, out); err == nil {
-		return true
-	}
-	if b.tries++; b.slots.loads() && b.tries <= maxTries {
-		if b.damaged == nil {
-			b.damaged = make(map[int]error)
-		}
-		b.damaged[i] = err
-		return false
-	}
-	b.fail(i, err)
-	return true
+	return nil
 }
 
-// maxTries bounds how often a batch claims keys again because what another's flight found
-// is of no use to it. When it gets to load them itself, that is once.
-const maxTries = 100
-
-// missing returns the error of a key that nobody loads; damaged, if not nil, is why what
-// is stored could not be decoded.
-func missing(key string, damaged error) error {
-	if damaged != nil {
-		return damaged
+// readBesideRefresh takes what the remote has of the keys that a refresh is loading.
+func (b *batch) readBesideRefresh(ctx context.Context, claims *flight.Batch[record.Outcome], open []int) {
+	l := &batchLoad{batch: b, keys: make([]loadKey, len(claims.Background))}
+	for n, joined := range claims.Background {
+		slot := open[claims.Joined[joined]]
+		k := &l.keys[n]
+		k.slot, k.Key, k.Index, k.Note = slot, b.keys[slot], n, b.c.flights.Note(b.keys[slot])
+		defer k.Note.Release()
 	}
-	return fmt.Errorf("%w: %q, and there is no loader", ErrCacheMiss, key)
+	rest := b.c.path.Read(ctx, l.request(), l.records())
+	b.errs = append(b.errs, l.errs...)
+	for range len(l.keys) - len(rest) {
+		if b.c.local.Exists() && !b.opts.skipLocal {
+			b.c.observe.LocalMiss()
+		}
+	}
+	for n := range l.keys {
+		if k := &l.keys[n]; k.Out.Kind != record.Miss {
+			b.state[k.slot] = k.state()
+		}
+	}
+}
+
+// batchLoad is the load that a batch leads, and the source of it. It may go on when the caller
+// has left. It shares with the batch only the slots of its keys, and hands over everything else
+// in report, when it has ended.
+type batchLoad struct {
+	*batch                               // only what does not change, and the slots of keys
+	claims *flight.Batch[record.Outcome] // nil if the keys are not claimed
+	keys   []loadKey
+	errs   []error // of the load as a whole
+}
+
+// loadKey is one key of a batchLoad.
+type loadKey struct {
+	record.Record
+	slot     int  // its index in the batch
+	claim    int  // its index in the claims
+	hasValue bool // the loader has set its slot
+	reported bool // its error is in errs
+}
+
+// state returns what the batch makes of the key.
+func (k *loadKey) state() slotState {
+	switch {
+	case k.Out.Kind == record.NotFound:
+		return slotAbsent
+	case k.Out.Kind == record.Value, k.hasValue:
+		return slotSet
+	}
+	return slotFailed
+}
+
+func (b *batch) newLoad(claims *flight.Batch[record.Outcome], open []int) *batchLoad {
+	l := &batchLoad{batch: b, claims: claims, keys: make([]loadKey, len(claims.Owned))}
+	for n, claim := range claims.Owned {
+		k := &l.keys[n]
+		k.slot, k.claim = open[claim], claim
+		k.Key, k.Index, k.Note = b.keys[k.slot], n, claims.Note(claim)
+		_, k.Reload = b.reload[k.slot]
+	}
+	return l
+}
+
+func (l *batchLoad) request() *load.Request {
+	return &load.Request{Source: l, Event: int(EventTypeSetByMGet), TTL: l.opts.ttl, SkipLocal: l.opts.skipLocal}
+}
+
+func (l *batchLoad) records() []*record.Record {
+	recs := make([]*record.Record, len(l.keys))
+	for n := range l.keys {
+		recs[n] = &l.keys[n].Record
+	}
+	return recs
+}
+
+func (l *batchLoad) run(ctx context.Context) { l.c.path.Run(ctx, l.request(), l.records()) }
+
+// report hands the results to the batch. The load has ended; cause is why, if that was before its
+// time.
+func (l *batchLoad) report(cause error) {
+	b := l.batch
+	b.errs = append(b.errs, l.errs...)
+	if cause != nil {
+		b.errs = append(b.errs, cause)
+	}
+	for n := range l.keys {
+		k := &l.keys[n]
+		b.state[k.slot] = k.state()
+		switch {
+		case k.reported:
+		case k.Err != nil:
+			b.errs = append(b.errs, k.Err)
+		case b.state[k.slot] == slotFailed && cause == nil:
+			b.errs = append(b.errs, missing(k.Key))
+		}
+	}
+}
+
+// A batchLoad is the source of its load; see load.Source.
+
+func (l *batchLoad) Loads() bool { return l.slots.loads() }
+
+func (l *batchLoad) Load(ctx context.Context, recs []*record.Record) error {
+	indices := make([]int, len(recs))
+	for n, rec := range recs {
+		indices[n] = l.keys[rec.Index].slot
+	}
+	found, err := l.slots.load(ctx, indices)
+	for n, rec := range recs {
+		k := &l.keys[rec.Index]
+		if k.hasValue = n < len(found) && found[n]; err != nil {
+			continue
+		}
+		rec.Out.Kind = record.NotFound
+		if k.hasValue {
+			rec.Out.Kind = record.Value
+		}
+	}
+	return err
+}
+
+// Failed gives the error to the batch once, and to the callers that wait for the keys. The batch
+// also gets the values that the loader has returned beside it.
+func (l *batchLoad) Failed(recs []*record.Record, err error) {
+	l.errs = append(l.errs, fmt.Errorf("cache: loading %d keys: %w", len(recs), err))
+	for _, rec := range recs {
+		rec.Err = err
+		l.keys[rec.Index].reported = true
+		l.Resolve(rec)
+	}
+}
+
+func (l *batchLoad) Encode(rec *record.Record) ([]byte, error) {
+	return l.c.encode(rec.Key, l.slots.value(l.keys[rec.Index].slot))
+}
+
+func (l *batchLoad) Accept(rec *record.Record, out record.Outcome) error {
+	if out.Kind == record.NotFound {
+		return nil
+	}
+	return l.slots.decode(l.keys[rec.Index].slot, out.Data)
+}
+
+// Resolve gives the result to the callers that have joined. Without a loader, an error is the
+// batch's alone: another caller may have a loader, or can decode the value.
+func (l *batchLoad) Resolve(rec *record.Record) {
+	if l.claims == nil {
+		return
+	}
+	err := rec.Err
+	if !l.slots.loads() {
+		err = nil
+	}
+	l.claims.Resolve(l.keys[rec.Index].claim, rec.Out, err)
+}
+
+// Trouble is reported with the batch.
+func (l *batchLoad) Trouble(doing string, keys int, err error) {
+	l.errs = append(l.errs, fmt.Errorf("cache: %s %d keys: %w", doing, keys, err))
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // ErrNotFenced is wrapped by the error of Mutate if the keys could not be fenced. The function
@@ -34,59 +35,43 @@ func Mutate(ctx context.Context, c Cache, keys []string, fn func(ctx context.Con
 	return inner.Mutate(ctx, keys, fn)
 }
 
-// Mutate is the function Mutate for the keys of ids.
-func (t *T[K, V]) Mutate(ctx context.Context, key string, ids []K, fn func(ctx context.Context) error) error {
-	keys := make([]string, len(ids))
-	for i, id := range ids {
-		keys[i] = t.key(key, id)
-	}
-	return Mutate(ctx, t.Cache, keys, fn)
-}
-
 // Mutate is the function Mutate. It is not part of Cache, which other types implement, too.
 func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx context.Context) error) (err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	writes := make([]batchWrite, len(keys))
-	for i, key := range keys {
-		writes[i].key = key
-	}
-	writes, errs, err := c.admit(writes)
-	if err = errors.Join(append(errs, err)...); err != nil {
+	writes, errs, err := c.admit(newWrites(keys))
+	if err = join(errs, err); err != nil {
 		return err // nothing has been done, as some keys would not be covered
 	}
 	token := randomToken()
-	if err := c.mremove(ctx, slices.Clone(writes), "fencing", func(ctx context.Context, keys []string) error {
-		if !c.remote.fenced() {
-			return c.remote.mdel(ctx, keys)
-		}
-		return c.remote.closeFences(ctx, token, keys)
-	}); err != nil && !errors.Is(err, ErrNotTold) { // who was not told hears that this node is silent, if it dies
-		_ = c.endMutation(ctx, writes, token) // logged; what is left closed opens by itself
+	closing := c.deleting(func(ctx context.Context, recs []*record.Record) error { return c.fence.Close(ctx, token, recs) })
+	closing.doing = "fencing"
+	if err := c.change(ctx, writes, closing); err != nil && !errors.Is(err, ErrNotTold) { // nodes that were not told notice that this node is silent, if it dies
+		_ = c.endMutation(ctx, keys, token) // logged; a fence that stays closed opens by itself
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}
 	defer func() { // also if fn panics
-		if failed := c.endMutation(ctx, writes, token); failed != nil {
-			err = errors.Join(err, failed)
-		}
+		err = join([]error{err}, c.endMutation(ctx, keys, token))
 	}()
-	if c.remote.fenced() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.maxLoad)
-		defer cancel()
-	}
-	return fn(ctx)
+	bounded, cancel := c.fence.Bounded(ctx)
+	defer cancel()
+	return fn(bounded)
 }
 
-// endMutation removes the keys again and lets loads be stored; the caller may have left.
-func (c *jetCache) endMutation(ctx context.Context, writes []batchWrite, token string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+// endMutation removes the keys again and opens their fences. The caller may have left.
+func (c *jetCache) endMutation(ctx context.Context, keys []string, token string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return c.mremove(ctx, slices.Clone(writes), "deleting", func(ctx context.Context, keys []string) error {
-		if !c.remote.fenced() {
-			return c.remote.mdel(ctx, keys)
-		}
-		return c.remote.reopenFences(ctx, token, keys)
-	})
+	return c.change(ctx, newWrites(keys), c.deleting(func(ctx context.Context, recs []*record.Record) error {
+		return c.fence.Reopen(ctx, token, recs)
+	}))
+}
+
+func newWrites(keys []string) []*write {
+	writes := make([]*write, len(keys))
+	for i, key := range keys {
+		writes[i] = newWrite(key, nil)
+	}
+	return writes
 }

@@ -3,240 +3,293 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// outcome is what a flight found or loaded; its callers share data and do not change it.
-type outcome struct {
-	data []byte
-	kind outcomeKind
-	from source
+func (c *jetCache) Get(ctx context.Context, key string, val any) error {
+	return c.get(ctx, key, item{value: val})
 }
 
-type outcomeKind uint8
+func (c *jetCache) GetSkippingLocal(ctx context.Context, key string, val any) error {
+	return c.get(ctx, key, item{value: val, skipLocal: true})
+}
 
-const (
-	outcomeMiss     outcomeKind = iota // no level has the key, and the flight had no loader
-	outcomeValue                       // data
-	outcomeNotFound                    // the record does not exist
-)
+func (c *jetCache) Exists(ctx context.Context, key string) bool {
+	return c.get(ctx, key, item{}) == nil
+}
 
-type source uint8
-
-const (
-	fromNowhere source = iota
-	fromLocal
-	fromRemote
-	fromLoader
-)
-
-// stored returns the outcome of reading data from a level.
-func stored(data []byte, from source) outcome {
-	if isPlaceholder(data) {
-		return outcome{kind: outcomeNotFound, from: from}
+// get reads both levels, and loads nothing.
+func (c *jetCache) get(ctx context.Context, key string, opts item) error {
+	ctx, err := c.begin(ctx, key)
+	if err != nil {
+		return err
 	}
-	return outcome{data: data, kind: outcomeValue, from: from}
+	if err := checkDestination(opts.value); err != nil {
+		return err
+	}
+	if c.local.Exists() && !opts.skipLocal {
+		if data, ok := c.local.Get(key); ok {
+			c.observe.LocalHit()
+			return c.deliver(key, data, opts.value)
+		}
+		c.observe.LocalMiss()
+	}
+	s := newSingle(c, key, opts)
+	if c.remote.Exists() {
+		note := c.flights.Note(key)
+		defer note.Release()
+		if s.readRemote(ctx, note) {
+			return c.finish(key, s.rec.Out, opts.value)
+		}
+		c.observe.RemoteMiss()
+	}
+	c.observe.Miss()
+	if err := s.rec.Got.Err; err != nil {
+		return fmt.Errorf("cache: reading %s: %w", quote.Key(key), err)
+	}
+	return ErrCacheMiss
 }
 
 func (c *jetCache) Once(ctx context.Context, key string, opts ...ItemOption) error {
 	return c.once(ctx, key, newItem(opts))
 }
 
-func (c *jetCache) once(ctx context.Context, key string, it item) error {
+func (c *jetCache) once(ctx context.Context, key string, opts item) error {
 	ctx, err := c.begin(ctx, key)
 	if err != nil {
 		return err
 	}
-	if err := checkDestination(it.value); err != nil {
+	if err := checkDestination(opts.value); err != nil {
 		return err
 	}
-	if it.refresh {
-		c.refresh.touch(key, it)
+	if opts.refresh {
+		c.refresh.touch(key, opts)
 	}
-	if !it.skipLocal {
-		if data, ok := c.local.get(key); ok {
-			c.count.localHit()
-			return c.deliver(key, data, it.value)
+	damaged := false
+	if !opts.skipLocal {
+		if data, ok := c.local.Get(key); ok {
+			err := c.deliver(key, data, opts.value)
+			if opts.do == nil || !isUndecodable(err) {
+				c.observe.LocalHit()
+				return err
+			}
+			damaged = true
 		}
 	}
-	out, _, err := c.fly(ctx, key, it)
-	if err != nil {
-		return err
+	s := newSingle(c, key, opts)
+	s.reload = damaged
+	for {
+		out, err := s.read(ctx)
+		if err != nil {
+			return err
+		}
+		err = c.finish(key, out, opts.value)
+		switch {
+		case !isUndecodable(err):
+			return err
+		case s.loaded && assign(opts.value, s.value):
+			c.reportUndecodable(key, err)
+			return nil
+		case !s.reloads():
+			return err
+		}
 	}
+}
+
+// finish gives a caller the outcome of a read or a load.
+func (c *jetCache) finish(key string, out record.Outcome, dst any) error {
 	if err := c.without(out); err != nil {
 		return err
 	}
-	return c.decode(key, out.data, it.value)
-}
-
-// fly joins or leads the key's flight and returns its outcome.
-func (c *jetCache) fly(ctx context.Context, key string, it item) (out outcome, led bool, err error) {
-	if c.remote.exists() && c.flights.InBackground(key) {
-		// A refresh is loading the key. What the remote has meanwhile is good.
-		if out, ok := c.readRemote(ctx, key, it.skipLocal); ok {
-			return out, true, nil
-		}
-	}
-	for {
-		out, led, err := c.join(ctx, key, it)
-		switch {
-		case err != nil && !led && ctx.Err() == nil && isContextError(err):
-			// The leader's loader ended with the leader's own ctx: try again.
-		case err != nil || led || !unfit(out, it):
-			return out, led, err
-		}
-	}
-}
-
-// join joins or leads the key's flight.
-func (c *jetCache) join(ctx context.Context, key string, it item) (out outcome, led bool, err error) {
-	look := func(ctx context.Context, note flight.Note[outcome]) (outcome, bool, error) {
-		return c.look(ctx, key, note, it)
-	}
-	load := func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
-		return c.query(ctx, key, note, it, EventTypeSetByOnce)
-	}
-	if ctx.Done() == nil || !c.remote.exists() {
-		return c.flights.LookAndDo(ctx, key, look, load)
-	}
-	// The caller may leave, while others stay: look from a goroutine that is nobody's.
-	return c.flights.Do(ctx, key, func(ctx context.Context, note flight.Note[outcome]) (outcome, error) {
-		if out, found, err := look(ctx, note); found || err != nil {
-			return out, err
-		}
-		return load(ctx, note)
-	})
-}
-
-// isContextError reports whether err is that of a context that ended.
-func isContextError(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return c.decode(key, out.Data, dst)
 }
 
 // without returns the error of an outcome that has no value, nil if it has one.
-func (c *jetCache) without(out outcome) error {
-	switch out.kind {
-	case outcomeValue:
+func (c *jetCache) without(out record.Outcome) error {
+	switch out.Kind {
+	case record.Value:
 		return nil
-	case outcomeNotFound:
+	case record.NotFound:
 		return c.errNotFound
 	default:
 		return ErrCacheMiss
 	}
 }
 
-// readRemote reads the key outside of a flight and counts a hit.
-func (c *jetCache) readRemote(ctx context.Context, key string, skipLocal bool) (outcome, bool) {
-	useLocal := c.local.exists() && !skipLocal
-	note := c.flights.Note(key)
-	defer note.Release()
-	v, found, _ := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
-	if !found {
-		return outcome{}, false
-	}
-	if useLocal {
-		c.count.localMiss()
-		c.fillRead(note, key, v)
-	}
-	c.count.remoteHit()
-	return stored(v.data, fromRemote), true
-}
-
-// unfit says whether the outcome of a flight that another caller led is not what this
-// one would have got: that caller had no loader, or used the local level.
-func unfit(out outcome, it item) bool {
-	return out.kind == outcomeMiss && it.do != nil || out.from == fromLocal && it.skipLocal
-}
-
-// look is the first part of a flight: local, then remote. It has found its outcome also if
-// there is none and no loader.
-func (c *jetCache) look(ctx context.Context, key string, note flight.Note[outcome], it item) (out outcome, found bool, err error) {
-	useLocal := c.local.exists() && !it.skipLocal
-	if useLocal { // an earlier flight may have filled it since the caller looked
-		if data, ok := c.local.get(key); ok {
-			c.count.localHit()
-			return stored(data, fromLocal), true, nil
-		}
-		c.count.localMiss()
-	}
-	if c.remote.exists() {
-		v, there, err := c.remote.get(ctx, key, useLocal) // its failure counts as a miss
-		if there {
-			c.count.remoteHit()
-			if useLocal {
-				c.fillRead(note, key, v)
-			}
-			return stored(v.data, fromRemote), true, nil
-		}
-		c.count.remoteMiss()
-		if useLocal {
-			if data, ok := c.insteadOfRemote(note, key, err); ok {
-				return stored(data, fromLocal), true, nil
-			}
-		}
-	}
-	c.count.miss()
-	// Who has left does not load any more.
-	return outcome{}, it.do == nil, ctx.Err()
-}
-
-// query loads the key's value and keeps it in both levels.
-func (c *jetCache) query(ctx context.Context, key string, note flight.Note[outcome], it item, event EventType) (out outcome, err error) {
-	if event != EventTypeSetByRefresh && c.remote.leases.apply(&it) { // refreshes have their own lock
-		found, release := false, func(error) {}
-		if out, found, release, err = c.lead(ctx, key, note, it); found {
-			return out, err
-		}
-		defer func() { release(err) }()
-	}
-	g := c.remote.plainGuard()
-	if it.ttl >= 0 { // otherwise it is not for the remote
-		g = c.remote.guard(ctx, key)
-	}
-	v, err := c.callLoader(ctx, it.do)
-	if c.isNotFound(err) {
-		c.keepAndTell(ctx, key, placeholder, c.placeholderLifetimes(it.ttl), note, it, g, event)
-		return outcome{kind: outcomeNotFound, from: fromLoader}, nil
-	}
-	if err != nil {
-		return outcome{}, err
-	}
-	data, err := c.encode(key, v)
-	if err != nil {
-		return outcome{}, err
-	}
-	// A value that looks like the placeholder cannot be kept, but it can be returned.
-	if !isPlaceholder(data) {
-		c.keepAndTell(ctx, key, data, c.lifetimes(it.ttl), note, it, g, event)
-	}
-	return outcome{data: data, kind: outcomeValue, from: fromLoader}, nil
-}
-
-// keepAndTell keeps what was loaded and tells of it.
-func (c *jetCache) keepAndTell(ctx context.Context, key string, data []byte, life lifetimes, note flight.Note[outcome], it item, g guard, event EventType) {
-	changed := event == EventTypeSetByRefresh && c.differs(key, data)
-	if c.keep(ctx, key, data, life, note, it, g) {
-		c.emit(event, key)
-		c.tellOfLoad(event, changed, key)
-	}
-}
-
-// callLoader calls do and counts the query and its failure.
-func (c *jetCache) callLoader(ctx context.Context, do DoFunc) (v any, err error) {
-	c.count.query()
-	err = flight.ErrGoexit // until it returns
-	defer func() {
-		if err != nil && !c.isNotFound(err) {
-			c.count.queryFail(err)
-		}
-	}()
-	return flight.Run(ctx, do)
-}
-
-// isNotFound reports whether err says that the record does not exist. A panic says nothing,
-// whatever it was given.
+// isNotFound reports whether a loader's err says that the record does not exist. A panic does not
+// say that, whatever it was given.
 func (c *jetCache) isNotFound(err error) bool {
 	var panicked *PanicError
-	return errors.Is(err, c.errNotFound) && !errors.As(err, &panicked)
+	return slices.ContainsFunc(c.errsNotFound, func(not error) bool { return errors.Is(err, not) }) && !errors.As(err, &panicked)
 }
+
+// assign gives dst, a pointer, the value that a loader returned. It reports false if the value
+// is of another type.
+func assign(dst, v any) bool {
+	to, from := reflect.ValueOf(dst), reflect.ValueOf(v)
+	if !to.IsValid() || !from.IsValid() {
+		return false
+	}
+	to = to.Elem()
+	if from.Kind() == reflect.Pointer && !from.IsNil() && !from.Type().AssignableTo(to.Type()) {
+		from = from.Elem()
+	}
+	if !from.Type().AssignableTo(to.Type()) {
+		return false
+	}
+	to.Set(from)
+	return true
+}
+
+// maxRounds bounds how often one call asks for a key again, because the result of another
+// caller's load is of no use to it, or because what is stored cannot be decoded.
+const maxRounds = 16
+
+// mustRetry reports whether a caller has to ask again for a key that another caller has loaded:
+// that caller's load ended with its own context, it had no loader, or it used the local level.
+func mustRetry(out record.Outcome, err error, opts *item, loads bool) bool {
+	switch {
+	case err != nil:
+		return flight.LeaderLeft(err)
+	case out.Kind == record.Miss:
+		return loads
+	}
+	return out.From == record.Local && opts.skipLocal
+}
+
+// single is the read of one key, and the source of its load. The caller and the load it leads
+// share it: the caller reads what the load has written only when that has ended.
+type single struct {
+	c    *jetCache
+	key  string
+	opts item
+	req  load.Request
+	rec  record.Record
+	recs [1]*record.Record
+
+	value  any  // what the loader returned
+	reload bool // what is stored cannot be decoded
+	led    bool // the result is that of this caller's own read
+	loaded bool // the result is that of this caller's own loader
+	rounds int
+}
+
+func newSingle(c *jetCache, key string, opts item) *single {
+	s := &single{c: c, key: key, opts: opts}
+	s.req = load.Request{Source: s, Event: int(EventTypeSetByOnce), TTL: opts.ttl, SkipLocal: opts.skipLocal}
+	return s
+}
+
+// records returns the record of the key for a read that began with note.
+func (s *single) records(note flight.Note[record.Outcome]) []*record.Record {
+	s.rec = record.Record{Key: s.key, Note: note, If: s.opts.condition, Reload: s.reload}
+	s.recs[0] = &s.rec
+	return s.recs[:]
+}
+
+// readRemote reads the remote outside of a load. It reports whether there was an answer.
+func (s *single) readRemote(ctx context.Context, note flight.Note[record.Outcome]) bool {
+	return len(s.c.path.Read(ctx, &s.req, s.records(note))) == 0
+}
+
+// read returns what the levels have of the key, or the result of a load: this caller's, or that
+// of another caller.
+func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
+	if out, ok := s.readBesideRefresh(ctx); ok {
+		s.led, s.loaded = true, false
+		return out, nil
+	}
+	for {
+		out, led, err := s.joinOrLead(ctx)
+		s.rounds++
+		s.led, s.loaded = led, led && out.From == record.Loader
+		if led || ctx.Err() != nil || s.rounds >= maxRounds || !mustRetry(out, err, &s.opts, s.opts.do != nil) {
+			return out, flight.Settled(err)
+		}
+	}
+}
+
+// reloads reports whether the key is to be loaded, because what read returned cannot be decoded.
+// Then the next read loads it.
+func (s *single) reloads() bool {
+	s.reload = true
+	return s.opts.do != nil && !s.loaded && s.rounds < maxRounds
+}
+
+// readBesideRefresh reads the remote if a refresh is loading the key: what the remote has
+// meanwhile is good.
+func (s *single) readBesideRefresh(ctx context.Context) (record.Outcome, bool) {
+	if s.reload || !s.c.remote.Exists() || !s.c.flights.InBackground(s.key) {
+		return record.Outcome{}, false
+	}
+	note := s.c.flights.Note(s.key)
+	defer note.Release()
+	found := s.readRemote(ctx, note)
+	if found && s.c.local.Exists() && !s.opts.skipLocal {
+		s.c.observe.LocalMiss()
+	}
+	return s.rec.Out, found
+}
+
+// joinOrLead joins the load of the key that is under way, or leads one.
+func (s *single) joinOrLead(ctx context.Context) (out record.Outcome, led bool, err error) {
+	if ctx.Done() == nil || !s.c.remote.Exists() {
+		return s.c.flights.LookAndDo(ctx, s.key, s.look, s.load)
+	}
+	// The caller may leave while others stay: the look belongs to the load.
+	return s.c.flights.Do(ctx, s.key, s.run)
+}
+
+// look is the part of a load that reads the levels.
+func (s *single) look(ctx context.Context, note flight.Note[record.Outcome]) (out record.Outcome, found bool, err error) {
+	rest := s.c.path.Look(ctx, &s.req, s.records(note))
+	return s.rec.Out, len(rest) == 0, s.rec.Err
+}
+
+// load is the part of a load that calls the loader.
+func (s *single) load(ctx context.Context, _ flight.Note[record.Outcome]) (record.Outcome, error) {
+	s.c.path.Load(ctx, &s.req, s.recs[:])
+	return s.rec.Out, s.rec.Err
+}
+
+// run is look and load.
+func (s *single) run(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
+	s.c.path.Run(ctx, &s.req, s.records(note))
+	return s.rec.Out, s.rec.Err
+}
+
+// A single is the source of its load; see load.Source.
+
+func (s *single) Loads() bool { return s.opts.do != nil }
+
+func (s *single) Load(ctx context.Context, recs []*record.Record) error {
+	v, err := s.opts.do(ctx)
+	switch {
+	case err == nil:
+		s.value, recs[0].Out.Kind = v, record.Value
+	case s.c.isNotFound(err):
+		recs[0].Out.Kind = record.NotFound
+	default:
+		return err
+	}
+	return nil
+}
+
+func (s *single) Failed(recs []*record.Record, err error) { recs[0].Err = err }
+
+func (s *single) Encode(rec *record.Record) ([]byte, error) { return s.c.encode(rec.Key, s.value) }
+
+// Accept accepts everything: each caller decodes a copy of its own.
+func (s *single) Accept(*record.Record, record.Outcome) error { return nil }
+
+func (s *single) Resolve(*record.Record) {}
+
+// Trouble is not reported to the caller: a remote that fails counts as a miss.
+func (s *single) Trouble(string, int, error) {}

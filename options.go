@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/jitter"
@@ -34,7 +35,8 @@ type options struct {
 	remote            remote.Remote
 	local             local.Local
 	codec             string
-	errNotFound       error
+	errNotFound       error   // what reads return: the first of errsNotFound
+	errsNotFound      []error // what loaders return
 	remoteExpiry      time.Duration
 	notFoundExpiry    time.Duration
 	offset            time.Duration
@@ -57,8 +59,7 @@ type options struct {
 	eventBuffer  int
 	eventHandler func(*Event)
 
-	fence   bool
-	maxLoad time.Duration
+	maxLoad time.Duration // zero: no fences
 
 	leaseTTL time.Duration
 
@@ -86,9 +87,10 @@ func resolveOptions(opts []Option) options {
 	if o.sourceID == "" {
 		o.sourceID = randomToken()
 	}
-	if o.errNotFound == nil {
-		o.errNotFound = ErrNotFound
+	if len(o.errsNotFound) == 0 {
+		o.errsNotFound = []error{ErrNotFound}
 	}
+	o.errNotFound = o.errsNotFound[0]
 	positive(&o.remoteExpiry, defaultRemoteExpiry)
 	positive(&o.notFoundExpiry, defaultNotFoundExpiry)
 	positive(&o.offset, jitter.Default(o.notFoundExpiry))
@@ -106,7 +108,7 @@ func resolveOptions(opts []Option) options {
 		o.separator = ""
 	}
 	o.sync.resolve(&o)
-	if o.fence && o.remote != nil {
+	if o.maxLoad > 0 && o.remote != nil {
 		if _, ok := o.remote.(remote.Fencer); !ok {
 			panic(fmt.Sprintf("cache: New: WithFence needs a remote that is a remote.Fencer, as the go-redis adapter is; a %T is not", o.remote))
 		}
@@ -152,10 +154,14 @@ func WithLocal(l local.Local) Option { return func(o *options) { o.local = l } }
 // standard library reads and writes the same JSON.
 func WithCodec(name string) Option { return func(o *options) { o.codec = name } }
 
-// WithErrNotFound sets the error by which loaders say that a record does not exist, such
-// as sql.ErrNoRows; it is matched with errors.Is. The cache remembers such keys by a
-// placeholder, and returns err for them. Default: ErrNotFound.
-func WithErrNotFound(err error) Option { return func(o *options) { o.errNotFound = err } }
+// WithErrNotFound sets the errors by which loaders say that a record does not exist, such as
+// sql.ErrNoRows and gorm.ErrRecordNotFound. They are matched with errors.Is. The cache remembers
+// such keys by a placeholder, and reads of them return the first of errs. Nil errors are left
+// out. Default: ErrNotFound.
+func WithErrNotFound(errs ...error) Option {
+	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	return func(o *options) { o.errsNotFound = errs }
+}
 
 // WithRemoteExpiry sets how long the remote keeps values that have no TTL of their own.
 // Default, and for zero or less: one hour.
@@ -246,3 +252,13 @@ func WithEventChBufSize(n int) Option { return func(o *options) { o.eventBuffer 
 // WithEventChBufSize the keys of an event join the newest of its type that waits. Its panics
 // are recovered and logged. It should not call Close. Default: none.
 func WithEventHandler(h func(*Event)) Option { return func(o *options) { o.eventHandler = h } }
+
+// warnOfOptions logs what is accepted but has no effect.
+func (c *jetCache) warnOfOptions() {
+	switch {
+	case c.CacheType() == "":
+		c.observe.Warn(nil, "it has neither WithLocal nor WithRemote, so every call returns ErrRemoteLocalBothNil")
+	case c.syncLocal && !c.remote.Exists():
+		c.observe.Warn(nil, "WithSyncLocal(true) has no effect without WithRemote: there is nobody to be in step with")
+	}
+}

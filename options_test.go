@@ -97,8 +97,8 @@ func TestStatsHandlerDecidesAlone(t *testing.T) {
 	defer s.Close()
 	c := New(WithStatsHandler(s), WithStatsDisabled(true)).(*jetCache)
 	defer c.Close()
-	if c.stats != stats.Handler(s) {
-		t.Errorf("the handler is %v", c.stats)
+	if h := c.statistics(); h != stats.Handler(s) {
+		t.Errorf("the handler is %v", h)
 	}
 }
 

@@ -11,11 +11,12 @@ import (
 	"weak"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
-	"github.com/mgtv-tech/jetcache-go/internal/limit"
+	"github.com/mgtv-tech/jetcache-go/internal/lease"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/internal/schedule"
-	"github.com/mgtv-tech/jetcache-go/logger"
-	"github.com/mgtv-tech/jetcache-go/remote"
-	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
 // NeverStopRefresh, given to WithStopRefreshAfterLastAccess, has keys refreshed until they
@@ -29,11 +30,11 @@ var ErrNoRefreshTask = errors.New("cache: the key is not being refreshed: no Onc
 type refresher struct {
 	c        *jetCache
 	schedule *schedule.Scheduler[item]
-	unlock   remote.CompareDeleter // nil: the lock of a failed load expires
-	counter  stats.RefreshCounter  // nil: nobody counts
-	failures limit.Limiter
-	hangs    limit.Limiter
-	evicted  limit.Limiter
+	loads    *load.Path // of a refresh, which has a lock of its own in place of a lease
+	copies   *load.Path // of a node that another one loads for: nobody asked for the read
+	failures *observe.Line
+	hangs    *observe.Line
+	evicted  *observe.Line
 	warned   sync.Once // of Refresh(true) without Do
 
 	mu      sync.Mutex
@@ -41,38 +42,41 @@ type refresher struct {
 }
 
 const (
-	// lockSuffix makes of a key the key of its lock: who sets it loads for the fleet.
+	// lockSuffix makes of a key the key of its lock. The node that sets it loads for the fleet.
 	lockSuffix = "_#RL#"
 	// lockMargin is how much earlier than the next interval the lock expires.
 	lockMargin = 10 * time.Millisecond
 	// raceDivisor is the part of the interval that the winner of a lock gets to load,
 	// before the others look for the result.
 	raceDivisor = 5
-	// closeTime bounds how long Close waits for loads in the background.
-	closeTime = 5 * time.Second
 )
 
 func newRefresher(c *jetCache) *refresher {
-	r := &refresher{c: c, loading: make(map[string]int)}
-	r.failures.Interval, r.hangs.Interval, r.evicted.Interval = troubleInterval, troubleInterval, troubleInterval
-	r.unlock, _ = c.remote.store.(remote.CompareDeleter)
-	r.counter, _ = c.stats.(stats.RefreshCounter)
-	// Nothing that runs on its own may keep alive a cache that nobody uses any more.
-	self, name := weak.Make(r), c.name
+	loads, copies := *c.path, *c.path
+	loads.Lease = lease.Off{}
+	loads.Differs = func(key string, data []byte) bool { return !c.local.Holds(key, data) }
+	copies.Observe = c.observe.Silent()
+	r := &refresher{
+		c: c, loads: &loads, copies: &copies, loading: make(map[string]int),
+		failures: observe.NewLine(), hangs: observe.NewLine(), evicted: observe.NewLine(),
+	}
+	// A task holds its loader, which may refer to the cache. So the scheduler, which runs on its
+	// own, must not keep alive a cache that nobody uses any more.
+	self, obs := weak.Make(r), c.observe
 	r.schedule = schedule.New(schedule.Config[item]{
 		Interval: c.refreshDuration,
 		Idle:     c.stopRefreshAfterLastAccess,
 		Workers:  c.refreshConcurrency,
 		Slow:     c.refreshDuration / 2,
 		MaxTasks: c.maxRefreshTasks,
-		Run: func(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
+		Run: func(ctx context.Context, key string, opts item, attempt int) (next schedule.Next) {
 			if r := self.Value(); r != nil {
-				next = r.run(ctx, key, it, attempt)
+				next = r.run(ctx, key, opts, attempt)
 			}
 			return next
 		},
 		Panicked: func(key string, v any, stack []byte) {
-			logger.Error("cache %s: refreshing %q panicked outside of its loader: %v\n%s", name, key, v, stack)
+			obs.Error(nil, "refreshing %s panicked outside of its loader: %v\n%s", quote.Key(key), v, stack)
 		},
 		Evicted: func(key string) {
 			if r := self.Value(); r != nil {
@@ -83,20 +87,20 @@ func newRefresher(c *jetCache) *refresher {
 	return r
 }
 
-// touch registers key's task, or renews the interest in it.
-func (r *refresher) touch(key string, it item) {
+// touch registers key's task, or renews the interest in opts.
+func (r *refresher) touch(key string, opts item) {
 	if r == nil {
 		return
 	}
-	if it.do == nil {
+	if opts.do == nil {
 		r.warned.Do(func() {
-			logger.Warn("cache %s: Refresh(true) without Do has no effect (key %q): there is nothing to load with", r.c.name, key)
+			r.c.observe.Warn(nil, "Refresh(true) without Do has no effect (key %s): there is nothing to load with", quote.Key(key))
 		})
 		return
 	}
-	it.value = nil        // the caller's
-	it.condition = always // a refresh replaces what is there
-	r.schedule.Touch(key, it)
+	opts.value = nil               // the caller's
+	opts.condition = record.Always // a refresh replaces what is there
+	r.schedule.Touch(key, opts)
 }
 
 func (r *refresher) forget(key string) {
@@ -113,8 +117,8 @@ func (r *refresher) size() int {
 }
 
 func (r *refresher) close() {
-	if r != nil && !r.schedule.Close(closeTime) {
-		logger.Warn("cache %s: closed, but after %s a load in the background has not ended", r.c.name, closeTime)
+	if r != nil && !r.schedule.Close(closeTimeout) {
+		r.c.observe.Warn(nil, "closed, but after %s a load in the background has not ended", closeTimeout)
 	}
 }
 
@@ -128,19 +132,19 @@ const maxAttempts = 3
 // run refreshes one key: it loads it, if this node wins the lock, and otherwise brings the
 // local level up to what the remote has. The result says when to come back before the next
 // interval, and how this node stands back after a failure.
-func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (next schedule.Next) {
+func (r *refresher) run(ctx context.Context, key string, opts item, attempt int) (next schedule.Next) {
 	ctx, cancel := context.WithTimeout(ctx, r.c.refreshTimeout)
 	defer cancel()
-	shared := r.c.remote.exists() && it.ttl >= 0
+	shared := r.c.remote.Exists() && opts.ttl >= 0
 	hangs := r.loaders(key) >= maxHanging
 	switch {
 	case hangs && shared:
-		r.copy(ctx, key, it)
+		r.copy(ctx, key, opts)
 		return next
 	case hangs:
 		return next
 	case !shared: // there is no value to share
-		err := r.load(ctx, key, it)
+		err := r.load(ctx, key, opts)
 		r.report(ctx, key, err)
 		next.Suspect = hung(ctx, err)
 		return next
@@ -148,7 +152,7 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 
 	lock, asked := key+lockSuffix, time.Now()
 	stamp := strconv.FormatInt(asked.Unix(), 10)
-	won, err := r.c.remote.set(ctx, lock, []byte(stamp), r.c.refreshDuration-lockMargin, ifAbsent)
+	won, err := r.c.remote.Lock(ctx, lock, stamp, r.c.refreshDuration-lockMargin)
 	if err != nil { // logged and counted
 		return next
 	}
@@ -157,7 +161,7 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 			r.release(lock, stamp, asked)
 			return next
 		}
-		if err := r.load(ctx, key, it); err != nil {
+		if err := r.load(ctx, key, opts); err != nil {
 			r.report(ctx, key, err)
 			r.release(lock, stamp, asked)
 			// Let every other node have its turn before we try again.
@@ -167,7 +171,7 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 		return next
 	}
 
-	left, known := r.lockLeft(ctx, lock)
+	left, known := r.c.remote.LockLeft(ctx, lock)
 	part := r.c.refreshDuration / raceDivisor
 	if attempt+1 < maxAttempts {
 		switch {
@@ -179,15 +183,15 @@ func (r *refresher) run(ctx context.Context, key string, it item, attempt int) (
 			next.Again = left + lockMargin/2
 		}
 	}
-	r.copy(ctx, key, it)
+	r.copy(ctx, key, opts)
 	return next
 }
 
 // hung reports whether a load has ended by the deadline of its run: its loader may heed
-// that, or the run may have left it.
+// that, or the run may have left opts.
 func hung(ctx context.Context, err error) bool {
 	end, ok := ctx.Deadline()
-	return isContextError(err) && ok && !time.Now().Before(end)
+	return (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && ok && !time.Now().Before(end)
 }
 
 // loaders returns how many loaders of key are running.
@@ -211,82 +215,61 @@ func (r *refresher) noteLoading(key string) (done func()) {
 	}
 }
 
-// lockLeft returns how long the lock has to live, if the remote can tell.
-func (r *refresher) lockLeft(ctx context.Context, lock string) (left time.Duration, known bool) {
-	if r.c.remote.ttl == nil {
-		return 0, false
-	}
-	v, found, err := r.c.remote.get(ctx, lock, true)
-	if err != nil {
-		return 0, false
-	}
-	if !found { // it ran out, or was released, since we asked
-		return 0, true
-	}
-	return max(v.left, 0), true
-}
-
-// load loads key and keeps what it gets in both levels.
-func (r *refresher) load(ctx context.Context, key string, it item) error {
-	for {
-		out, led, err := r.c.flights.DoInBackground(ctx, key, func(flight context.Context, note flight.Note[outcome]) (outcome, error) {
+// load loads key and writes back what it gets.
+func (r *refresher) load(ctx context.Context, key string, opts item) error {
+	for round := 1; ; round++ {
+		s := newSingle(r.c, key, opts)
+		s.req.Event = int(EventTypeSetByRefresh)
+		out, led, err := r.c.flights.DoInBackground(ctx, key, func(loading context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
 			defer r.noteLoading(key)()
-			// A flight has nobody's deadline; a loader in the background shall know its own.
+			// A load has no caller's deadline; a loader in the background shall know its own.
 			if end, ok := ctx.Deadline(); ok {
 				var cancel context.CancelFunc
-				flight, cancel = context.WithDeadline(flight, end)
+				loading, cancel = context.WithDeadline(loading, end)
 				defer cancel()
 			}
-			return r.c.query(flight, key, note, it, EventTypeSetByRefresh)
+			r.loads.Load(loading, &s.req, s.records(note))
+			return s.rec.Out, s.rec.Err
 		})
-		switch {
-		case led:
-			return err
-		case err != nil && (ctx.Err() != nil || !isContextError(err)):
-			return err
-		case err == nil && out.from == fromLoader:
-			return nil
+		if err == nil && !led && out.From != record.Loader { // it found what was there already
+			err = errNotLoaded
 		}
-		// Another's flight, which found the old value or ended with its own caller.
+		if led || err == nil || ctx.Err() != nil || round >= maxRounds || !errors.Is(err, errNotLoaded) && !flight.LeaderLeft(err) {
+			return flight.Settled(err)
+		}
 	}
 }
 
+// errNotLoaded is the error of a refresh that again and again joined reads which called no loader.
+var errNotLoaded = errors.New("cache: other reads of the key kept the refresh from loading it")
+
 // copy brings the local level up to what the remote has.
-func (r *refresher) copy(ctx context.Context, key string, it item) {
-	if !r.c.local.exists() {
+func (r *refresher) copy(ctx context.Context, key string, opts item) {
+	if !r.c.local.Exists() {
 		return
 	}
 	note := r.c.flights.Note(key)
 	defer note.Release()
-	if it.skipLocal {
-		note.FillRead(func() { r.c.local.del(key) })
-		return
+	s := newSingle(r.c, key, opts)
+	recs := s.records(note)
+	if !opts.skipLocal {
+		recs = r.copies.Read(ctx, &s.req, recs)
 	}
-	v, found, err := r.c.remote.get(ctx, key, true)
-	if err != nil { // logged and counted
-		return
+	if len(recs) > 0 && s.rec.Got.Err == nil { // the remote does not have it, or it is not to be kept
+		note.FillRead(func() { r.c.local.Del(key) })
 	}
-	note.FillRead(func() {
-		if found {
-			r.c.local.set(key, v.data, v.left, v.asked)
-		} else {
-			r.c.local.del(key)
-		}
-	})
 }
 
 // release gives the lock of a failed load back, so that another node may try. One that has
 // expired since may be another's, even with the same stamp, which counts in seconds.
 func (r *refresher) release(lock, stamp string, asked time.Time) {
-	if r.unlock == nil || time.Since(asked) >= r.c.refreshDuration-lockMargin {
+	if time.Since(asked) >= r.c.refreshDuration-lockMargin {
 		return
 	}
 	// The load's ctx may have run out.
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if _, err := r.unlock.CompareAndDelete(ctx, lock, stamp); err != nil {
-		r.c.remote.failed(ctx, "del", err)
-	}
+	r.c.remote.Unlock(ctx, lock, stamp)
 }
 
 // report logs a failed load.
@@ -295,27 +278,17 @@ func (r *refresher) report(ctx context.Context, key string, err error) {
 		return
 	}
 	if hung(ctx, err) {
-		if r.counter != nil {
-			r.counter.IncrRefreshTimeout()
-		}
-		if held, ok := r.hangs.Allow(); ok {
-			logger.Warn("cache %s: refreshing %q has not ended after %s: its loader is slow, or hangs (%d more such loads since the last such line)", r.c.name, key, r.c.refreshTimeout, held)
-		}
+		r.c.observe.RefreshTimedOut()
+		r.c.observe.Warn(r.hangs, "refreshing %s has not ended after %s: its loader is slow, or hangs", quote.Key(key), r.c.refreshTimeout)
 		return
 	}
-	if held, ok := r.failures.Allow(); ok {
-		logger.Warn("cache %s: refreshing %q failed: %v (%d more failures since the last such line)", r.c.name, key, err, held)
-	}
+	r.c.observe.Warn(r.failures, "refreshing %s failed: %v", quote.Key(key), err)
 }
 
-// reportEvicted counts and logs that a key's task gave way to a newer one.
+// reportEvicted counts and logs that a key is no longer refreshed, because there are too many.
 func (r *refresher) reportEvicted(key string) {
-	if r.counter != nil {
-		r.counter.IncrRefreshEvicted()
-	}
-	if held, ok := r.evicted.Allow(); ok {
-		logger.Warn("cache %s: %d keys are being refreshed, so %q, which was not asked for the longest, no longer is (%d more since the last such line); WithMaxRefreshTasks allows more", r.c.name, r.c.maxRefreshTasks, key, held)
-	}
+	r.c.observe.RefreshEvicted()
+	r.c.observe.Warn(r.evicted, "%d keys are being refreshed, so %s, which was read least recently, no longer is; WithMaxRefreshTasks allows more", r.c.maxRefreshTasks, quote.Key(key))
 }
 
 // RefreshNow loads a key of c that is being refreshed, at once and on this node, whether or
@@ -334,8 +307,8 @@ func RefreshNow(ctx context.Context, c Cache, key string) error {
 		return err
 	}
 	if inner.refresh != nil {
-		if it, ok := inner.refresh.schedule.Job(key); ok {
-			return inner.refresh.load(ctx, key, it)
+		if opts, ok := inner.refresh.schedule.Job(key); ok {
+			return inner.refresh.load(ctx, key, opts)
 		}
 	}
 	return fmt.Errorf("%w: %q", ErrNoRefreshTask, key)

@@ -98,7 +98,7 @@ func TestTheKeyThatWaitedLongestGivesWayToANewTask(t *testing.T) {
 			pass(time.Millisecond)
 			_, _ = onceString(n, key, load.do(), cache.Refresh(true))
 		}
-		if got := log.matching(`so "b", which was not asked for the longest`); n.TaskSize() != 3 || len(got) != 1 {
+		if got := log.matching(`so "b", which was read least recently`); n.TaskSize() != 3 || len(got) != 1 {
 			t.Errorf("%d tasks, logged %q", n.TaskSize(), log.lines)
 		}
 		if err := cache.RefreshNow(ctx, n.Cache, "b"); !errors.Is(err, cache.ErrNoRefreshTask) {

@@ -81,7 +81,7 @@ func TestMGetDuringARefreshReportsRemoteFailuresAndFillsLocal(t *testing.T) {
 		}
 		n.local.Del("k:1")
 		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
-			if op == "mget" {
+			if op == "get" { // what a batch of one key calls
 				return errBoom
 			}
 			return nil

@@ -2,15 +2,14 @@ package cache
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime/debug"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
-
-// placeholder is what both levels hold for a record that does not exist.
-var placeholder = []byte{'*'}
-
-func isPlaceholder(data []byte) bool { return len(data) == 1 && data[0] == '*' }
 
 // encode returns the bytes that are stored for v. They are the cache's own.
 func (c *jetCache) encode(key string, v any) ([]byte, error) {
@@ -31,29 +30,68 @@ func (c *jetCache) encode(key string, v any) ([]byte, error) {
 			return append([]byte{}, *v...), nil
 		}
 		return []byte{}, nil
+	case throughCodec:
+		return c.marshal(key, v.value)
 	}
-	data, err := c.marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("cache: encoding the value of %q, a %T, with the codec %q: %w", key, v, c.codec.Name(), err)
-	}
-	return data, nil
+	return c.marshal(key, v)
 }
 
-// decode sets dst, a pointer or nil, from stored bytes that are no placeholder.
-func (c *jetCache) decode(key string, data []byte, dst any) error {
-	if len(data) == 0 {
-		return nil
+// throughCodec is a text that the codec stores like any other value. T uses it where V is an
+// interface type: raw text would be read back as whatever the codec takes it for.
+type throughCodec struct{ value any }
+
+// codecForm returns v as T stores it.
+func codecForm[V any](v V) any {
+	if reflect.TypeFor[V]().Kind() == reflect.Interface {
+		switch any(v).(type) {
+		case string, []byte, *string, *[]byte:
+			return throughCodec{v}
+		}
 	}
+	return v
+}
+
+// encodeForSet is encode for a value that the caller wants to be stored.
+func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
+	data, err := c.encode(key, v)
+	if err == nil && record.IsPlaceholder(data) {
+		err = fmt.Errorf("%w: key %s", ErrReservedValue, quote.Key(key))
+	}
+	return data, err
+}
+
+// deliver gives a caller the stored bytes of a key.
+func (c *jetCache) deliver(key string, data []byte, dst any) error {
+	if record.IsPlaceholder(data) {
+		return c.errNotFound
+	}
+	return c.decode(key, data, dst)
+}
+
+// undecodable is the error of stored bytes that cannot be decoded.
+type undecodable struct{ error }
+
+func (e undecodable) Unwrap() error { return e.error }
+
+// isUndecodable reports whether err, which decode has returned, is that of stored bytes.
+func isUndecodable(err error) bool {
+	_, ok := err.(undecodable)
+	return ok
+}
+
+// reportUndecodable logs that a value which was just stored cannot be decoded. Its caller has got
+// what the loader returned.
+func (c *jetCache) reportUndecodable(key string, err error) {
+	c.observe.Error(c.damage, "what was just stored under %s cannot be decoded, so each read of it calls its loader; store a type that the codec can also decode: %v", quote.Key(key), err)
+}
+
+// decode sets dst, a pointer or nil, from stored bytes that are no placeholder. Its error is
+// undecodable.
+func (c *jetCache) decode(key string, data []byte, dst any) error {
 	switch dst := dst.(type) {
 	case nil:
 		return nil
-	case *string:
-		*dst = string(data)
-		return nil
-	case *[]byte:
-		*dst = bytes.Clone(data)
-		return nil
-	case **string: // a T of *string
+	case **string: // a T of *string, which keeps the difference between nil and ""
 		s := string(data)
 		*dst = &s
 		return nil
@@ -62,28 +100,47 @@ func (c *jetCache) decode(key string, data []byte, dst any) error {
 		*dst = &b
 		return nil
 	}
+	if len(data) == 0 {
+		return nil
+	}
+	switch dst := dst.(type) {
+	case *string:
+		*dst = string(data)
+		return nil
+	case *[]byte:
+		*dst = bytes.Clone(data)
+		return nil
+	}
 	if err := c.unmarshal(data, dst); err != nil {
-		return fmt.Errorf("cache: decoding the value of %q into a %T with the codec %q (Delete removes a value of another type or codec): %w", key, dst, c.codec.Name(), err)
+		return undecodable{fmt.Errorf("cache: decoding the value of %s into a %T with the codec %q (Delete removes a value of another type or codec): %w", quote.Key(key), dst, c.codec.Name(), err)}
 	}
 	return nil
 }
 
-// marshal calls the codec; a panic, such as one of a value's own method, is an error.
-func (c *jetCache) marshal(v any) (data []byte, err error) {
-	defer recovered(&err)
+// marshal calls the codec. A panic, such as one of a value's own method, is an error.
+func (c *jetCache) marshal(key string, v any) (data []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+		if err != nil {
+			data, err = nil, fmt.Errorf("cache: encoding the value of %s, a %T, with the codec %q: %w", quote.Key(key), v, c.codec.Name(), err)
+		}
+	}()
 	return c.codec.Marshal(v)
 }
 
-// unmarshal calls the codec; a panic is an error.
-func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
-	defer recovered(&err)
-	return c.codec.Unmarshal(data, dst)
-}
+// errNoFieldFits is why an object cannot be decoded into a struct that has none of its fields.
+var errNoFieldFits = errors.New("the stored object has fields, but none of them is a field of this type: two types may share a key")
 
-func recovered(err *error) {
-	if r := recover(); r != nil {
-		*err = &PanicError{Value: r, Stack: debug.Stack()}
-	}
+// unmarshal calls the codec. A panic is an error, and so is an object of which nothing fits.
+func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return c.codec.Unmarshal(data, dst)
 }
 
 // checkDestination returns an error unless values can be decoded into dst.

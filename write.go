@@ -1,161 +1,304 @@
 package cache
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 func (c *jetCache) Set(ctx context.Context, key string, opts ...ItemOption) error {
 	return c.set(ctx, key, newItem(opts))
 }
 
-func (c *jetCache) set(ctx context.Context, key string, it item) error {
+func (c *jetCache) set(ctx context.Context, key string, opts item) error {
+	if opts.do != nil {
+		return c.setLoaded(ctx, key, opts)
+	}
+	return c.setValues(ctx, []*write{newWrite(key, opts.value)}, opts)
+}
+
+// setValues is Set for given values.
+func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) error {
+	writes, errs, err := c.admit(writes)
+	if err != nil {
+		return err
+	}
+	op := c.setting(&load.Request{TTL: opts.ttl, SkipLocal: opts.skipLocal})
+	life, phase := c.path.Lifetimes(opts.ttl), c.local.Doubts.Now()
+	encoded := writes[:0]
+	for _, w := range writes {
+		if w.Data, err = c.encodeForSet(w.Key, w.value); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		w.Life, w.If, w.Phase = life, opts.condition, phase
+		encoded = append(encoded, w)
+	}
+	return join(errs, c.change(ctx, encoded, op))
+}
+
+// setLoaded is Set for a value that Do returns. It may be older than a change that was made while
+// Do ran.
+func (c *jetCache) setLoaded(ctx context.Context, key string, opts item) error {
 	ctx, err := c.begin(ctx, key)
 	if err != nil {
 		return err
 	}
-	if it.do == nil {
-		data, err := c.encodeForSet(key, it.value)
-		if err != nil {
-			return err
-		}
-		w, err := c.flights.BeginWrite(ctx, key)
-		return c.write(ctx, key, data, c.lifetimes(it.ttl), it, c.remote.plainGuard(), w, err)
-	}
-
 	note := c.flights.Note(key)
 	defer note.Release()
-	g := c.remote.plainGuard()
-	if it.ttl >= 0 {
-		g = c.remote.guard(ctx, key)
-	}
-	v, err := c.callLoader(ctx, it.do)
-	data, life := placeholder, c.placeholderLifetimes(it.ttl)
-	switch {
-	case err == nil:
-		life = c.lifetimes(it.ttl)
-		if data, err = c.encodeForSet(key, v); err != nil {
-			return err
-		}
-	case !c.isNotFound(err):
+	s := newSingle(c, key, opts)
+	if err := c.path.Call(ctx, &s.req, s.records(note)); err != nil {
 		return err
 	}
-	w, precedence, err := note.BeginWrite(ctx)
-	switch {
-	case err != nil || precedence == flight.Current:
-		return c.write(ctx, key, data, life, it, g, w, err)
-	case precedence == flight.Superseded, it.condition != always:
-		w.End(nil) // as if this Set had come just before what came in between
-		return nil
-	case life.remote <= 0: // the remote is not ours to change
-		w.End(func(bool) bool { c.local.del(key); return true })
-		return nil
-	}
-	return c.remove(ctx, key, w, nil)
-}
-
-func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
-	data, err := c.encode(key, v)
-	if err == nil && isPlaceholder(data) {
-		err = fmt.Errorf("%w: key %q", ErrReservedValue, key)
-	}
-	return data, err
-}
-
-// write carries out a Set whose write has begun, or failed to begin with err. If the guard says
-// that another node was faster, it deletes the key.
-func (c *jetCache) write(ctx context.Context, key string, data []byte, life lifetimes, it item, g guard, w flight.Write[outcome], err error) error {
-	if err != nil {
-		if c.remote.exists() && life.remote > 0 { // first: who reads from now on is not to trust it
-			c.remote.fences.repairs.add([]string{key}, err)
+	w := &write{Record: s.rec}
+	w.Data, w.Life = record.Placeholder, c.path.PlaceholderLifetimes(opts.ttl)
+	if w.Out.Kind == record.Value {
+		w.Life = c.path.Lifetimes(opts.ttl)
+		if w.Data, err = c.encodeForSet(key, s.value); err != nil {
+			return err
 		}
-		c.flights.Invalidate(key, func() { c.local.del(key) })
-		return fmt.Errorf("cache: waiting to write %q: %w", key, err)
 	}
-	began := time.Now()
-	event, done := EventTypeSet, false // no event: nothing has changed
-	func() {
-		defer w.End(func(overtaken bool) (changed bool) {
-			switch {
-			case !done || err != nil:
-				c.local.del(key)
-				return false
-			case event == 0:
-				return false
-			case overtaken || event == EventTypeDelete:
-				c.local.del(key)
-			case !c.keepLocal(key, data, life.since(began), it, g):
-				event = 0
-			}
-			return event != 0
-		})
-		if c.remote.exists() && life.remote > 0 {
-			event, err = c.writeRemote(ctx, key, data, life.remote, it.condition, g)
-		}
-		done = true // otherwise the remote panicked
-	}()
-	if err != nil {
-		return fmt.Errorf("cache: writing %q: %w", key, err)
-	}
-	if event == 0 {
-		return nil
-	}
-	c.emit(event, key)
-	return c.tell(ctx, event, key)
-}
-
-// writeRemote is the part of a Set that concerns the remote. It returns the event to tell of,
-// zero if nothing was changed.
-func (c *jetCache) writeRemote(ctx context.Context, key string, data []byte, expire time.Duration, cond condition, g guard) (EventType, error) {
-	fill, err := c.remote.change(ctx, key, data, expire, cond, g)
+	lane, precedence, err := note.BeginWrite(ctx)
+	w.lane, w.hasLane = lane, err == nil
+	op := c.setting(&s.req)
 	switch {
 	case err != nil:
-		return 0, err
-	case fill == fillStored:
-		return EventTypeSet, nil
-	case fill == fillRefused && cond == always:
-		// As of two Sets with Do on one node: which value is the newest is not known.
-		return EventTypeDelete, c.remote.del(ctx, key)
+		return c.giveUp([]*write{w}, 0, op, err)
+	case precedence == flight.Current:
+	case precedence == flight.Superseded, opts.condition != record.Always:
+		lane.End(nil) // as if this Set had come just before what came in between
+		return nil
+	case w.Life.Remote <= 0: // the remote is not ours to change
+		lane.End(func(bool) bool { c.local.Del(key); return true })
+		return nil
+	default: // which value is the newest is not known
+		op = c.deleting(c.fence.Remove)
 	}
-	return 0, nil
+	return c.change(ctx, []*write{w}, op)
 }
 
 func (c *jetCache) Delete(ctx context.Context, key string) error {
-	ctx, err := c.begin(ctx, key)
+	return c.remove(ctx, []*write{newWrite(key, nil)})
+}
+
+// remove is Delete for many keys.
+func (c *jetCache) remove(ctx context.Context, writes []*write) error {
+	writes, errs, err := c.admit(writes)
 	if err != nil {
 		return err
 	}
-	c.refresh.forget(key)
-	w, err := c.flights.BeginWrite(ctx, key)
-	return c.remove(ctx, key, w, err)
-}
-
-// remove carries out a Delete whose write has begun, or failed to begin with err.
-func (c *jetCache) remove(ctx context.Context, key string, w flight.Write[outcome], err error) error {
-	drop := func() { c.local.del(key) }
-	if err != nil {
-		c.remote.fences.repairs.add([]string{key}, err) // first: who reads from now on is not to trust it
-		c.flights.Invalidate(key, drop)
-		return fmt.Errorf("cache: waiting to delete %q: %w", key, err)
+	for _, w := range writes {
+		c.refresh.forget(w.Key)
 	}
-	func() {
-		defer w.End(func(bool) bool { drop(); return err == nil }) // also if the remote panics
-		if c.remote.exists() {
-			err = c.remote.del(ctx, key)
-		}
-	}()
-	if err != nil {
-		return fmt.Errorf("cache: deleting %q: %w", key, err)
-	}
-	c.emit(EventTypeDelete, key)
-	return c.tell(ctx, EventTypeDelete, key)
+	return join(errs, c.change(ctx, writes, c.deleting(c.fence.Remove)))
 }
 
 func (c *jetCache) DeleteFromLocalCache(key string) {
-	if c.local.exists() && checkKey(key) == nil {
-		c.flights.Invalidate(key, func() { c.local.del(key) })
+	if c.local.Exists() && checkKey(key) == nil {
+		c.flights.Invalidate(key, func() { c.local.Del(key) })
 	}
+}
+
+// write is one key of a change.
+type write struct {
+	record.Record
+	value   any // to be encoded
+	lane    flight.Write[record.Outcome]
+	hasLane bool
+	event   EventType // what it did; zero if it changed nothing
+}
+
+func newWrite(key string, value any) *write {
+	return &write{Record: record.Record{Key: key}, value: value}
+}
+
+func records(writes []*write) []*record.Record {
+	recs := make([]*record.Record, len(writes))
+	for i, w := range writes {
+		recs[i] = &w.Record
+	}
+	return recs
+}
+
+// operation is what a change does to each of its keys.
+type operation struct {
+	doing    string // for errors
+	event    EventType
+	toRemote bool
+	// send changes recs in the remote, in one call, and sets the Stored and the StoreErr of each.
+	send func(ctx context.Context, recs []*record.Record) error
+	req  *load.Request // how values are stored; nil if keys are removed
+}
+
+// setting returns the operation that stores the Data of its keys.
+func (c *jetCache) setting(req *load.Request) operation {
+	return operation{"writing", EventTypeSet, c.remote.Exists() && req.TTL >= 0, c.storeOrRemove, req}
+}
+
+// deleting returns the operation that removes its keys, from the remote by send.
+func (c *jetCache) deleting(send func(ctx context.Context, recs []*record.Record) error) operation {
+	return operation{"deleting", EventTypeDelete, c.remote.Exists(), send, nil}
+}
+
+// storeOrRemove stores recs. It removes those that their fences refuse: another node has changed
+// them since their values were loaded, and which value is the newest is not known. A value with
+// a condition it leaves alone.
+func (c *jetCache) storeOrRemove(ctx context.Context, recs []*record.Record) error {
+	err := c.fence.Change(ctx, recs)
+	var refused []*record.Record
+	for _, rec := range recs {
+		switch {
+		case rec.Stored != record.Refused:
+		case rec.If == record.Always:
+			refused = append(refused, rec)
+		default:
+			rec.Stored = record.NotDue
+		}
+	}
+	if len(refused) > 0 {
+		err = errors.Join(err, c.fence.Remove(ctx, refused))
+	}
+	for _, rec := range refused {
+		rec.Stored = record.Refused
+	}
+	return err
+}
+
+// admit returns the writes that can be made, and why others cannot; or why none can.
+func (c *jetCache) admit(writes []*write) (admitted []*write, errs []error, err error) {
+	if len(writes) > 0 && c.CacheType() == "" {
+		return nil, nil, ErrRemoteLocalBothNil
+	}
+	admitted = writes[:0]
+	for _, w := range writes {
+		if err := c.checkKey(w.Key); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		admitted = append(admitted, w)
+	}
+	return admitted, errs, nil
+}
+
+// change changes keys in the remote by one call, then each in the local level, and then tells of
+// those that were changed, also if others were not. A key that the remote could not change is
+// dropped from the local level.
+func (c *jetCache) change(ctx context.Context, writes []*write, op operation) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	// A change that waits for a lane while it holds others must not be waited for by the change
+	// that holds that one: all of them take lanes in the order of the keys.
+	slices.SortFunc(writes, func(a, b *write) int { return cmp.Compare(a.Key, b.Key) })
+	writes = slices.CompactFunc(writes, func(a, b *write) bool { return a.Key == b.Key })
+	for i, w := range writes {
+		if w.hasLane {
+			continue
+		}
+		var err error
+		if w.lane, err = c.flights.BeginWrite(ctx, w.Key); err != nil {
+			return c.giveUp(writes, i, op, err)
+		}
+		w.hasLane = true
+	}
+	err := c.carryOut(ctx, writes, op)
+	if err != nil {
+		err = fmt.Errorf("cache: %s %s: %w", op.doing, named(writes), err)
+	}
+	return join([]error{err}, c.tell(ctx, writes))
+}
+
+// named names the keys of writes in an error.
+func named(writes []*write) string {
+	if len(writes) == 1 {
+		return quote.Key(writes[0].Key)
+	}
+	return fmt.Sprintf("%d keys", len(writes))
+}
+
+// join is errors.Join that returns a single error as it is.
+func join(errs []error, more ...error) error {
+	errs = slices.DeleteFunc(append(errs, more...), func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// giveUp ends a change that could not have the lane of writes[i], because of err. The remote has
+// not been changed.
+func (c *jetCache) giveUp(writes []*write, i int, op operation, err error) error {
+	if op.toRemote { // first of all: from now on, readers must not trust the remote
+		c.fence.GiveUp(records(writes), err)
+	}
+	for _, w := range writes {
+		drop := func() { c.local.Del(w.Key) }
+		if w.hasLane {
+			w.lane.End(func(bool) bool { drop(); return false })
+		} else {
+			c.flights.Invalidate(w.Key, drop)
+		}
+	}
+	err = fmt.Errorf("cache: waiting for other changes of %s to end: %w", quote.Key(writes[i].Key), err)
+	if len(writes) == 1 {
+		return err
+	}
+	return fmt.Errorf("cache: %s %d keys: none was changed: %w", op.doing, len(writes), err)
+}
+
+// carryOut changes the remote and then the local level, and leaves the lanes.
+func (c *jetCache) carryOut(ctx context.Context, writes []*write, op operation) error {
+	began, done := time.Now(), false
+	for _, w := range writes {
+		// Each lane by itself: if the remote panics, or a store at another key, none stays held.
+		defer w.lane.End(func(overtaken bool) (changed bool) {
+			event := op.event
+			if w.Stored == record.Refused { // see storeOrRemove
+				event = EventTypeDelete
+			}
+			switch {
+			case !done, w.StoreErr != nil:
+				c.local.Del(w.Key)
+			case w.Stored == record.NotDue: // the condition does not hold
+			case overtaken, event == EventTypeDelete: // overtaken: nobody knows whose value is the newest
+				c.local.Del(w.Key)
+				w.event = event
+			case c.path.StoreLocally(op.req, &w.Record, began):
+				w.event = event
+			}
+			return w.event != 0
+		})
+	}
+	var err error
+	if op.toRemote {
+		err = op.send(ctx, records(writes))
+	}
+	done = true // otherwise the remote panicked
+	return err
+}
+
+// tell tells the event handler and the other nodes what was changed.
+func (c *jetCache) tell(ctx context.Context, writes []*write) error {
+	var errs []error
+	for _, event := range []EventType{EventTypeSet, EventTypeDelete} {
+		var keys []string
+		for _, w := range writes {
+			if w.event == event {
+				keys = append(keys, w.Key)
+			}
+		}
+		errs = append(errs, c.told.changed(ctx, event, keys))
+	}
+	return join(errs)
 }

@@ -38,7 +38,7 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // there twice, and no load of it is under way, the batch leads it once and joins it once. If Owned
 // is not empty, the caller must call Start. In any case the caller must call Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, run: newLoaderRun(&t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	b := &Batch[V]{t: t, run: newLoaderRun(ctx, &t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
 	b.run.detach(ctx)
 	// One allocation for all entries: most of them are released at about the same time.
 	fresh := make([]entry[V], len(keys))

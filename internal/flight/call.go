@@ -108,7 +108,7 @@ func (t *Table[V]) resolve(c *call[V], v V, err error) bool {
 	if c.resolved {
 		return false
 	}
-	c.value, c.err, c.resolved = v, err, true
+	c.value, c.err, c.resolved = v, c.run.mark(err), true
 	if e.joinable == c {
 		t.endJoiningLocked(e)
 	}

@@ -17,6 +17,8 @@ var errAbandoned = errors.New("cache: every caller of the load has left")
 // values of the leader's context, but not its cancellation: the run is cancelled only when all
 // its waiters have left.
 type loaderRun struct {
+	leader context.Context // the leader's own; only its end is looked at
+
 	// Set by detach.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -35,8 +37,46 @@ type loaderRun struct {
 // loaderRunKey is the key of a context's loaderRun.
 type loaderRunKey struct{}
 
-// newLoaderRun returns a run with one waiter. It has no context yet.
-func newLoaderRun(running *running) *loaderRun { return &loaderRun{waiters: 1, running: running} }
+// newLoaderRun returns a run with one waiter, its leader, whose context is ctx. The run has no
+// context of its own yet.
+func newLoaderRun(ctx context.Context, running *running) *loaderRun {
+	return &loaderRun{leader: ctx, waiters: 1, running: running}
+}
+
+// leaderLeftError is the error of a load which ended because its leader's context did: the loader
+// used that context instead of the one that it was given. It is the leader's own business; a
+// waiter may load again.
+type leaderLeftError struct{ error }
+
+func (e leaderLeftError) Unwrap() error { return e.error }
+
+// LeaderLeft reports whether a load failed with err only because its leader's context had ended.
+// A context error of the loader's own, such as that of a query with a deadline, is not meant: it
+// is an error like any other.
+func LeaderLeft(err error) bool {
+	var left leaderLeftError
+	return errors.As(err, &left)
+}
+
+// Settled returns err for a caller that does not load again: LeaderLeft does not hold for it, so
+// that a loader which passes it on does not seem to have lost its own leader.
+func Settled(err error) error {
+	if left, ok := err.(leaderLeftError); ok {
+		return left.error
+	}
+	return err
+}
+
+// mark returns the error that the waiters of a run get, whose load failed with err.
+func (r *loaderRun) mark(err error) error {
+	if err == nil || r.leader.Err() == nil {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return leaderLeftError{err}
+	}
+	return err
+}
 
 // detach gives the run its context: it has the values of ctx, but does not end with ctx.
 func (r *loaderRun) detach(ctx context.Context) {

@@ -22,7 +22,7 @@ func (t *Table[V]) Do(ctx context.Context, key string, load func(ctx context.Con
 // If look finds the result, or returns an error, that is the result of the load, and load is not
 // called. This saves a goroutine. But the leader cannot leave before look returns, so use it for a
 // look that would not end early with ctx anyway. Callers that have joined get the error of look,
-// too, even if it is the error of the leader's ctx.
+// too; if it is that of the leader's ctx, LeaderLeft says so.
 func (t *Table[V]) LookAndDo(ctx context.Context, key string, look func(ctx context.Context, n Note[V]) (v V, found bool, err error), load func(ctx context.Context, n Note[V]) (V, error)) (v V, led bool, err error) {
 	return t.do(ctx, key, request[V]{look: look, load: load})
 }
@@ -58,7 +58,7 @@ func (t *Table[V]) do(ctx context.Context, key string, r request[V]) (v V, led b
 	if err := ctx.Err(); err != nil {
 		return v, false, err
 	}
-	c, w, led := t.joinOrLead(key, r.background)
+	c, w, led := t.joinOrLead(ctx, key, r.background)
 	if led {
 		if r.look != nil {
 			if v, resolved, err := t.look(ctx, c, r.look); resolved {
@@ -73,7 +73,7 @@ func (t *Table[V]) do(ctx context.Context, key string, r request[V]) (v V, led b
 
 // joinOrLead joins the call of key, and returns a waiter. If no call may be joined, it begins one,
 // and returns it: the caller leads.
-func (t *Table[V]) joinOrLead(key string, background bool) (c *call[V], w waiter[V], led bool) {
+func (t *Table[V]) joinOrLead(ctx context.Context, key string, background bool) (c *call[V], w waiter[V], led bool) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (t *Table[V]) joinOrLead(key string, background bool) (c *call[V], w waiter
 		return nil, w, false
 	}
 	t.endJoiningLocked(e) // there may be a call that must not be joined
-	r := newLoaderRun(&t.running)
+	r := newLoaderRun(ctx, &t.running)
 	c = &call[V]{note: t.note(e, r), run: r, background: background, mark: t.joinLimit.mark()}
 	e.joinable = c
 	return c, w, true

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
@@ -95,7 +96,7 @@ const (
 // e may be nil; a placeholder is no value.
 func textIn[V any](e *local.Entry) (v V, ok bool) {
 	s, ok := any(&v).(*string)
-	if !ok || e == nil || isPlaceholder(e.Data()) {
+	if !ok || e == nil || record.IsPlaceholder(e.Data()) {
 		return v, false
 	}
 	*s = e.Text()
@@ -122,13 +123,13 @@ func valueOf[V any](c *jetCache, key string, e *local.Entry) (V, answer, error) 
 	d := &decoded[V]{value: v}
 	d.clone, _ = s.clone.(func(V) V)
 	d.kept = local.Kept{Owner: c.owner, Value: d}
-	c.local.keep(key, e, &d.entry, &d.kept)
+	c.local.Memoize(key, e, &d.entry, &d.kept)
 	return d.give(), value, nil
 }
 
 // decodeBytes returns what stored bytes mean.
 func decodeBytes[V any](c *jetCache, key string, data []byte) (V, answer, error) {
-	if isPlaceholder(data) {
+	if record.IsPlaceholder(data) {
 		var zero V
 		return zero, absent, nil
 	}

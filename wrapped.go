@@ -7,11 +7,13 @@ import (
 	"reflect"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
 // settings are what T has to know of a cache to use it from outside.
 type settings struct {
-	name        string
+	observe     *observe.Observer
 	separator   string
 	errNotFound error
 }
@@ -20,9 +22,20 @@ type settings struct {
 // method Unwrap() Cache, or an embedded Cache. Where it finds none, it takes the defaults.
 func settingsOf(c Cache) settings {
 	if c := innermost(c); c != nil {
-		return settings{c.name, c.separator, c.errNotFound}
+		return settings{c.observe, c.separator, c.errNotFound}
 	}
-	return settings{defaultName, defaultSeparator, ErrNotFound}
+	return settings{unknown, defaultSeparator, ErrNotFound}
+}
+
+// unknown reports for caches of other origin.
+var unknown = observe.New(defaultName, stats.NewHandles(true), nil)
+
+// wrappedForm is codecForm for a cache of any origin.
+func wrappedForm[V any](c Cache, v V) any {
+	if innermost(c) == nil {
+		return v
+	}
+	return codecForm(v)
 }
 
 // innermost returns the cache that New made and c is or wraps, nil if there is none.
@@ -65,26 +78,26 @@ func unwrap(c Cache) Cache {
 // mfetchThrough is mfetch by the methods of any Cache, one call for each id. Ids are not
 // coalesced with those of other calls, and a change of a key while the loader runs is
 // not noticed.
-func (t *T[K, V]) mfetchThrough(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), it item) (map[K]V, error) {
+func (t *T[K, V]) mfetchThrough(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
 	e := newEntities(ids, fn)
 	for i, id := range ids {
-		e.keys[i] = t.key(prefix, id)
+		e.keys[i] = t.Key(prefix, id)
 	}
-	state, err := mgetThrough(ctx, t.Cache, e, it)
+	state, err := mgetThrough(ctx, t.Cache, e, opts)
 	found := make(map[K]V, len(ids))
 	e.collect(found, state)
 	return found, err
 }
 
 // mgetThrough is mget by the methods of any Cache.
-func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[K, V], it item) ([]slotState, error) {
+func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[K, V], opts item) ([]slotState, error) {
 	errNotFound := settingsOf(c).errNotFound
 	get := c.Get
-	if it.skipLocal {
+	if opts.skipLocal {
 		get = c.GetSkippingLocal
 	}
 	set := func(key string, what ItemOption) error {
-		return c.Set(ctx, key, append(it.options(), what)...)
+		return c.Set(ctx, key, append(opts.options(), what)...)
 	}
 	keys := e.keys
 	state := make([]slotState, len(keys))
@@ -114,7 +127,7 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[
 	case !e.loads():
 		for _, i := range open {
 			state[i] = slotFailed
-			errs = append(errs, missing(keys[i], nil))
+			errs = append(errs, missing(keys[i]))
 		}
 		return state, errors.Join(errs...)
 	}
@@ -128,7 +141,7 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[
 		case n < len(found) && found[n]:
 			state[i] = slotSet
 			if err == nil {
-				errs = append(errs, set(keys[i], Value(e.values[i])))
+				errs = append(errs, set(keys[i], Value(wrappedForm(c, e.values[i]))))
 			}
 		case err == nil:
 			state[i] = slotAbsent
@@ -141,4 +154,20 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[
 		}
 	}
 	return state, errors.Join(errs...)
+}
+
+// fetchThrough is Fetch by the methods of any Cache.
+func (t *T[K, V]) fetchThrough(ctx context.Context, prefix string, id K, fn func(ctx context.Context, id K) (V, error), opts item) (V, error) {
+	var v, zero V
+	var do DoFunc
+	if fn != nil {
+		do = func(ctx context.Context) (any, error) {
+			v, err := fn(ctx, id)
+			return wrappedForm(t.Cache, v), err
+		}
+	}
+	if err := t.Cache.Once(ctx, t.Key(prefix, id), append(opts.options(), Value(&v), Do(do))...); err != nil {
+		return zero, err
+	}
+	return v, nil
 }

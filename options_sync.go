@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/coherence"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
@@ -29,13 +30,15 @@ const (
 	syncChannelPrefix = "jetcache:sync:"
 )
 
-// signalsOf returns the channel of signals that belongs to one of changes. On a cluster, both
-// are in one slot if the name allows it.
-func signalsOf(channel string) string {
-	if strings.Contains(channel, "{") || strings.Contains(channel, "}") {
-		return channel + "#signals"
+// config completes the configuration of what keeps the local levels of a fleet in step.
+func (s *syncOptions) config(o *options, cfg coherence.Config) coherence.Config {
+	cfg.Linked, cfg.Bus, cfg.Channel, cfg.Heartbeat = s.linked, s.bus, s.channel, s.heartbeat
+	cfg.SourceID, cfg.Instance = o.sourceID, randomToken()
+	cfg.Prefixes = s.prefixes
+	if !s.tracked {
+		cfg.Track = nil
 	}
-	return "{" + channel + "}#signals"
+	return cfg
 }
 
 // resolve puts in the defaults and says what is on. It panics for what cannot be.
@@ -150,7 +153,7 @@ func WithFence(maxLoad time.Duration) Option {
 		if maxLoad <= 0 {
 			panic(fmt.Sprintf("cache: New: WithFence was given %s; give the time that the slowest load may take", maxLoad))
 		}
-		o.fence, o.maxLoad = true, maxLoad
+		o.maxLoad = maxLoad
 	}
 }
 

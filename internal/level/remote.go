@@ -1,0 +1,318 @@
+package level
+
+import (
+	"context"
+	"errors"
+	"time"
+	"unsafe"
+
+	"github.com/mgtv-tech/jetcache-go/internal/doubt"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// Remote is the store that the fleet shares. Its methods may be called from any goroutine. They
+// return the store's errors, which have been counted and logged.
+type Remote struct {
+	store  remote.Remote      // nil if there is none
+	ttl    remote.TTLGetter   // nil if the store does not tell remaining lifetimes
+	items  remote.ItemSetter  // nil if a batch has one lifetime
+	keys   remote.KeysDeleter // nil if keys are removed one by one
+	fences remote.Fencer      // nil if the store has no fences
+	leases remote.Leaser      // nil if the store has no leases
+	locks  remote.CompareDeleter
+
+	observe  *observe.Observer
+	failures *observe.Line
+	lifetime Lifetime
+
+	// Doubts are those of the local level.
+	Doubts *doubt.Set
+	// Writing is told of each value before it is written, if it is not nil. Set it before the
+	// first use.
+	Writing func(key string, data []byte)
+}
+
+// Lifetime is how long values and placeholders of a store are taken to live that does not tell.
+type Lifetime struct{ Value, Placeholder time.Duration }
+
+// NewRemote returns the level over store, which may be nil.
+func NewRemote(store remote.Remote, lifetime Lifetime, o *observe.Observer) *Remote {
+	r := &Remote{store: store, lifetime: lifetime, observe: o, failures: observe.NewLine()}
+	r.ttl, _ = store.(remote.TTLGetter)
+	r.items, _ = store.(remote.ItemSetter)
+	r.keys, _ = store.(remote.KeysDeleter)
+	r.fences, _ = store.(remote.Fencer)
+	r.leases, _ = store.(remote.Leaser)
+	r.locks, _ = store.(remote.CompareDeleter)
+	return r
+}
+
+// Exists reports whether there is a remote level.
+func (r *Remote) Exists() bool { return r.store != nil }
+
+// failed counts and logs the failure of a call. A call that ended because its caller gave up is
+// not the remote's failure.
+func (r *Remote) failed(ctx context.Context, op string, err error) {
+	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	r.observe.RemoteFailed(op, err)
+	r.observe.Warn(r.failures, "the remote failed: %s: %v", op, err)
+}
+
+// Get reads the keys of recs in one call, and sets the Got of each. With timed it asks for what
+// remains of their lifetimes, which local copies need. The result is what went wrong, of any key.
+func (r *Remote) Get(ctx context.Context, recs []*record.Record, timed bool) error {
+	if len(recs) == 1 {
+		return r.getOne(ctx, recs[0], timed)
+	}
+	return r.getMany(ctx, recs, timed)
+}
+
+func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (err error) {
+	got := record.Got{Asked: time.Now(), Phase: r.Doubts.Now()}
+	if timed && r.ttl != nil {
+		var v remote.Value
+		if v, err = r.ttl.GetWithTTL(ctx, rec.Key); err == nil {
+			got.There, got.Data, got.TTL = true, bytesOf(v.Data), v.TTL
+		}
+	} else {
+		var data string
+		if data, err = r.store.Get(ctx, rec.Key); err == nil {
+			r.untimed(&got, bytesOf(data))
+		}
+	}
+	if err != nil && errors.Is(err, r.store.Nil()) {
+		err = nil
+	}
+	r.failed(ctx, "get", err)
+	got.Err = err
+	rec.Got = got
+	return err
+}
+
+func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool) (err error) {
+	if len(recs) == 0 {
+		return nil
+	}
+	got := record.Got{Asked: time.Now(), Phase: r.Doubts.Now()}
+	for _, rec := range recs {
+		rec.Got = got
+	}
+	if keys := record.Keys(recs); timed && r.ttl != nil {
+		var found map[string]remote.Value
+		found, err = r.ttl.MGetWithTTL(ctx, keys...)
+		for _, rec := range recs {
+			if v, ok := found[rec.Key]; ok {
+				rec.Got.There, rec.Got.Data, rec.Got.TTL = true, bytesOf(v.Data), v.TTL
+			}
+		}
+	} else {
+		var found map[string]any
+		found, err = r.store.MGet(ctx, keys...)
+		for _, rec := range recs {
+			switch data := found[rec.Key].(type) {
+			case string:
+				r.untimed(&rec.Got, bytesOf(data))
+			case []byte:
+				r.untimed(&rec.Got, append([]byte{}, data...))
+			}
+		}
+	}
+	r.failed(ctx, "mget", err)
+	for i, failed := range each(recs, err) {
+		if rec := recs[i]; !rec.Got.There {
+			rec.Got.Err = failed
+		}
+	}
+	return err
+}
+
+func (r *Remote) untimed(got *record.Got, data []byte) {
+	got.There, got.Data, got.TTL = true, data, r.lifetime.Value
+	if record.IsPlaceholder(data) {
+		got.TTL = r.lifetime.Placeholder
+	}
+}
+
+// bytesOf returns s as bytes without a copy. They must not be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// each yields the index and the error of each of recs after a call that returned err: nil for
+// those that the call has handled.
+func each(recs []*record.Record, err error) func(yield func(i int, err error) bool) {
+	return func(yield func(int, error) bool) {
+		var some *remote.KeysError
+		partly := errors.As(err, &some)
+		for i, rec := range recs {
+			failed := err
+			if partly {
+				failed = some.Failed[rec.Key]
+			}
+			if !yield(i, failed) {
+				return
+			}
+		}
+	}
+}
+
+// settle sets what became of recs, which a call has stored or removed that returned err.
+func settle(recs []*record.Record, err error) {
+	for i, failed := range each(recs, err) {
+		recs[i].StoreErr = failed
+		recs[i].Stored = record.Stored
+		if failed != nil {
+			recs[i].Stored = record.Failed
+		}
+	}
+}
+
+// Set stores the Data of recs in one call, and sets the Stored and the StoreErr of each. A
+// condition is heeded if there is one record.
+func (r *Remote) Set(ctx context.Context, recs []*record.Record) (err error) {
+	r.writing(recs)
+	if len(recs) == 1 {
+		return r.setOne(ctx, recs[0])
+	}
+	if r.items == nil {
+		return r.setByLifetime(ctx, recs)
+	}
+	items := make([]remote.Item, len(recs))
+	for i, rec := range recs {
+		items[i] = remote.Item{Key: rec.Key, Data: rec.Data, Expire: rec.Life.Remote}
+	}
+	if len(items) > 0 {
+		err = r.items.MSetItems(ctx, items...)
+	}
+	settle(recs, err)
+	r.failed(ctx, "mset", err)
+	return err
+}
+
+func (r *Remote) writing(recs []*record.Record) {
+	if r.Writing == nil {
+		return
+	}
+	for _, rec := range recs {
+		r.Writing(rec.Key, rec.Data)
+	}
+}
+
+func (r *Remote) setOne(ctx context.Context, rec *record.Record) (err error) {
+	stored := true
+	switch rec.If {
+	case record.IfAbsent:
+		stored, err = r.store.SetNX(ctx, rec.Key, rec.Data, rec.Life.Remote)
+	case record.IfPresent:
+		stored, err = r.store.SetXX(ctx, rec.Key, rec.Data, rec.Life.Remote)
+	default:
+		err = r.store.SetEX(ctx, rec.Key, rec.Data, rec.Life.Remote)
+	}
+	rec.StoreErr = err
+	switch {
+	case err != nil:
+		rec.Stored = record.Failed
+	case stored:
+		rec.Stored = record.Stored
+	default:
+		rec.Stored = record.NotDue
+	}
+	r.failed(ctx, "set", err)
+	return err
+}
+
+// setByLifetime is Set for a store whose batches have one lifetime.
+func (r *Remote) setByLifetime(ctx context.Context, recs []*record.Record) (err error) {
+	groups := make(map[time.Duration][]*record.Record)
+	for _, rec := range recs {
+		groups[rec.Life.Remote] = append(groups[rec.Life.Remote], rec)
+	}
+	for expire, group := range groups {
+		values := make(map[string]any, len(group))
+		for _, rec := range group {
+			values[rec.Key] = rec.Data
+		}
+		failed := r.store.MSet(ctx, values, expire)
+		settle(group, failed)
+		err = errors.Join(err, failed)
+	}
+	r.failed(ctx, "mset", err)
+	return err
+}
+
+// Del removes the keys of recs in one call, and sets the Stored and the StoreErr of each.
+func (r *Remote) Del(ctx context.Context, recs []*record.Record) (err error) {
+	switch {
+	case len(recs) == 0:
+		return nil
+	case len(recs) == 1:
+		_, err = r.store.Del(ctx, recs[0].Key)
+		settle(recs, err)
+		r.failed(ctx, "del", err)
+		return err
+	case r.keys != nil:
+		err = r.keys.MDel(ctx, record.Keys(recs)...)
+		settle(recs, err)
+	default:
+		err = r.delOneByOne(ctx, recs)
+	}
+	r.failed(ctx, "mdel", err)
+	return err
+}
+
+func (r *Remote) delOneByOne(ctx context.Context, recs []*record.Record) (err error) {
+	for i := range recs {
+		_, failed := r.store.Del(ctx, recs[i].Key)
+		settle(recs[i:i+1], failed)
+		err = errors.Join(err, failed)
+		if failed != nil && ctx.Err() != nil { // the others would fail alike
+			settle(recs[i+1:], failed)
+			break
+		}
+	}
+	return err
+}
+
+// Lock takes the lock that key holds, for ttl, with a stamp that says whose it is. It reports
+// whether it got it.
+func (r *Remote) Lock(ctx context.Context, key, stamp string, ttl time.Duration) (won bool, err error) {
+	won, err = r.store.SetNX(ctx, key, []byte(stamp), ttl)
+	r.failed(ctx, "set", err)
+	return won && err == nil, err
+}
+
+// Unlock gives back the lock that key holds if it is still that of stamp. If the store cannot
+// do that, the lock runs out. A failure has been logged and counted.
+func (r *Remote) Unlock(ctx context.Context, key, stamp string) {
+	if r.locks == nil {
+		return
+	}
+	_, err := r.locks.CompareAndDelete(ctx, key, stamp)
+	r.failed(ctx, "del", err)
+}
+
+// Unlocks reports whether Unlock can give back a lock.
+func (r *Remote) Unlocks() bool { return r.locks != nil }
+
+// LockLeft returns how long the lock that key holds has to live. known is false if the store
+// cannot tell.
+func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, known bool) {
+	if r.ttl == nil {
+		return 0, false
+	}
+	rec := record.Record{Key: key}
+	if err := r.getOne(ctx, &rec, true); err != nil {
+		return 0, false
+	}
+	if !rec.Got.There { // it ran out, or was given back
+		return 0, true
+	}
+	return max(rec.Got.Bound(), 0), true
+}
+
+// Track has the store tell of changed keys; see remote.Tracker.
+func (r *Remote) Track(ctx context.Context, prefixes []string, ready func(), changed func(keys []string)) error {
+	return r.store.(remote.Tracker).Track(ctx, prefixes, ready, changed)
+}

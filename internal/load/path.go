@@ -1,0 +1,276 @@
+// Package load is the path of a read: look into the local level and the remote, decide who loads
+// (package lease), note what must not change meanwhile (package fence), call the loader, write
+// back, tell. Each step takes any number of keys, and is written once.
+package load
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/fence"
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/jitter"
+	"github.com/mgtv-tech/jetcache-go/internal/lease"
+	"github.com/mgtv-tech/jetcache-go/internal/level"
+	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
+)
+
+// Path connects what a read goes through. Set its fields before the first use; then its methods
+// may be called from any goroutine.
+type Path struct {
+	Local   *level.Local
+	Remote  *level.Remote
+	Fence   fence.Policy
+	Lease   lease.Policy
+	Observe *observe.Observer
+
+	// Differs reports whether data is not what the local level has of key. It is asked before a
+	// loaded value is written back. Nil stands for no.
+	Differs func(key string, data []byte) bool
+	// Tell tells of recs that were loaded and written back, by an event of this EventType.
+	Tell func(event int, recs []*record.Record)
+
+	// The lifetimes of what has no TTL of its own.
+	RemoteExpiry, NotFoundExpiry, Offset time.Duration
+}
+
+// Source is where the values of a call come from, and where they go. The path calls it from one
+// goroutine at a time.
+type Source interface {
+	// Loads reports whether there is a loader.
+	Loads() bool
+	// Load calls the loader for recs. It sets the Kind of each one's Out, and keeps the values.
+	// If it returns an error, nothing is written back.
+	Load(ctx context.Context, recs []*record.Record) error
+	// Failed ends recs, whose load has failed with err: it sets their Err. They are not resolved.
+	Failed(recs []*record.Record, err error)
+	// Encode returns the stored form of what Load kept for rec.
+	Encode(rec *record.Record) ([]byte, error)
+	// Accept takes what a level has of rec. An error says that it cannot be decoded.
+	Accept(rec *record.Record, out record.Outcome) error
+	// Resolve is called once for each record, when it has its result.
+	Resolve(rec *record.Record)
+	// Trouble is told that the remote could not be read or written. It has been logged.
+	Trouble(doing string, keys int, err error)
+}
+
+// Request is one call of the path.
+type Request struct {
+	Source
+	Event     int           // the EventType of what is loaded
+	TTL       time.Duration // that of an item: zero is the default, less is not for the remote
+	SkipLocal bool          // the local level is neither read nor filled
+}
+
+// useLocal reports whether the local level is read and filled.
+func (p *Path) useLocal(req *Request) bool { return p.Local.Exists() && !req.SkipLocal }
+
+// Run ends each of recs: by what a level has, or by a load.
+func (p *Path) Run(ctx context.Context, req *Request, recs []*record.Record) {
+	if recs = p.Look(ctx, req, recs); len(recs) > 0 {
+		p.Load(ctx, req, recs)
+	}
+}
+
+// Look ends those of recs that a level has. It returns the others, if they are to be loaded, and
+// ends them if there is no loader.
+func (p *Path) Look(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
+	if p.useLocal(req) {
+		recs = p.lookLocally(req, recs)
+	}
+	if p.Remote.Exists() && len(recs) > 0 {
+		recs = p.Read(ctx, req, recs)
+		for range recs {
+			p.Observe.RemoteMiss()
+		}
+	}
+	for range recs {
+		p.Observe.Miss()
+	}
+	if req.Loads() {
+		return recs
+	}
+	for _, rec := range recs {
+		req.Resolve(rec)
+	}
+	return nil
+}
+
+// lookLocally ends those of recs that the local level has: an earlier flight may have stored them
+// since the caller looked. It returns the others.
+func (p *Path) lookLocally(req *Request, recs []*record.Record) (rest []*record.Record) {
+	rest = recs[:0]
+	for _, rec := range recs {
+		if !rec.Reload {
+			if data, ok := p.Local.Get(rec.Key); ok && p.accept(req, rec, record.Read(data, record.Local)) {
+				p.Observe.LocalHit()
+				req.Resolve(rec)
+				continue
+			}
+		}
+		p.Observe.LocalMiss()
+		rest = append(rest, rec)
+	}
+	return rest
+}
+
+// accept gives rec what a level has of it. It reports false if that cannot be decoded.
+func (p *Path) accept(req *Request, rec *record.Record, out record.Outcome) bool {
+	if rec.Err = req.Accept(rec, out); rec.Err != nil {
+		return false
+	}
+	rec.Out = out
+	return true
+}
+
+// Read ends those of recs that the remote has, in one call, and fills the local level with them.
+// For those that the remote cannot answer for it takes what is in doubt locally. It returns the
+// others. It counts hits; misses are the caller's to count. A record with Reload is not read.
+func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
+	ask := readable(recs)
+	if len(ask) > 0 {
+		if trusted := p.Fence.Trusted(ask); len(trusted) > 0 {
+			if err := p.Remote.Get(ctx, trusted, p.useLocal(req)); err != nil {
+				req.Trouble("reading", len(ask), err)
+			}
+		}
+	}
+	rest = recs[:0]
+	for _, rec := range recs {
+		if rec.Reload || !p.readOne(req, rec) {
+			rest = append(rest, rec)
+			continue
+		}
+		req.Resolve(rec)
+	}
+	return rest
+}
+
+// readable returns those of recs that do not have Reload.
+func readable(recs []*record.Record) []*record.Record {
+	reload := func(rec *record.Record) bool { return rec.Reload }
+	if !slices.ContainsFunc(recs, reload) {
+		return recs
+	}
+	return slices.DeleteFunc(slices.Clone(recs), reload)
+}
+
+// readOne takes what the remote has answered for rec. It reports whether that was an answer.
+func (p *Path) readOne(req *Request, rec *record.Record) bool {
+	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
+		p.Observe.RemoteHit()
+		if p.useLocal(req) {
+			rec.Note.FillRead(func() { p.Local.Set(rec.Key, got.Data, got.Bound(), got.Phase) })
+		}
+		return true
+	} else if got.There || !p.useLocal(req) {
+		return false
+	}
+	data, ok := p.fallbackOrDrop(rec)
+	if !ok || !p.accept(req, rec, record.Read(data, record.Local)) {
+		return false
+	}
+	p.Observe.RemoteMiss()
+	p.Observe.LocalHit()
+	return true
+}
+
+// fallbackOrDrop returns what the local level has of a key that is in doubt, if the remote could
+// not answer. If the remote did, it does not have the key: then what is in doubt is dropped.
+func (p *Path) fallbackOrDrop(rec *record.Record) (data []byte, ok bool) {
+	data, ok = p.Local.Doubted(rec.Key)
+	if ok && rec.Got.Err == nil {
+		rec.Note.FillRead(func() { p.Local.Del(rec.Key) })
+		return nil, false
+	}
+	return data, ok
+}
+
+// Load ends recs by a load, on this node or, with leases, on another one.
+func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
+	var policy lease.Policy = lease.Off{}
+	if p.toRemote(req) {
+		policy = p.Lease
+	}
+	policy.Lead(ctx, recs, &steps{p, req})
+}
+
+// toRemote reports whether the values of req are for the remote.
+func (p *Path) toRemote(req *Request) bool { return p.Remote.Exists() && req.TTL >= 0 }
+
+// steps are what a lease decides about.
+type steps struct {
+	*Path
+	req *Request
+}
+
+func (s *steps) Load(ctx context.Context, recs []*record.Record) {
+	if s.Call(ctx, s.req, recs) == nil {
+		s.writeBack(ctx, s.req, recs)
+	}
+}
+
+func (s *steps) Read(ctx context.Context, recs []*record.Record) (rest []*record.Record) {
+	return s.Path.Read(ctx, s.req, recs)
+}
+
+func (s *steps) Fail(rec *record.Record, err error) {
+	rec.Err = err
+	s.req.Resolve(rec)
+}
+
+// Call notes what must not change meanwhile, and calls the loader for recs. If the loader fails,
+// it ends recs with the error, and returns it.
+func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (err error) {
+	phase := p.Local.Doubts.Now()
+	for _, rec := range recs {
+		rec.Phase = phase
+	}
+	if p.toRemote(req) {
+		p.Fence.Begin(ctx, recs)
+	}
+	if err = p.callLoader(ctx, req, recs); err == nil {
+		return nil
+	}
+	req.Failed(recs, err)
+	return err
+}
+
+// callLoader calls the loader and counts the query and its failure. If ctx has ended, because all
+// callers have left, nobody wants the values any more, and it is not called.
+func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Record) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.Observe.Query()
+	err = flight.ErrGoexit // until the loader returns
+	defer func() {
+		if err != nil {
+			p.Observe.QueryFailed(err)
+		}
+	}()
+	_, err = flight.Run(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, req.Load(ctx, recs) })
+	return err
+}
+
+// Lifetimes returns those of a value with this TTL.
+func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
+	switch {
+	case ttl > 0:
+		return record.Lifetimes{Remote: ttl, Local: ttl}
+	case ttl < 0 || !p.Remote.Exists():
+		return record.Lifetimes{Local: record.NoBound}
+	}
+	return record.Lifetimes{Remote: p.RemoteExpiry, Local: p.RemoteExpiry}
+}
+
+// PlaceholderLifetimes returns those of a placeholder for an item with this TTL.
+func (p *Path) PlaceholderLifetimes(ttl time.Duration) record.Lifetimes {
+	d := jitter.Add(p.NotFoundExpiry, p.Offset)
+	if ttl < 0 {
+		return record.Lifetimes{Local: d}
+	}
+	return record.Lifetimes{Remote: d, Local: d}
+}

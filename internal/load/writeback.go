@@ -1,0 +1,137 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/record"
+)
+
+// writeBack stores what was loaded in both levels, in one call of the remote, tells of it, and
+// ends recs. A key that was changed meanwhile is left out.
+func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Record) {
+	keep := make([]*record.Record, 0, len(recs))
+	for _, rec := range recs {
+		if p.prepare(req, rec) {
+			keep = append(keep, rec)
+		} else {
+			req.Resolve(rec)
+		}
+	}
+	var lanes []*record.Record
+	defer func() { // also if the remote panics
+		for _, rec := range lanes {
+			rec.Note.EndFill()
+		}
+		for _, rec := range keep { // after the lanes: a record's note ends when it is resolved
+			req.Resolve(rec)
+		}
+	}()
+	began := time.Now()
+	if p.toRemote(req) {
+		lanes = p.enterLanes(keep)
+		p.fillRemote(ctx, req, lanes)
+	}
+	told := make([]*record.Record, 0, len(keep))
+	for _, rec := range keep {
+		if p.fillLocal(req, rec, began) {
+			told = append(told, rec)
+		}
+	}
+	if len(told) > 0 {
+		p.Tell(req.Event, told)
+	}
+}
+
+// prepare sets what is to be stored of a loaded record. It reports whether it can be stored.
+func (p *Path) prepare(req *Request, rec *record.Record) bool {
+	if rec.Err = nil; rec.Out.Kind == record.NotFound {
+		rec.Out = record.Outcome{Kind: record.NotFound, From: record.Loader}
+		rec.Data, rec.Life = record.Placeholder, p.PlaceholderLifetimes(req.TTL)
+	} else {
+		data, err := req.Encode(rec)
+		if err != nil {
+			rec.Out, rec.Err = record.Outcome{}, err
+			return false
+		}
+		rec.Out = record.Outcome{Data: data, Kind: record.Value, From: record.Loader}
+		if record.IsPlaceholder(data) { // it can be returned, but it would read as not found
+			return false
+		}
+		rec.Data, rec.Life = data, p.Lifetimes(req.TTL)
+	}
+	rec.Changed = p.Differs != nil && p.Differs(rec.Key, rec.Data)
+	return true
+}
+
+// enterLanes takes the write lock of each key that is free, and returns those records. It never
+// waits: a fill is not worth it, and two batches that each hold a lane of the other would wait
+// for each other.
+func (p *Path) enterLanes(recs []*record.Record) (entered []*record.Record) {
+	entered = make([]*record.Record, 0, len(recs))
+	for _, rec := range recs {
+		if rec.Note.BeginFill() {
+			entered = append(entered, rec)
+		} else {
+			p.Fence.Pass(rec)
+		}
+	}
+	return entered
+}
+
+// fillRemote stores recs in the remote. What a change has overtaken meanwhile it removes again.
+func (p *Path) fillRemote(ctx context.Context, req *Request, recs []*record.Record) {
+	if len(recs) == 0 {
+		return
+	}
+	if err := p.Fence.Fill(ctx, recs); err != nil {
+		req.Trouble("writing", len(recs), err)
+	}
+	var undo []*record.Record
+	for _, rec := range recs {
+		if rec.Note.Overtaken() && (rec.Stored == record.Stored || rec.Stored == record.Failed) {
+			undo = append(undo, rec)
+		}
+	}
+	if len(undo) == 0 {
+		return
+	}
+	// The callers may have left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	_ = p.Fence.Remove(ctx, undo) // logged and counted; with fences it is tried again
+	for _, rec := range undo {
+		rec.Stored = record.Refused
+	}
+}
+
+// undoTimeout bounds the removal of what an overtaken load has stored.
+const undoTimeout = 5 * time.Second
+
+// fillLocal stores a loaded record in the local level, unless the remote has refused it or a
+// change has overtaken the load. It reports whether a level has the value.
+func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kept bool) {
+	if p.toRemote(req) && (rec.Stored == record.Refused || rec.Stored == record.NotDue) {
+		return false
+	}
+	rec.Note.FillLoaded(func() { kept = p.StoreLocally(req, rec, began) })
+	return kept
+}
+
+// StoreLocally stores the Data of rec in the local level, after the remote was written by a call
+// that began at began. With SkipLocal it removes what the local level has, which is older. It
+// reports false if the item's condition does not hold: where the remote is written, that has
+// decided about it.
+func (p *Path) StoreLocally(req *Request, rec *record.Record, began time.Time) bool {
+	if rec.If != record.Always && !p.toRemote(req) {
+		if _, there := p.Local.Get(rec.Key); there != (rec.If == record.IfPresent) {
+			return false
+		}
+	}
+	if req.SkipLocal {
+		p.Local.Del(rec.Key)
+	} else {
+		p.Local.Set(rec.Key, rec.Data, rec.Life.Since(began).Local, rec.Phase)
+	}
+	return true
+}

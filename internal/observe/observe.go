@@ -1,0 +1,202 @@
+// Package observe is where the parts of a cache report what happens: to the statistics and to
+// the log. Nothing else counts or logs for a cache.
+package observe
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/limit"
+	"github.com/mgtv-tech/jetcache-go/logger"
+	"github.com/mgtv-tech/jetcache-go/stats"
+)
+
+// Observer reports for one cache. Its methods may be called from any goroutine.
+type Observer struct {
+	name string
+	log  logger.Logger
+
+	// The statistics. Each is nil if nobody counts that.
+	handler   stats.Handler
+	own       *stats.Stats // handler, if it is one: local hits take less time then
+	remote    stats.RemoteErrorCounter
+	refreshes stats.RefreshCounter
+	events    stats.EventCounter
+	fences    stats.FenceCounter
+	gaps      stats.SyncCounter
+}
+
+// New returns the Observer of the cache with this name. A handler that does nothing costs
+// nothing. A nil log is the package logger.
+func New(name string, h stats.Handler, log logger.Logger) *Observer {
+	if log == nil {
+		log = packageLogger{}
+	}
+	o := &Observer{name: name, log: log}
+	if stats.Enabled(h) {
+		o.handler = h
+		o.own, _ = h.(*stats.Stats)
+	}
+	o.remote, _ = h.(stats.RemoteErrorCounter)
+	o.refreshes, _ = h.(stats.RefreshCounter)
+	o.events, _ = h.(stats.EventCounter)
+	o.fences, _ = h.(stats.FenceCounter)
+	o.gaps, _ = h.(stats.SyncCounter)
+	return o
+}
+
+// Silent returns an Observer that logs as o does and counts no reads, for reads that nobody
+// asked for.
+func (o *Observer) Silent() *Observer {
+	silent := *o
+	silent.handler, silent.own = nil, nil
+	return &silent
+}
+
+// Name returns the name of the cache.
+func (o *Observer) Name() string { return o.name }
+
+// LocalHit counts a read that the local level answered.
+func (o *Observer) LocalHit() {
+	switch {
+	case o.own != nil:
+		o.own.HitLocally()
+	case o.handler != nil:
+		o.handler.IncrHit()
+		o.handler.IncrLocalHit()
+	}
+}
+
+// RemoteHit counts a read that the remote answered.
+func (o *Observer) RemoteHit() {
+	if o.handler != nil {
+		o.handler.IncrHit()
+		o.handler.IncrRemoteHit()
+	}
+}
+
+// Miss counts a read that no level answered.
+func (o *Observer) Miss() {
+	if o.handler != nil {
+		o.handler.IncrMiss()
+	}
+}
+
+// LocalMiss counts a read that the local level did not answer.
+func (o *Observer) LocalMiss() {
+	if o.handler != nil {
+		o.handler.IncrLocalMiss()
+	}
+}
+
+// RemoteMiss counts a read that the remote did not answer.
+func (o *Observer) RemoteMiss() {
+	if o.handler != nil {
+		o.handler.IncrRemoteMiss()
+	}
+}
+
+// Query counts a call of a loader.
+func (o *Observer) Query() {
+	if o.handler != nil {
+		o.handler.IncrQuery()
+	}
+}
+
+// QueryFailed counts a loader's failure.
+func (o *Observer) QueryFailed(err error) {
+	if o.handler != nil {
+		o.handler.IncrQueryFail(err)
+	}
+}
+
+// RemoteFailed counts a failed call of the remote.
+func (o *Observer) RemoteFailed(op string, err error) {
+	if o.remote != nil {
+		o.remote.IncrRemoteError(op, err)
+	}
+}
+
+// RefreshTimedOut counts a load in the background that did not end within its deadline.
+func (o *Observer) RefreshTimedOut() {
+	if o.refreshes != nil {
+		o.refreshes.IncrRefreshTimeout()
+	}
+}
+
+// RefreshEvicted counts a key that is no longer refreshed because there are too many.
+func (o *Observer) RefreshEvicted() {
+	if o.refreshes != nil {
+		o.refreshes.IncrRefreshEvicted()
+	}
+}
+
+// EventKeysLost counts n keys whose event is never delivered.
+func (o *Observer) EventKeysLost(n int) {
+	if o.events != nil {
+		o.events.IncrEventKeysLost(n)
+	}
+}
+
+// FillsRefused counts n loaded values that were not stored because their keys were changed.
+func (o *Observer) FillsRefused(n int) {
+	if o.fences != nil {
+		o.fences.IncrFillRefused(n)
+	}
+}
+
+// SyncGap counts that changes on other nodes may have been missed.
+func (o *Observer) SyncGap() {
+	if o.gaps != nil {
+		o.gaps.IncrSyncGap()
+	}
+}
+
+// Interval is how often a Line passes.
+const Interval = 10 * time.Second
+
+// Line bounds a log line that may be due very often. Make one with NewLine, or with
+// EverySecond.
+type Line struct{ limiter limit.Limiter }
+
+// NewLine returns a Line that passes once in Interval.
+func NewLine() *Line { return &Line{limit.Limiter{Interval: Interval}} }
+
+// EverySecond returns a Line that passes once a second.
+func EverySecond() *Line { return &Line{limit.Limiter{Interval: time.Second}} }
+
+// allow reports whether the line may pass, and what is to be said of those that did not. A nil
+// Line always passes.
+func (l *Line) allow() (suffix string, ok bool) {
+	if l == nil {
+		return "", true
+	}
+	suppressed, ok := l.limiter.Allow()
+	if ok && suppressed > 0 {
+		suffix = fmt.Sprintf(" (%d more such lines were suppressed)", suppressed)
+	}
+	return suffix, ok
+}
+
+// Debug logs at level Debug, for the cache.
+func (o *Observer) Debug(l *Line, format string, v ...any) { o.line(o.log.Debug, l, format, v) }
+
+// Warn logs at level Warn, for the cache.
+func (o *Observer) Warn(l *Line, format string, v ...any) { o.line(o.log.Warn, l, format, v) }
+
+// Error logs at level Error, for the cache.
+func (o *Observer) Error(l *Line, format string, v ...any) { o.line(o.log.Error, l, format, v) }
+
+func (o *Observer) line(write func(format string, v ...any), l *Line, format string, v []any) {
+	if suffix, ok := l.allow(); ok {
+		write("cache %s: %s%s", o.name, fmt.Sprintf(format, v...), suffix)
+	}
+}
+
+// packageLogger is the package logger as a Logger.
+type packageLogger struct{}
+
+func (packageLogger) Debug(format string, v ...any) { logger.Debug(format, v...) }
+func (packageLogger) Info(format string, v ...any)  { logger.Info(format, v...) }
+func (packageLogger) Warn(format string, v ...any)  { logger.Warn(format, v...) }
+func (packageLogger) Error(format string, v ...any) { logger.Error(format, v...) }

@@ -1,0 +1,71 @@
+package cache
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SyncState is what is known of a cache's link to the other nodes, and of its fences.
+type SyncState struct {
+	// Linked is true if changes are told and heard by WithSyncLocal, Tracking if they are heard
+	// from the remote by WithTracking.
+	Linked, Tracking bool
+	// Ready is true if changes on other nodes are heard. Since is when Ready last changed.
+	Ready bool
+	Since time.Time
+	// Err is why the link, or the tracking, was last down. It is nil if it never was.
+	Err error
+	// Channel is where changes are told.
+	Channel string
+	// Gaps counts how often messages may have been missed. LastGap and GapCause are those of
+	// the latest gap.
+	Gaps     uint64
+	LastGap  time.Time
+	GapCause string
+	// InDoubt is true if the local level may have entries that are older than the last gap. They
+	// are checked against the remote when they are read.
+	InDoubt bool
+	// Sent and Received count messages about changes. Waiting is how many keys have not been
+	// told yet. Nodes is how many other nodes were heard lately.
+	Sent, Received uint64
+	Waiting, Nodes int
+	// FillsRefused counts loaded values that were not stored because their keys had been changed
+	// meanwhile. Repairs is how many keys wait to be removed from the remote, after a change of
+	// them has failed.
+	FillsRefused uint64
+	Repairs      int
+}
+
+// MarshalJSON returns the fields by their names, with the text of Err.
+func (s SyncState) MarshalJSON() ([]byte, error) {
+	type fields SyncState // without this method
+	out := struct {
+		fields
+		Err string `json:",omitempty"`
+	}{fields: fields(s)}
+	if s.Err != nil {
+		out.Err = s.Err.Error()
+	}
+	return json.Marshal(out)
+}
+
+// SyncStateOf returns what is known of the link of c, which may be a wrapper that embeds a Cache
+// or has a method Unwrap() Cache. The zero SyncState is that of a cache without a link.
+func SyncStateOf(c Cache) SyncState {
+	inner := innermost(c)
+	if inner == nil {
+		return SyncState{}
+	}
+	fences, link := inner.fence.State(), inner.sync.State()
+	s := SyncState{
+		Linked: link.Linked, Tracking: link.Tracking,
+		Ready: link.Ready, Since: link.Since, Err: link.Err,
+		Gaps: link.Gaps, LastGap: link.LastGap, GapCause: link.GapCause, InDoubt: link.InDoubt,
+		Sent: link.Sent, Received: link.Received, Waiting: link.Waiting, Nodes: link.Nodes,
+		FillsRefused: fences.Refused, Repairs: fences.Repairs,
+	}
+	if link.Linked {
+		s.Channel = inner.options.sync.channel
+	}
+	return s
+}
