@@ -1,10 +1,11 @@
-// Package doubt keeps track of which entries of a local store may be out of date because
-// messages about changes have, or may have, been missed.
+// Package doubt knows which entries of a local store are in doubt: a message about a change of
+// them may have been lost, so they may be out of date.
 //
-// While the link to other nodes is down, every entry is in doubt. When it is up again, or has
-// lost messages, each entry is that was not stored since. Which ones were is kept by key, so
-// that it works over every store: a key that is not known to have been stored since is in
-// doubt, which costs a look into the remote and never anything worse.
+// A gap is a moment at which messages may have been lost. While the link to the other nodes is
+// down, every entry is in doubt. After a gap, and after the link has come up again, every entry is
+// in doubt that was stored before. The package records which keys were stored since, so it works
+// with every store. A key that is wrongly in doubt costs a read of the remote store, and nothing
+// worse.
 package doubt
 
 import (
@@ -14,28 +15,31 @@ import (
 	"time"
 )
 
-// Set is what is in doubt. The zero value is a Set in which nothing is.
+// Set is the set of the keys whose entries are in doubt. In the zero value no key is in doubt, and
+// in a nil Set none ever is; only Has, Any, Now, Is and Deaf may be called on a nil Set. The
+// methods may be called concurrently.
 type Set struct {
-	phase atomic.Pointer[Phase] // nil: nothing is in doubt
+	phase atomic.Pointer[Phase] // nil before the first gap: nothing is in doubt
 
 	mu   sync.Mutex
 	down int // guarded by mu: how many links are down
 }
 
-// Phase is the time since the last gap, or since the doubts about it ended. Nil is the time before
-// any.
+// Phase is the time between two changes of what is in doubt: a gap, a link that goes down or comes
+// up, or the end of the doubts. A nil Phase is the time before the first one. Its methods may be
+// called concurrently.
 type Phase struct {
-	// Began is when the phase began: what was stored before is in doubt.
+	// Began is when the phase began. Entries that were stored earlier are in doubt.
 	Began  time.Time
-	down   bool // a link is down: everything is in doubt
-	calm   bool // the doubts have ended: nothing is
+	down   bool // a link is down: every entry is in doubt
+	ended  bool // the doubts have ended: no entry is in doubt
 	seed   maphash.Seed
 	shards [shardCount]shard
 }
 
 const (
 	shardCount = 64
-	// maxKeys bounds how many keys a Phase remembers: about 20 bytes each.
+	// maxKeys bounds the number of keys that a Phase records. Each takes about 20 bytes.
 	maxKeys = 1 << 20
 )
 
@@ -44,7 +48,8 @@ type shard struct {
 	stored map[uint64]struct{} // guarded by mu: hashes of the keys that were stored in the phase
 }
 
-// Now returns the phase of what is asked for now, for Stored.
+// Now returns the phase of this moment. A caller that asks the remote store, or calls a loader,
+// takes it before, and gives it to Stored or Is afterwards.
 func (s *Set) Now() *Phase {
 	if s == nil {
 		return nil
@@ -52,7 +57,7 @@ func (s *Set) Now() *Phase {
 	return s.phase.Load()
 }
 
-// Has reports whether what a store holds of key is in doubt.
+// Has reports whether the entry that a store has of key is in doubt.
 func (s *Set) Has(key string) bool {
 	if s == nil {
 		return false
@@ -61,27 +66,28 @@ func (s *Set) Has(key string) bool {
 	return p != nil && p.has(key)
 }
 
-// Any reports whether anything may be in doubt.
+// Any reports whether any entry may be in doubt.
 func (s *Set) Any() bool {
 	p := s.Now()
-	return p != nil && !p.calm
+	return p != nil && !p.ended
 }
 
-// Is reports whether p is still the phase. If it is not, a change of what was asked for in p may
-// have been missed, though what was asked for since under the same key is certain.
+// Is reports whether p is still the phase of this moment. If it is not, a value that was asked for
+// in p may be out of date, even if the key was stored since and is not in doubt.
 func (s *Set) Is(p *Phase) bool { return s.Now() == p }
 
-// Deaf reports whether a link is down, so that everything is in doubt.
+// Deaf reports whether a link is down. Then every entry is in doubt.
 func (s *Set) Deaf() bool {
 	p := s.Now()
 	return p != nil && p.down
 }
 
-// Stored notes that key has been stored, with what was asked for in phase p. It is called
-// after the store has been written: in between, a reader takes the new entry for one in doubt,
-// and not an old one for a new one. What was asked for before the last gap stays in doubt.
+// Stored records that a value was stored under key that was asked for in phase p. If p is not the
+// phase of this moment any more, the entry stays in doubt. Call it after the store was written. Until
+// then, a reader may take the new entry for one in doubt, which is safe. The other order would not
+// be: a reader could take the old entry for the new one.
 func (p *Phase) Stored(key string) {
-	if p == nil || p.down || p.calm {
+	if p == nil || p.down || p.ended {
 		return
 	}
 	h := maphash.String(p.seed, key)
@@ -101,7 +107,7 @@ func (p *Phase) Stored(key string) {
 }
 
 func (p *Phase) has(key string) bool {
-	if p.down || p.calm {
+	if p.down || p.ended {
 		return p.down
 	}
 	h := maphash.String(p.seed, key)
@@ -112,15 +118,15 @@ func (p *Phase) has(key string) bool {
 	return !ok
 }
 
-// Gap puts everything that is stored in doubt.
+// Gap puts every entry in doubt that is stored now.
 func (s *Set) Gap() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.beginLocked()
 }
 
-// Down notes that a link is down: everything is in doubt until Up, and what was stored before
-// that stays so.
+// Down records that a link is down. Every entry is in doubt until Up. Entries that were stored
+// before Up are in doubt after it, too.
 func (s *Set) Down() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,8 +134,8 @@ func (s *Set) Down() {
 	s.beginLocked()
 }
 
-// Up ends what one Down began. If nothing was stored before, fresh says so, and nothing is in
-// doubt then.
+// Up ends one Down. fresh says that nothing was stored yet. Then nothing is in
+// doubt, if no other link is down.
 func (s *Set) Up(fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,12 +147,14 @@ func (s *Set) Up(fresh bool) {
 	s.beginLocked()
 }
 
-// End ends the doubts of phase p: the store holds nothing that is older.
+// End ends the doubts of phase p: the store has no entries from before p any more. It does nothing
+// if p is not the phase of this moment, or if a link is down.
 func (s *Set) End(p *Phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p != nil && !p.down { // another pointer than before the gap: see Is
-		s.phase.CompareAndSwap(p, &Phase{Began: time.Now(), calm: true})
+	if p != nil && !p.down {
+		// Not nil, as before the first gap: Is must report false for the phases before p.
+		s.phase.CompareAndSwap(p, &Phase{Began: time.Now(), ended: true})
 	}
 }
 

@@ -9,21 +9,21 @@ import (
 func TestNothingIsInDoubtAtFirst(t *testing.T) {
 	var none *Set
 	if none.Has("a") || none.Now() != nil {
-		t.Error("a nil Set doubts")
+		t.Error("a nil Set has a key in doubt")
 	}
 	var s Set
 	if s.Has("a") || s.Any() {
-		t.Error("a new Set doubts")
+		t.Error("a new Set has a key in doubt")
 	}
 }
 
-func TestAfterAGapWhatWasStoredSinceIsCertain(t *testing.T) {
+func TestAfterAGapKeysThatWereStoredSinceAreNotInDoubt(t *testing.T) {
 	var s Set
 	before := s.Now()
 	s.Gap()
-	before.Stored("asked before the gap")
+	before.Stored("asked for before the gap")
 	s.Now().Stored("a")
-	for key, want := range map[string]bool{"a": false, "b": true, "asked before the gap": true} {
+	for key, want := range map[string]bool{"a": false, "b": true, "asked for before the gap": true} {
 		if got := s.Has(key); got != want {
 			t.Errorf("Has(%q) = %v, want %v", key, got, want)
 		}
@@ -41,17 +41,17 @@ func TestWhileALinkIsDownEverythingIsInDoubt(t *testing.T) {
 	s.Down()
 	s.Now().Stored("a")
 	if !s.Has("a") {
-		t.Error("a is certain while the link is down")
+		t.Error("a is not in doubt while the link is down")
 	}
 	s.Down() // a second link
 	s.Up(false)
 	s.Now().Stored("a")
 	if !s.Has("a") {
-		t.Error("a is certain while one of two links is down")
+		t.Error("a is not in doubt while one of two links is down")
 	}
 	s.Up(false)
 	if !s.Has("a") {
-		t.Error("a was stored while the link was down and is certain")
+		t.Error("a was stored while the link was down and is not in doubt")
 	}
 	p := s.Now()
 	p.Stored("a")
@@ -60,7 +60,7 @@ func TestWhileALinkIsDownEverythingIsInDoubt(t *testing.T) {
 	}
 	s.End(p)
 	if s.Has("b") || s.Any() {
-		t.Error("there are doubts after their end")
+		t.Error("an entry is in doubt after End")
 	}
 }
 
@@ -82,10 +82,10 @@ func TestAPhaseIsOverWithTheNextGapAndWithTheEndOfItsDoubts(t *testing.T) {
 			t.Errorf("the phase %s is not over", name)
 		}
 	}
-	calm := s.Now()
-	calm.Stored("a")
-	if !s.Is(calm) || s.Has("a") || s.Has("b") {
-		t.Error("something is in doubt after the end")
+	ended := s.Now()
+	ended.Stored("a")
+	if !s.Is(ended) || s.Has("a") || s.Has("b") {
+		t.Error("an entry is in doubt after End")
 	}
 }
 
@@ -95,11 +95,11 @@ func TestALinkThatComesUpOverAFreshStoreLeavesNoDoubt(t *testing.T) {
 	s.Down()
 	s.Up(true)
 	if !s.Has("a") {
-		t.Error("no doubt while the other link is down")
+		t.Error("nothing is in doubt while the other link is down")
 	}
 	s.Up(true)
 	if s.Any() {
-		t.Error("doubts about a store that was empty")
+		t.Error("an entry of a store that was empty is in doubt")
 	}
 }
 

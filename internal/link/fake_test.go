@@ -16,16 +16,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeBus carries messages in memory, and loses or holds them back as a test says.
+// fakeBus carries messages in memory. A test can make it lose, delay or refuse them.
 type fakeBus struct {
 	mu        sync.Mutex
 	subs      map[*fakeSub]bool
-	published int                                       // guarded by mu: on the channel of changes
-	lose      func(channel string, message string) bool // guarded by mu: nil: it loses nothing
-	refuse    error                                     // guarded by mu: of Publish and Subscribe
+	published int                                       // guarded by mu: messages on the channel of changes
+	lose      func(channel string, message string) bool // guarded by mu; nil if it loses nothing
+	refuse    error                                     // guarded by mu: the error of Publish and Subscribe
 	delay     time.Duration                             // guarded by mu: of Publish
-	late      time.Duration                             // guarded by mu: until a subscriber gets what is sent
-	deaf      map[string]bool                           // guarded by mu: instances that hear nothing, without an error
+	late      time.Duration                             // guarded by mu: how late a subscriber gets a message
 }
 
 type fakeSub struct {
@@ -34,7 +33,7 @@ type fakeSub struct {
 }
 
 func newFakeBus() *fakeBus {
-	return &fakeBus{subs: make(map[*fakeSub]bool), deaf: make(map[string]bool)}
+	return &fakeBus{subs: make(map[*fakeSub]bool)}
 }
 
 var errBroken = errors.New("broken")
@@ -92,7 +91,7 @@ func (b *fakeBus) Subscribe(ctx context.Context, channels []string, ready func()
 		delete(b.subs, s)
 	}()
 	select {
-	case <-time.After(late): // the confirmation comes on the same line
+	case <-time.After(late): // the confirmation is as late as the messages
 	case <-ctx.Done():
 		return nil
 	}
@@ -126,7 +125,7 @@ func (b *fakeBus) cut() {
 	})
 }
 
-// recNode is a Link and what it was told.
+// recNode is a Link that records the calls of its functions.
 type recNode struct {
 	*Link
 	mu   sync.Mutex
@@ -140,7 +139,7 @@ func (n *recNode) add(s string) {
 	n.log = append(n.log, s)
 }
 
-// take returns what was told since the last call.
+// take returns the calls since the last take.
 func (n *recNode) take() string {
 	synctest.Wait()
 	n.mu.Lock()
@@ -153,7 +152,7 @@ func (n *recNode) take() string {
 func (n *recNode) expect(t *testing.T, want string) {
 	t.Helper()
 	if got := n.take(); got != want {
-		t.Errorf("%s was told %q, want %q (state %+v)", n.cfg.Instance, got, want, n.State())
+		t.Errorf("the calls of %s are %q, want %q (state %+v)", n.cfg.Instance, got, want, n.State())
 	}
 }
 
@@ -180,7 +179,7 @@ func startNode(t *testing.T, b *fakeBus, instance string) *recNode {
 	return n
 }
 
-// bubble runs test with two nodes that have found each other.
+// bubble runs test with two nodes that have heard each other.
 func bubble(t *testing.T, test func(t *testing.T, b *fakeBus, one, two *recNode)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBus()

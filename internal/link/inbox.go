@@ -6,30 +6,32 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// inbox takes in the messages and notices those that are missing.
+// inbox receives the messages of other nodes and notices missing ones.
 type inbox struct {
 	cfg      *Config
 	received atomic.Uint64
 
-	mu      sync.Mutex
-	sources map[string]*source // guarded by mu: the other nodes, by instance
-	settled time.Time          // guarded by mu: from when on every node that is there is known
-	strange bool               // guarded by mu: a message could not be read
+	mu         sync.Mutex
+	peers      map[string]*peer // guarded by mu: the other nodes, by instance
+	complete   time.Time        // guarded by mu: from this moment on, all running nodes are in peers
+	unreadable bool             // guarded by mu: a message could not be decoded since the last judge
 }
 
-// source is another node.
-type source struct {
-	name  string // its SourceID, as far as known
-	have  uint64 // every change up to it has arrived
-	ahead map[uint64]bool
-	sent  uint64    // the newest change that is known to have been sent
-	late  time.Time // since when have is behind sent; zero: it is not
-	heard time.Time
+// peer is another node. The numbers are the Seq of its changes.
+type peer struct {
+	name     string          // its SourceID, or its Instance until that is known
+	received uint64          // all changes up to this one were received
+	ahead    map[uint64]bool // changes that were received although an earlier one was not
+	sent     uint64          // the newest change that is known to have been published
+	late     time.Time       // since when received is behind sent; zero if it is not
+	heard    time.Time       // when the last message arrived
 }
 
-// maxAhead is how many changes may arrive before one that was sent earlier.
+// maxAhead bounds peer.ahead.
 const maxAhead = 4096
 
 func (in *inbox) init(cfg *Config) {
@@ -37,24 +39,24 @@ func (in *inbox) init(cfg *Config) {
 	in.restart()
 }
 
-// restart forgets the other nodes: what they sent until now counts as dealt with.
+// restart forgets the other nodes. Messages that they have sent until now are not missed any more.
 func (in *inbox) restart() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.sources = make(map[string]*source)
-	in.settled = time.Now().Add(missedHeartbeats * in.cfg.Heartbeat)
-	in.strange = false
+	in.peers = make(map[string]*peer)
+	in.complete = time.Now().Add(missedHeartbeats * in.cfg.Heartbeat)
+	in.unreadable = false
 }
 
-// receive takes in a message; own tells that it was a signal of this very node, and sent when,
-// if it was a heartbeat.
+// receive handles a message. own reports whether it was a signal of this Link. If it was an own
+// heartbeat, sent is when it was sent.
 func (in *inbox) receive(channel string, message []byte) (sent time.Duration, own bool) {
 	if channel == in.cfg.Signals {
 		return in.receiveSignal(message)
 	}
 	var m change
 	if err := json.Unmarshal(message, &m); err != nil || m.EventType == 0 && len(m.Keys) == 0 {
-		in.receiveStrange(message, err)
+		in.receiveUnreadable(message, err)
 		return 0, false
 	}
 	if m.Instance == in.cfg.Instance || m.Instance == "" && m.SourceID == in.cfg.SourceID {
@@ -71,7 +73,7 @@ func (in *inbox) receive(channel string, message []byte) (sent time.Duration, ow
 func (in *inbox) receiveSignal(message []byte) (sent time.Duration, own bool) {
 	var m signal
 	if err := json.Unmarshal(message, &m); err != nil || m.Instance == "" {
-		in.receiveStrange(message, err)
+		in.receiveUnreadable(message, err)
 		return 0, false
 	}
 	if m.Instance == in.cfg.Instance {
@@ -82,90 +84,92 @@ func (in *inbox) receiveSignal(message []byte) (sent time.Duration, own bool) {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	s := in.sourceLocked(m.Instance, m.Sent)
-	s.name = m.SourceID
-	s.sent = max(s.sent, m.Sent)
-	s.lookLocked(time.Now())
-	if m.Leaving && s.have >= s.sent {
-		delete(in.sources, m.Instance)
+	p := in.peerLocked(m.Instance, m.Sent)
+	p.name = m.SourceID
+	p.sent = max(p.sent, m.Sent)
+	p.noteHeard(time.Now())
+	if m.Leaving && p.received >= p.sent {
+		delete(in.peers, m.Instance)
 	}
 	return 0, false
 }
 
-// receiveStrange notes a message that could not be understood. It may have named keys.
-func (in *inbox) receiveStrange(message []byte, err error) {
+// receiveUnreadable records a message that could not be decoded: it may have named keys.
+func (in *inbox) receiveUnreadable(message []byte, err error) {
 	in.mu.Lock()
-	in.strange = true
+	in.unreadable = true
 	in.mu.Unlock()
-	in.cfg.Warn("a message on the channel of the other nodes is not understood: %.100q (%v)", message, err)
+	in.cfg.Warn("a message on the channel of the other nodes was not understood: %.100q (%v)", message, err)
 }
 
-// arrived notes the arrival of a change.
+// arrived records a change of a peer.
 func (in *inbox) arrived(m *change) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	s := in.sourceLocked(m.Instance, m.Seq-1)
-	s.name = m.SourceID
-	s.sent = max(s.sent, m.Seq)
+	p := in.peerLocked(m.Instance, m.Seq-1)
+	p.name = m.SourceID
+	p.sent = max(p.sent, m.Seq)
 	switch {
-	case m.Seq <= s.have: // sent twice
-	case m.Seq == s.have+1:
-		s.have++
-		for s.ahead[s.have+1] {
-			s.have++
-			delete(s.ahead, s.have)
+	case m.Seq <= p.received: // it arrived twice
+	case m.Seq == p.received+1:
+		p.received++
+		for p.ahead[p.received+1] {
+			p.received++
+			delete(p.ahead, p.received)
 		}
-	case len(s.ahead) < maxAhead:
-		if s.ahead == nil {
-			s.ahead = make(map[uint64]bool)
+	case len(p.ahead) < maxAhead:
+		if p.ahead == nil {
+			p.ahead = make(map[uint64]bool)
 		}
-		s.ahead[m.Seq] = true
+		p.ahead[m.Seq] = true
 	}
-	s.lookLocked(time.Now())
+	p.noteHeard(time.Now())
 }
 
-// sourceLocked returns a node, which is new with all changes up to before behind it. If it is new
-// although all that are there should be known, it begins at zero: what it had sent before was
-// missed.
-func (in *inbox) sourceLocked(instance string, before uint64) *source {
-	s := in.sources[instance]
-	if s == nil {
-		s = &source{name: instance, have: before}
-		if time.Now().After(in.settled) {
-			s.have = 0
+// peerLocked returns the peer of an instance. A new peer has all changes up to before behind it.
+// But if all running nodes should be known by now, a new peer should have just started. Then all
+// its changes are expected, and those from before this moment count as missing.
+func (in *inbox) peerLocked(instance string, before uint64) *peer {
+	p := in.peers[instance]
+	if p == nil {
+		p = &peer{name: instance, received: before}
+		if time.Now().After(in.complete) {
+			p.received = 0
 		}
-		in.sources[instance] = s
+		in.peers[instance] = p
 	}
-	return s
+	return p
 }
 
-// lookLocked notes when a node was heard and since when changes of it are missing.
-func (s *source) lookLocked(now time.Time) {
-	s.heard = now
+// noteHeard records that a message arrived, and since when changes are missing. The caller holds
+// the inbox' mutex.
+func (p *peer) noteHeard(now time.Time) {
+	p.heard = now
 	switch {
-	case s.have >= s.sent:
-		s.late = time.Time{}
-	case s.late.IsZero():
-		s.late = now
+	case p.received >= p.sent:
+		p.late = time.Time{}
+	case p.late.IsZero():
+		p.late = now
 	}
 }
 
-// judge says why there is a gap, if there is one, and begins anew where it is.
+// judge looks for gaps, and returns the cause of one, or "" if there is none. It reports each gap
+// once. Of several gaps it returns one cause.
 func (in *inbox) judge(now time.Time) (why string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.strange {
-		in.strange = false
+	if in.unreadable {
+		in.unreadable = false
 		why = "a message was not understood"
 	}
-	for instance, s := range in.sources {
+	for instance, p := range in.peers {
 		switch {
-		case !s.late.IsZero() && now.Sub(s.late) >= in.cfg.Heartbeat:
-			why = fmt.Sprintf("%d messages of node %s are missing", s.sent-s.have-uint64(len(s.ahead)), s.name)
-			s.have, s.ahead, s.late = s.sent, nil, time.Time{}
-		case now.Sub(s.heard) > missedHeartbeats*in.cfg.Heartbeat:
-			why = fmt.Sprintf("node %s has not been heard for %s", s.name, now.Sub(s.heard).Round(time.Millisecond))
-			delete(in.sources, instance)
+		case !p.late.IsZero() && now.Sub(p.late) >= in.cfg.Heartbeat:
+			why = fmt.Sprintf("%d messages of node %s are missing", p.sent-p.received-uint64(len(p.ahead)), quote.Line(p.name))
+			p.received, p.ahead, p.late = p.sent, nil, time.Time{}
+		case now.Sub(p.heard) > missedHeartbeats*in.cfg.Heartbeat:
+			why = fmt.Sprintf("node %s has not been heard for %s", quote.Line(p.name), now.Sub(p.heard).Round(time.Millisecond))
+			delete(in.peers, instance)
 		}
 	}
 	return why
@@ -174,5 +178,5 @@ func (in *inbox) judge(now time.Time) (why string) {
 func (in *inbox) stats() (received uint64, nodes int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.received.Load(), len(in.sources)
+	return in.received.Load(), len(in.peers)
 }

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// Line keeps one subscription: when it ends, it is begun again.
+// Line keeps a subscription alive: when it ends, Line subscribes again. Set the functions, all of
+// them, and call Start. The methods may be called concurrently.
 type Line struct {
-	// Open subscribes, calls ready when nothing is missed any more, and returns when the
-	// subscription has ended, with the reason.
+	// Open subscribes. It calls ready as soon as no message is lost any more. It returns the
+	// reason when the subscription has ended.
 	Open func(ctx context.Context, ready func()) error
-	// Down is called when messages begin to be missed, which they are from Start on, and Up when
-	// they no longer are.
+	// Down is called when messages begin to be lost, Up when no more are lost. Start calls Down.
+	// Each Up ends one Down. After Close, there was one Down more than Up.
 	Down, Up func()
-	// Failed is told of why a subscription has ended.
+	// Failed receives the reason why a subscription has ended.
 	Failed func(err error)
 
 	cancel context.CancelFunc
@@ -35,14 +36,16 @@ type Line struct {
 	gapCause string    // guarded by mu
 }
 
+// The pause between two attempts doubles from firstPause up to lastPause.
 const (
 	firstPause = 50 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
-var errEnded = errors.New("the subscription was ended")
+// errEnded is the reason of an Open that returns without an error.
+var errEnded = errors.New("the subscription has ended")
 
-// Start begins to subscribe.
+// Start calls Down and begins to subscribe. The caller must end the Line with Close.
 func (l *Line) Start() {
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(context.Background())
@@ -78,6 +81,7 @@ func (l *Line) run(ctx context.Context) {
 	}
 }
 
+// tried ends WaitReady: the first subscription is ready, or has failed.
 func (l *Line) tried() { l.firstOnce.Do(func() { close(l.first) }) }
 
 func (l *Line) becameReady() {
@@ -108,14 +112,14 @@ func (l *Line) failed(err error) {
 	l.tried()
 }
 
-// Ready reports whether nothing is missed.
+// Ready reports whether the subscription is ready, so that no messages are lost.
 func (l *Line) Ready() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.ready
 }
 
-// WaitReady waits until the first subscription is ready or has failed, for bound at most.
+// WaitReady waits until the first subscription is ready or has failed, for at most bound.
 func (l *Line) WaitReady(bound time.Duration) {
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
@@ -125,7 +129,7 @@ func (l *Line) WaitReady(bound time.Duration) {
 	}
 }
 
-// AddTo puts what is known of the line into s.
+// AddTo sets the fields of s that describe the subscription and its gaps.
 func (l *Line) AddTo(s *State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +137,7 @@ func (l *Line) AddTo(s *State) {
 	s.Gaps, s.LastGap, s.GapCause = l.gaps, l.lastGap, l.gapCause
 }
 
-// NoteGap notes that messages were missed, though none are any more.
+// NoteGap records that messages may have been lost, although the subscription is ready.
 func (l *Line) NoteGap(why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,8 +149,7 @@ func (l *Line) noteGapLocked(why string) {
 	l.lastGap, l.gapCause = time.Now(), why
 }
 
-// Close ends the subscription and waits for that, for bound at most. Down has been called then,
-// and Up has not.
+// Close ends the subscription and waits for its end, for at most bound. Call it once.
 func (l *Line) Close(bound time.Duration) {
 	l.mu.Lock()
 	was := l.ready
@@ -160,6 +163,6 @@ func (l *Line) Close(bound time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-l.ended:
-	case <-timer.C: // what was called ends in its own time
+	case <-timer.C: // Open hangs; the goroutine ends when Open returns
 	}
 }

@@ -51,13 +51,13 @@ func TestAMessageThatIsNotUnderstoodIsAGap(t *testing.T) {
 			time.Sleep(2 * beat)
 			one.expect(t, "gap")
 			if len(one.warn) != 1 || !strings.Contains(one.warn[0], "not understood") {
-				t.Errorf("%q was warned of as %q", message, one.warn)
+				t.Errorf("the warning about %q is %q", message, one.warn)
 			}
 		})
 	}
 }
 
-func TestManyChangesAtATimeAreFewMessages(t *testing.T) {
+func TestManyChangesAtATimeMakeFewMessages(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.set(func() { b.delay, b.published = time.Millisecond, 0 })
 		var wg sync.WaitGroup
@@ -88,7 +88,7 @@ func TestALostMessageIsAGap(t *testing.T) {
 		if s := two.State(); s.Gaps != 1 || !strings.Contains(s.GapCause, "1 messages of node") {
 			t.Errorf("the state is %+v", s)
 		}
-		// It is one gap, and what comes next counts again.
+		// It is one gap. Later messages count from there.
 		_ = one.Tell(5, []string{"b"}).Wait(ctx)
 		time.Sleep(10 * beat)
 		two.expect(t, "b")
@@ -120,7 +120,7 @@ func TestMessagesThatOvertakeEachOtherAreNoGap(t *testing.T) {
 	})
 }
 
-func TestTheFirstWordOfANodeAfterAReconnectIsNoGap(t *testing.T) {
+func TestTheFirstMessageOfANodeAfterAReconnectIsNoGap(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		for range 6 {
 			_ = one.Tell(5, []string{"a"}).Wait(ctx)
@@ -153,17 +153,17 @@ func TestANodeThatDoesNotHearItselfIsDown(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.set(func() { b.lose = func(_, message string) bool { return true } })
 		time.Sleep(missedHeartbeats*beat + beat/2)
-		told := one.take()
-		if !strings.HasPrefix(told, "down") {
-			t.Errorf("a node that hears nothing was told %q, want down", told)
+		got := one.take()
+		if !strings.HasPrefix(got, "down") {
+			t.Errorf("a node that hears nothing got %q, want down", got)
 		}
 		if s := one.State(); !errors.Is(s.Err, errSilent) {
 			t.Errorf("the state is %+v", s)
 		}
 		b.set(func() { b.lose = nil })
 		time.Sleep(30 * beat)
-		if told += one.take(); !strings.HasSuffix(told, "up") || !one.State().Ready {
-			t.Errorf("then it was told %q, want up at last", told)
+		if got += one.take(); !strings.HasSuffix(got, "up") || !one.State().Ready {
+			t.Errorf("then it got %q, want up in the end", got)
 		}
 	})
 }
@@ -188,7 +188,7 @@ func TestANodeThatFallsSilentIsAGapAndOneThatLeavesIsNot(t *testing.T) {
 	})
 }
 
-func TestANodeThatComesWithAHistoryNobodyKnowsIsAGap(t *testing.T) {
+func TestANewNodeWhoseEarlierChangesWereMissedIsAGap(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		_ = b.Publish(ctx, "changes", encode(change{EventType: 1, Keys: []string{"a"}, Instance: "three", Seq: 7}))
 		time.Sleep(2 * beat)
@@ -196,13 +196,25 @@ func TestANodeThatComesWithAHistoryNobodyKnowsIsAGap(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeSentIsAnErrorAndSentLater(t *testing.T) {
+func TestTheCauseOfAGapIsOneLineOfBoundedLength(t *testing.T) {
+	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		source := strings.Repeat("x", 100_000)
+		_ = b.Publish(ctx, "changes", encode(change{EventType: 1, Keys: []string{"a"}, SourceID: "a\nb" + source, Instance: "three", Seq: 7}))
+		time.Sleep(2 * beat)
+		one.expect(t, "a gap")
+		if cause := one.State().GapCause; len(cause) > 1200 || !strings.Contains(cause, "node a bxxx") {
+			t.Errorf("the cause has %d bytes: %.50q", len(cause), cause)
+		}
+	})
+}
+
+func TestAChangeThatCannotBeSentIsAnErrorAndIsSentLater(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.set(func() { b.refuse = errBroken })
 		if err := one.Tell(1, []string{"a"}).Wait(ctx); !errors.Is(err, errBroken) {
 			t.Errorf("the error is %v", err)
 		}
-		// Who comes later does not wait.
+		// A later caller does not wait.
 		began := time.Now()
 		if err := one.Tell(1, []string{"b"}).Wait(ctx); !errors.Is(err, errBroken) || time.Since(began) != 0 {
 			t.Errorf("the error is %v after %s", err, time.Since(began))
@@ -213,7 +225,7 @@ func TestWhatCannotBeSentIsAnErrorAndSentLater(t *testing.T) {
 		b.set(func() { b.refuse = nil })
 		time.Sleep(lastPause)
 		if got := strings.ReplaceAll(two.take(), "gap ", ""); got != "a b" {
-			t.Errorf("then the other was told %q", got)
+			t.Errorf("then the other node got %q", got)
 		}
 		if err := one.Tell(1, []string{"c"}).Wait(ctx); err != nil {
 			t.Errorf("when the bus works again: %v", err)
@@ -221,7 +233,7 @@ func TestWhatCannotBeSentIsAnErrorAndSentLater(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsLeavesWithItsContext(t *testing.T) {
+func TestAWaiterLeavesWithItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.set(func() { b.delay = time.Second })
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
@@ -232,7 +244,7 @@ func TestWhoWaitsLeavesWithItsContext(t *testing.T) {
 		b.set(func() { b.delay = 0 })
 		time.Sleep(2 * time.Second)
 		if got := two.take(); !strings.Contains(got, "a") {
-			t.Errorf("the other was told %q", got)
+			t.Errorf("the other node got %q", got)
 		}
 	})
 }
@@ -268,7 +280,7 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 			t.Errorf("%d keys were not sent", n)
 		}
 		if got := two.take(); got != "a b" {
-			t.Errorf("the other was told %q", got)
+			t.Errorf("the other node got %q", got)
 		}
 		if err := one.Tell(1, []string{"c"}).Wait(ctx); !errors.Is(err, errClosed) {
 			t.Errorf("after Close: %v", err)
@@ -287,7 +299,7 @@ func TestCloseGivesUpOnABusThatFails(t *testing.T) {
 		b.set(func() { b.refuse = nil })
 		time.Sleep(10 * beat)
 		if got := two.take(); !strings.Contains(got, "gap") {
-			t.Errorf("the other was told %q, want a gap", got)
+			t.Errorf("the other node got %q, want a gap", got)
 		}
 	})
 }
@@ -312,8 +324,8 @@ func TestABusThatCannotBeReachedAtFirst(t *testing.T) {
 	})
 }
 
-// On a line that delivers everything, but late, heartbeats come back as regularly as ever.
-func TestALineOnWhichChangesAreLateIsDown(t *testing.T) {
+// On a connection that delivers everything, but late, heartbeats come back at regular intervals.
+func TestAConnectionOnWhichChangesAreLateIsDown(t *testing.T) {
 	for late, want := range map[time.Duration]string{
 		beat:      "a",
 		10 * beat: "down",
@@ -321,7 +333,7 @@ func TestALineOnWhichChangesAreLateIsDown(t *testing.T) {
 		bubble(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
 			b.set(func() { b.late = late })
 			time.Sleep(30 * beat)
-			for range 20 { // at any time between two tries to get through
+			for range 20 { // at different moments between two attempts to subscribe
 				time.Sleep(7 * beat / 3)
 				two.take()
 				down := !two.State().Ready
@@ -330,7 +342,7 @@ func TestALineOnWhichChangesAreLateIsDown(t *testing.T) {
 				}
 				time.Sleep(missedHeartbeats*beat + beat/4)
 				if got := two.take(); !strings.Contains(got, want) && !down {
-					t.Errorf("with messages that come %s late, it was told %q, want %q", late, got, want)
+					t.Errorf("with messages that come %s late, it got %q, want %q", late, got, want)
 				}
 			}
 		})

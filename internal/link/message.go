@@ -2,36 +2,36 @@ package link
 
 import "encoding/json"
 
-// change is a message on the channel of changes: the JSON of an Event of the cache, so that
-// programs which publish and read events by hand understand it, and are understood.
+// change is a message on the channel of changes. Its JSON is that of the cache's Event, with more
+// fields. So programs that publish or read events themselves can use the channel, too.
 type change struct {
 	CacheName string
 	SourceID  string
 	EventType int
 	Keys      []string
 
-	// What follows is of the Link alone, and missing in messages that are written by hand.
-	Instance string `json:",omitempty"` // of the Link that publishes
-	Seq      uint64 `json:",omitempty"` // counts its messages, from 1
+	// The fields of the Link. Messages of other programs do not have them.
+	Instance string `json:",omitempty"` // of the publisher
+	Seq      uint64 `json:",omitempty"` // the number of the publisher's change, from 1
 }
 
 // signal is a message on the channel of signals.
 type signal struct {
 	SourceID string
 	Instance string
-	// Sent is the Seq of the newest change that the bus has taken, with all before it.
+	// Sent is a Seq of the publisher: this change and all earlier ones were published or given up.
 	Sent uint64
-	// At is when a heartbeat was sent, in nanoseconds by its node's own clock.
+	// At is when a heartbeat was sent, in nanoseconds of the publisher's own clock.
 	At int64 `json:",omitempty"`
-	// Leaving says that this node will not be heard any more.
+	// Leaving says that the publisher will not send any more.
 	Leaving bool `json:",omitempty"`
-	// Filled are keys that others wait for and that have been stored.
+	// Filled are keys that were stored in the remote store, and whose values others may wait for.
 	Filled []string `json:",omitempty"`
 }
 
 func encode(message any) []byte {
 	data, err := json.Marshal(message)
-	if err != nil { // there is nothing in it that could fail
+	if err != nil { // impossible: all fields are texts and numbers
 		panic("link: " + err.Error())
 	}
 	return data

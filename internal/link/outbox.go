@@ -10,42 +10,42 @@ import (
 	"time"
 )
 
-// outbox publishes changes. One message is under way at a time, and what is changed meanwhile
-// goes with the next: many changes at a time are few messages.
+// outbox publishes changes, one message at a time. Keys that change during a publication wait, and
+// are sent together after it, so that many changes at a time make few messages.
 type outbox struct {
 	cfg   *Config
 	clock func() time.Duration // of the Link
 	sent  atomic.Uint64        // messages that the bus has taken
 
-	// publishing is held while changes are published: they leave in their order, and heartbeats
-	// say what has left.
+	// publishing is held while changes are published, so that they are published in the order of
+	// their numbers.
 	publishing sync.Mutex
-	seq        uint64        // guarded by publishing: of the newest change
-	taken      atomic.Uint64 // the bus has taken all up to it, or they are given up; written with publishing held
+	seq        uint64        // guarded by publishing: the number of the newest change
+	done       atomic.Uint64 // all changes up to this number were published or given up; written with publishing held
 	unsent     int           // guarded by publishing: keys that were given up
 
 	mu      sync.Mutex
-	waiting *parcel       // guarded by mu: nil: nothing waits
-	running bool          // guarded by mu: there is a goroutine
-	failing error         // guarded by mu: why the last message could not be sent
+	waiting *pending      // guarded by mu: the keys that wait; nil if there are none
+	running bool          // guarded by mu: the sending goroutine runs
+	failing error         // guarded by mu: why the last attempt failed; nil if it did not
 	closed  bool          // guarded by mu
-	wake    chan struct{} // has an element to end a pause
-	idle    chan struct{} // guarded by mu: closed when the goroutine has ended
+	wake    chan struct{} // an element ends a pause between two attempts
+	idle    chan struct{} // guarded by mu: closed when the sending goroutine has ended
 }
 
-// parcel is what is sent together: keys by the type of their event.
-type parcel struct {
-	keys  map[int]map[string]struct{}
-	n     int
-	lossy bool     // more keys than it has belong to it
-	news  *Receipt // of those who wait for it; nil: nobody does
+// pending is a set of keys that are sent together, by the type of their event.
+type pending struct {
+	keys     map[int]map[string]struct{}
+	n        int      // number of keys
+	overflow bool     // keys were dropped, because there were too many
+	receipt  *Receipt // nil if nobody waits for the set to be sent
 }
 
 const (
-	// maxKeys is how many keys a message has at most.
+	// maxKeys bounds the number of keys in a message.
 	maxKeys = 1000
-	// maxWaiting bounds how many keys wait. More are dropped, and a number is passed over, so
-	// that the others see that a message is missing.
+	// maxWaiting bounds the number of keys that wait. If there are more, they are dropped, and
+	// a change number is left out, so that the other nodes notice a missing message.
 	maxWaiting = 1 << 17
 )
 
@@ -60,14 +60,15 @@ func (o *outbox) init(cfg *Config, clock func() time.Duration) {
 	o.wake = make(chan struct{}, 1)
 }
 
-// Receipt is what becomes of keys that are to be told of.
+// Receipt tells when the keys of a Tell were published. Its methods may be called concurrently.
 type Receipt struct {
-	done chan struct{} // closed when they have been sent, or that has failed for the first time
-	err  error         // set before done is closed
+	done chan struct{} // closed when the keys were published, or the first attempt has failed
+	err  error         // of the first attempt; set before done is closed
 }
 
-// Wait waits until the bus has taken the message, which it returns nil for, or has failed to,
-// or ctx ends. What has failed is sent again until it succeeds.
+// Wait waits until the keys were published, and returns nil then. It returns the error if the first
+// attempt fails, and ctx's error if ctx ends first. After a failed attempt, the Link tries again
+// until one succeeds.
 func (r *Receipt) Wait(ctx context.Context) error {
 	select {
 	case <-r.done:
@@ -82,13 +83,16 @@ func (r *Receipt) settle(err error) {
 	close(r.done)
 }
 
+// settled returns a Receipt whose result is err.
 func settled(err error) *Receipt {
 	r := &Receipt{done: make(chan struct{})}
 	r.settle(err)
 	return r
 }
 
-// Tell has the other nodes told that keys have changed.
+// Tell publishes that keys have changed, in an event of this type. It does not wait for that: the
+// Receipt does. After Close, and if too many keys wait, the Receipt has an error and the keys are
+// not published.
 func (l *Link) Tell(event int, keys []string) *Receipt { return l.out.add(event, keys) }
 
 func (o *outbox) add(event int, keys []string) *Receipt {
@@ -99,7 +103,7 @@ func (o *outbox) add(event int, keys []string) *Receipt {
 	}
 	p := o.waiting
 	if p == nil {
-		p = &parcel{keys: make(map[int]map[string]struct{})}
+		p = &pending{keys: make(map[int]map[string]struct{})}
 		o.waiting = p
 	}
 	if !o.running {
@@ -107,20 +111,20 @@ func (o *outbox) add(event int, keys []string) *Receipt {
 		go o.run()
 	}
 	if p.n >= maxWaiting {
-		p.lossy = true
+		p.overflow = true
 		return settled(errOverflow)
 	}
 	p.add(event, keys)
-	if o.failing != nil { // it will be sent, but nobody knows when
+	if o.failing != nil { // the keys will be sent, but it is not known when
 		return settled(o.failing)
 	}
-	if p.news == nil {
-		p.news = &Receipt{done: make(chan struct{})}
+	if p.receipt == nil {
+		p.receipt = &Receipt{done: make(chan struct{})}
 	}
-	return p.news
+	return p.receipt
 }
 
-func (p *parcel) add(event int, keys []string) {
+func (p *pending) add(event int, keys []string) {
 	m := p.keys[event]
 	if m == nil {
 		m = make(map[string]struct{}, len(keys))
@@ -133,8 +137,8 @@ func (p *parcel) add(event int, keys []string) {
 	p.n += len(m) - before
 }
 
-// messages returns the changes that tell of the parcel's keys.
-func (p *parcel) messages() (all []change) {
+// messages returns the changes that name the keys, without their numbers.
+func (p *pending) messages() (all []change) {
 	for event, set := range p.keys {
 		keys := make([]string, 0, len(set))
 		for key := range set {
@@ -149,15 +153,15 @@ func (p *parcel) messages() (all []change) {
 	return all
 }
 
-// tell ends the waiting for the parcel.
-func (p *parcel) tell(err error) {
-	if p != nil && p.news != nil {
-		p.news.settle(err)
-		p.news = nil
+// settle settles the Receipt, if there is one. A nil set has none.
+func (p *pending) settle(err error) {
+	if p != nil && p.receipt != nil {
+		p.receipt.settle(err)
+		p.receipt = nil
 	}
 }
 
-// run sends what waits and then ends.
+// run sends until no keys wait.
 func (o *outbox) run() {
 	for {
 		o.mu.Lock()
@@ -174,9 +178,8 @@ func (o *outbox) run() {
 	}
 }
 
-// send sends a parcel, however long that takes, unless far too much waits meanwhile or the link
-// is closed.
-func (o *outbox) send(p *parcel) {
+// send publishes keys. It tries until it succeeds or the Link is closed.
+func (o *outbox) send(p *pending) {
 	o.publishing.Lock()
 	defer o.publishing.Unlock()
 	pause := firstPause
@@ -191,9 +194,9 @@ func (o *outbox) send(p *parcel) {
 			if err == nil {
 				break
 			}
-			p.tell(err)
+			p.settle(err)
 			if closed {
-				o.taken.Store(o.seq) // the others will see that it is missing
+				o.done.Store(o.seq) // it was not published, so the other nodes notice that it is missing
 				for _, m := range messages[i:] {
 					o.unsent += len(m.Keys)
 				}
@@ -205,25 +208,25 @@ func (o *outbox) send(p *parcel) {
 			}
 			pause = min(2*pause, lastPause)
 		}
-		o.taken.Store(o.seq)
+		o.done.Store(o.seq)
 		o.sent.Add(1)
 	}
-	if p.lossy {
-		o.seq++
-		o.taken.Store(o.seq)
-		o.cfg.Warn("more than %d changed keys waited to be told to the other nodes: they are told that some are missing", maxWaiting)
+	if p.overflow {
+		o.seq++ // no message gets this number
+		o.done.Store(o.seq)
+		o.cfg.Warn("more than %d changed keys waited to be sent to the other nodes, so some were dropped; the other nodes notice it as a gap", maxWaiting)
 	}
-	p.tell(nil)
+	p.settle(nil)
 }
 
-// setFailing notes how the last try ended, and tells those who wait for what comes next if it
-// failed. It reports whether the link is closed.
+// setFailing records how the last attempt ended. If it failed, setFailing settles the Receipt of
+// the keys that wait, too: they have no attempt soon. It reports whether the Link is closed.
 func (o *outbox) setFailing(err error) (closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failing = err
 	if err != nil {
-		o.waiting.tell(err)
+		o.waiting.settle(err)
 	}
 	return o.closed
 }
@@ -234,7 +237,7 @@ func (o *outbox) publish(ctx context.Context, channel string, data []byte) error
 	return o.cfg.Bus.Publish(ctx, channel, data)
 }
 
-// nudge ends a pause between two tries.
+// nudge ends the pause between two attempts.
 func (o *outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:
@@ -242,26 +245,27 @@ func (o *outbox) nudge() {
 	}
 }
 
-// signal returns a signal that says how far this node has come.
+// signal returns a signal with the number of the newest change that was published or given up.
 func (o *outbox) signal() signal {
-	return signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: o.taken.Load()}
+	return signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: o.done.Load()}
 }
 
-// heartbeat sends one. While a change is being sent, it says how far the changes before it came.
+// heartbeat publishes a heartbeat. It does not count the change that is being published now.
 func (o *outbox) heartbeat(ctx context.Context) {
 	beat := o.signal()
 	beat.At = int64(o.clock())
-	_ = o.publish(ctx, o.cfg.Signals, encode(beat)) // where it is missing, that is noticed
+	_ = o.publish(ctx, o.cfg.Signals, encode(beat)) // all nodes, this one too, notice that it is missing
 }
 
-// TellFilled has nodes told that wait for keys that these have been stored. It is not certain to
-// arrive.
+// TellFilled publishes that keys were stored in the remote store, for the nodes that wait for them.
+// It tries once and waits for that; a message that is lost is not a gap.
 func (l *Link) TellFilled(ctx context.Context, keys []string) error {
 	m := l.out.signal()
 	m.Filled = keys
 	return l.out.publish(ctx, l.cfg.Signals, encode(m))
 }
 
+// size returns the number of keys that wait.
 func (o *outbox) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -271,8 +275,8 @@ func (o *outbox) size() int {
 	return o.waiting.n
 }
 
-// close sends what waits, for bound at most, and says that this node leaves. It returns how many
-// keys at least were not sent.
+// close sends the keys that wait, for at most bound, and publishes that this node leaves. It
+// returns the number of keys that were not sent; there may have been more.
 func (o *outbox) close(bound time.Duration) (unsent int) {
 	o.mu.Lock()
 	running, idle := o.running, o.idle
@@ -296,7 +300,7 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		_ = o.publish(context.Background(), o.cfg.Signals, encode(m)) // the others will notice
+		_ = o.publish(context.Background(), o.cfg.Signals, encode(m)) // without it, the other nodes notice a missing heartbeat
 	}()
 	select {
 	case <-left:
