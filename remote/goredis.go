@@ -196,17 +196,6 @@ func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value stri
 // Nil returns redis.Nil.
 func (r *GoRedisV9Adapter) Nil() error { return redis.Nil }
 
-// lifetime checks expire and rounds it up to the milliseconds that Redis counts in.
-// go-redis would take -1 for "keep the TTL that is there".
-func lifetime(key string, expire time.Duration) (time.Duration, error) {
-	if expire < 0 {
-		return 0, fmt.Errorf("remote: the lifetime of %q is %s; give 0 for a key that does not expire", key, expire)
-	}
-	if rest := expire % time.Millisecond; rest > 0 {
-		expire += time.Millisecond - rest
-	}
-	return expire, nil
-}
 
 // pair is a read of a key's remaining lifetime and, right behind it, of its value. In
 // this order, a write between the two can only make the lifetime too short.

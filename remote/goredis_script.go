@@ -100,13 +100,6 @@ func (r *GoRedisV9Adapter) evalItems(
 	return replies, failed.err(op)
 }
 
-// positive returns the milliseconds of a lifetime that has to end.
-func positive(ttl time.Duration) (int64, error) {
-	if ttl <= 0 {
-		return 0, fmt.Errorf("remote: the ttl is %s; give one above 0", ttl)
-	}
-	return (ttl + time.Millisecond - 1).Milliseconds(), nil
-}
 
 // eval sends calls in one pipeline, and puts what becomes of their items into replies and errs.
 func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls []*scriptCall, replies []any, errs []error) {

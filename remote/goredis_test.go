@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,8 @@ func TestLifetimesOnTheServer(t *testing.T) {
 			{300 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond},
 			{1999500 * time.Microsecond, 1900 * time.Millisecond, 2000 * time.Millisecond},
 			{time.Hour, time.Hour - time.Second, time.Hour},
+			{math.MaxInt64 - 1500*time.Microsecond, math.MaxInt64 - time.Minute, math.MaxInt64},
+			{math.MaxInt64, math.MaxInt64 - time.Minute, math.MaxInt64},
 		} {
 			set := map[string]func(key string) error{
 				"SetEX": func(key string) error { return r.SetEX(ctx, key, "v", tt.give) },
@@ -94,11 +97,43 @@ func TestLifetimesOnTheServer(t *testing.T) {
 				},
 				"MSet":      func(key string) error { return r.MSet(ctx, map[string]any{key: "v"}, tt.give) },
 				"MSetItems": func(key string) error { return r.MSetItems(ctx, remote.Item{Key: key, Expire: tt.give}) },
+				"SetFenced": func(key string) error {
+					_, err := r.SetFenced(ctx, tt.give, remote.FencedItem{Item: remote.Item{Key: key, Expire: tt.give}})
+					return err
+				},
+				// The keys of a fence and of a lease are those of the keys beside them.
+				"OpenFences#f": func(key string) error { _, err := r.OpenFences(ctx, tt.give, key[:len(key)-2]); return err },
+				"DelFenced#f":  func(key string) error { return r.DelFenced(ctx, tt.give, key[:len(key)-2]) },
+				"CloseFences#f": func(key string) error {
+					if err := r.CloseFences(ctx, min(tt.give, time.Second), "s", key[:len(key)-2]); err != nil {
+						return err
+					}
+					return r.CloseFences(ctx, tt.give, "t", key[:len(key)-2])
+				},
+				"ReopenFences#f": func(key string) error { return r.ReopenFences(ctx, tt.give, "t", key[:len(key)-2]) },
+				"AcquireLeases#l": func(key string) error {
+					_, err := r.AcquireLeases(ctx, tt.give, remote.LeaseAsk{Key: key[:len(key)-2], Token: "t"})
+					return err
+				},
+				"ReleaseLeases#l": func(key string) error {
+					for _, token := range []string{"t", "u"} {
+						if _, err := r.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: key[:len(key)-2], Token: token}); err != nil {
+							return err
+						}
+					}
+					_, err := r.ReleaseLeases(ctx, tt.give, remote.LeaseEnd{Key: key[:len(key)-2], Token: "t", Failure: "why"})
+					return err
+				},
 			}
 			for name, call := range set {
-				key := fmt.Sprint(name, tt.give)
+				name, suffix, _ := strings.Cut(name, "#")
+				key := fmt.Sprintf("{%s %s}", name, tt.give)
+				if suffix != "" {
+					key += "#" + suffix
+				}
 				if err := call(key); err != nil {
-					t.Fatalf("%s(%s): %v", name, tt.give, err)
+					t.Errorf("%s(%s): %v", name, tt.give, err)
+					continue
 				}
 				got, err := s.Client.PTTL(ctx, key).Result()
 				gone := got == -2 && tt.give < time.Millisecond

@@ -35,7 +35,7 @@ func Run(t *testing.T, make func(t *testing.T) Target) {
 	suitetest.Run(t, checks, make)
 }
 
-var checks = slices.Concat(basicChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
+var checks = slices.Concat(basicChecks, lifetimeChecks, abilityChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
 
 var basicChecks = []suitetest.Check[Target]{
 	{Name: "what was set is there", Verify: setGet},
@@ -49,13 +49,7 @@ var basicChecks = []suitetest.Check[Target]{
 	{Name: "MGet returns what is there, as strings", Verify: mget},
 	{Name: "MSet stores each value", Verify: mset},
 	{Name: "batches of nothing are nothing", Verify: empty},
-	{Name: "lifetimes are exact to the millisecond", Verify: lifetimes},
-	{Name: "a negative lifetime is an error and changes nothing", Verify: negative},
 	{Name: "a cancelled context ends the call with an error", Verify: cancelled},
-	{Name: "the remaining lifetime comes with the value", Verify: ttlGetter},
-	{Name: "items of a batch have lifetimes of their own", Verify: itemSetter},
-	{Name: "MDel removes each of its keys", Verify: keysDeleter},
-	{Name: "CompareAndDelete removes only what it was told", Verify: compareDeleter},
 }
 
 var ctx = context.Background()
@@ -239,50 +233,6 @@ func empty(t Target) error {
 	return t.Remote.MSet(ctx, nil, time.Minute)
 }
 
-func lifetimes(t Target) error {
-	if err := t.Remote.SetEX(ctx, "300ms", []byte("v"), 300*time.Millisecond); err != nil {
-		return err
-	}
-	if err := t.Remote.SetEX(ctx, "1300ms", []byte("v"), 1300*time.Millisecond); err != nil {
-		return err
-	}
-	if err := t.Remote.SetEX(ctx, "eternal", []byte("v"), 0); err != nil {
-		return err
-	}
-	ok, err := t.Remote.SetNX(ctx, "300ms nx", []byte("v"), 300*time.Millisecond)
-	if err != nil || !ok {
-		return fmt.Errorf("SetNX: %v, %v", ok, err)
-	}
-	t.advance(150 * time.Millisecond)
-	if err := errors.Join(t.expect("300ms", "v"), t.expect("300ms nx", "v")); err != nil {
-		return err
-	}
-	t.advance(200 * time.Millisecond)
-	if err := errors.Join(t.expectAbsent("300ms"), t.expectAbsent("300ms nx"), t.expect("1300ms", "v")); err != nil {
-		return err
-	}
-	t.advance(1100 * time.Millisecond)
-	return errors.Join(t.expectAbsent("1300ms"), t.expect("eternal", "v"))
-}
-
-func negative(t Target) error {
-	if err := t.Remote.SetEX(ctx, "k", []byte("old"), time.Minute); err != nil {
-		return err
-	}
-	for _, d := range []time.Duration{-1, -time.Second} {
-		if err := t.Remote.SetEX(ctx, "k", []byte("new"), d); err == nil {
-			return fmt.Errorf("SetEX took a lifetime of %s", d)
-		}
-		if ok, err := t.Remote.SetXX(ctx, "k", []byte("new"), d); err == nil {
-			return fmt.Errorf("SetXX took a lifetime of %s: %v", d, ok)
-		}
-		if err := t.Remote.MSet(ctx, map[string]any{"k": []byte("new")}, d); err == nil {
-			return fmt.Errorf("MSet took a lifetime of %s", d)
-		}
-	}
-	return t.expect("k", "old")
-}
-
 func cancelled(t Target) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
@@ -296,112 +246,4 @@ func cancelled(t Target) error {
 		return errors.New("SetEX: no error")
 	}
 	return nil
-}
-
-// near reports whether a remaining lifetime is what it should be, give or take what
-// the calls themselves may take.
-func near(got, want time.Duration) bool {
-	return got <= want && got > want-500*time.Millisecond
-}
-
-func ttlGetter(t Target) error {
-	r, ok := t.Remote.(remote.TTLGetter)
-	if !ok {
-		return nil
-	}
-	if _, err := r.GetWithTTL(ctx, "absent"); !errors.Is(err, t.Remote.Nil()) {
-		return fmt.Errorf("of an absent key: %v, want the error of Nil", err)
-	}
-	for key, expire := range map[string]time.Duration{"short": 700 * time.Millisecond, "long": time.Hour, "eternal": 0} {
-		if err := t.Remote.SetEX(ctx, key, []byte("of "+key), expire); err != nil {
-			return err
-		}
-		one, err := r.GetWithTTL(ctx, key)
-		if err != nil {
-			return err
-		}
-		many, err := r.MGetWithTTL(ctx, "absent", key)
-		if err != nil || len(many) != 1 {
-			return fmt.Errorf("MGetWithTTL: %v, %v", many, err)
-		}
-		for _, v := range []remote.Value{one, many[key]} {
-			if v.Data != "of "+key || (expire == 0) != (v.TTL <= 0) || expire > 0 && !near(v.TTL, expire) {
-				return fmt.Errorf("%q with a lifetime of %s is %+v", key, expire, v)
-			}
-		}
-	}
-	return nil
-}
-
-func itemSetter(t Target) error {
-	r, ok := t.Remote.(remote.ItemSetter)
-	if !ok {
-		return nil
-	}
-	if err := r.MSetItems(ctx); err != nil {
-		return fmt.Errorf("no items: %w", err)
-	}
-	err := r.MSetItems(ctx,
-		remote.Item{Key: "short", Data: []byte("s"), Expire: 50 * time.Millisecond},
-		remote.Item{Key: "long", Data: []byte("l"), Expire: time.Minute},
-		remote.Item{Key: "eternal"},
-	)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(t.expect("short", "s"), t.expect("long", "l"), t.expect("eternal", "")); err != nil {
-		return err
-	}
-	t.advance(100 * time.Millisecond)
-	return errors.Join(t.expectAbsent("short"), t.expect("long", "l"), t.expect("eternal", ""))
-}
-
-func keysDeleter(t Target) error {
-	r, ok := t.Remote.(remote.KeysDeleter)
-	if !ok {
-		return nil
-	}
-	if err := r.MDel(ctx); err != nil {
-		return fmt.Errorf("no keys: %w", err)
-	}
-	keys := make([]string, 1200)
-	values := make(map[string]any)
-	for i := range keys {
-		keys[i] = fmt.Sprint("k", i)
-		values[keys[i]] = "v"
-	}
-	if err := t.Remote.MSet(ctx, values, time.Minute); err != nil {
-		return err
-	}
-	if err := r.MDel(ctx, append([]string{"absent"}, keys[1:]...)...); err != nil {
-		return err
-	}
-	found, err := t.Remote.MGet(ctx, keys...)
-	if err != nil || len(found) != 1 || found["k0"] != "v" {
-		return fmt.Errorf("%d keys are left, want k0 alone (%v)", len(found), err)
-	}
-	return nil
-}
-
-func compareDeleter(t Target) error {
-	r, ok := t.Remote.(remote.CompareDeleter)
-	if !ok {
-		return nil
-	}
-	if err := t.Remote.SetEX(ctx, "k", []byte("mine"), time.Minute); err != nil {
-		return err
-	}
-	if ok, err := r.CompareAndDelete(ctx, "k", "theirs"); err != nil || ok {
-		return fmt.Errorf("of another value: %v, %v", ok, err)
-	}
-	if err := t.expect("k", "mine"); err != nil {
-		return err
-	}
-	if ok, err := r.CompareAndDelete(ctx, "k", "mine"); err != nil || !ok {
-		return fmt.Errorf("of its value: %v, %v", ok, err)
-	}
-	if ok, err := r.CompareAndDelete(ctx, "k", "mine"); err != nil || ok {
-		return fmt.Errorf("of an absent key: %v, %v", ok, err)
-	}
-	return t.expectAbsent("k")
 }

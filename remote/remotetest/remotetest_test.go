@@ -179,30 +179,10 @@ func (b brokenEmpty) MSet(ctx context.Context, values map[string]any, d time.Dur
 	return b.Memory.MSet(ctx, values, d)
 }
 
-type brokenSeconds struct{ *Memory }
-
-func (b brokenSeconds) SetEX(ctx context.Context, key string, v any, d time.Duration) error {
-	return b.Memory.SetEX(ctx, key, v, (d + time.Second - 1).Truncate(time.Second))
-}
-
-type brokenNegative struct{ *Memory }
-
-func (b brokenNegative) SetEX(ctx context.Context, key string, v any, d time.Duration) error {
-	return b.Memory.SetEX(ctx, key, v, max(d, 0))
-}
-
 type brokenDeaf struct{ *Memory }
 
 func (b brokenDeaf) Get(_ context.Context, key string) (string, error) {
 	return b.Memory.Get(context.Background(), key)
-}
-
-type brokenTTL struct{ *Memory }
-
-func (b brokenTTL) GetWithTTL(ctx context.Context, key string) (remote.Value, error) {
-	v, err := b.Memory.GetWithTTL(ctx, key)
-	v.TTL = 0
-	return v, err
 }
 
 type brokenItems struct{ *Memory }
@@ -238,7 +218,7 @@ type brokenRemote struct {
 }
 
 func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
-	tests := slices.Concat(brokenFences, brokenLeases, []brokenRemote{
+	tests := slices.Concat(brokenLifetimes, brokenFences, brokenLeases, []brokenRemote{
 		{func(m *Memory) remote.Remote { return brokenForgets{m} }, "what was set is there"},
 		{func(m *Memory) remote.Remote { return brokenNil{m} }, "an absent key is the error of Nil"},
 		{func(m *Memory) remote.Remote { return brokenKeepsTTL{m} }, "a later value replaces an earlier one and its lifetime"},
@@ -250,10 +230,7 @@ func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
 		{func(m *Memory) remote.Remote { return brokenMGet{m} }, "MGet returns what is there, as strings"},
 		{func(m *Memory) remote.Remote { return brokenMSet{m} }, "MSet stores each value"},
 		{func(m *Memory) remote.Remote { return brokenEmpty{m} }, "batches of nothing are nothing"},
-		{func(m *Memory) remote.Remote { return brokenSeconds{m} }, "lifetimes are exact to the millisecond"},
-		{func(m *Memory) remote.Remote { return brokenNegative{m} }, "a negative lifetime is an error and changes nothing"},
 		{func(m *Memory) remote.Remote { return brokenDeaf{m} }, "a cancelled context ends the call with an error"},
-		{func(m *Memory) remote.Remote { return brokenTTL{m} }, "the remaining lifetime comes with the value"},
 		{func(m *Memory) remote.Remote { return brokenItems{m} }, "items of a batch have lifetimes of their own"},
 		{func(m *Memory) remote.Remote { return brokenMDel{m} }, "MDel removes each of its keys"},
 		{func(m *Memory) remote.Remote { return brokenCompare{m} }, "CompareAndDelete removes only what it was told"},
