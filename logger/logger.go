@@ -1,21 +1,18 @@
-// Package logger is where the library writes what an operator should see.
+// Package logger is where the library writes what an operator has to see.
 //
-// By default lines go to slog.Default, so they take the format and the
-// destination the service has configured for log/slog. SetDefaultLogger sends
-// them elsewhere.
+// By default, lines go to slog.Default, so they have the format and the destination that the
+// service has configured for log/slog. SetDefaultLogger sends them elsewhere, and SetLevel drops
+// the less severe ones. FromSlog makes a Logger of a *slog.Logger.
 package logger
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
-	"runtime"
 	"sync/atomic"
-	"time"
 )
 
-// Logger receives the library's log lines. Implementations must be safe for
-// concurrent use, and must not call back into the cache that logs.
+// Logger receives log lines. The arguments of its methods are those of fmt.Printf, and the text
+// has no newline at its end. Implementations must be safe for concurrent use. They must not
+// call the cache that logs, nor the functions of this package.
 type Logger interface {
 	Debug(format string, v ...any)
 	Info(format string, v ...any)
@@ -23,88 +20,71 @@ type Logger interface {
 	Error(format string, v ...any)
 }
 
-// Level is the severity of a line; it is log/slog's.
-type Level = slog.Level
-
-// The levels, from the most talkative to the quietest.
-const (
-	LevelDebug = slog.LevelDebug
-	LevelInfo  = slog.LevelInfo
-	LevelWarn  = slog.LevelWarn
-	LevelError = slog.LevelError
-)
-
-// level is the least severe level that the built-in logger writes. Its zero
-// value is Info.
-var level slog.LevelVar
-
-// current holds the logger given to SetDefaultLogger; nil: the built-in one.
+// current holds the Logger given to SetDefaultLogger. It is nil as long as lines go to
+// slog.Default.
 var current atomic.Pointer[holder]
 
 type holder struct{ Logger }
 
-// SetDefaultLogger makes l receive every line from now on. It panics if l is
-// nil. It may be called at any time and from any goroutine.
+// SetDefaultLogger sends every line that the level allows to l from now on; see SetLevel. It
+// panics if l is nil or what Default returned. It may be called at any time and by any
+// goroutine.
 func SetDefaultLogger(l Logger) {
-	if l == nil {
-		panic("logger: SetDefaultLogger: the logger is nil; give a Logger, or do not call it to keep log/slog")
+	switch l.(type) {
+	case nil:
+		panic("logger: SetDefaultLogger: the logger is nil; give a Logger, or do not call it if lines shall go to log/slog")
+	case follower:
+		panic("logger: SetDefaultLogger: the logger is what Default returned, which passes lines on to the logger that is set here; give a Logger of your own, or FromSlog(slog.Default())")
 	}
 	current.Store(&holder{l})
 }
 
-// SetLevel sets the least severe level that the built-in logger writes (Info
-// until it is called). A line is written when this level and the handler of
-// slog.Default both allow it. A logger given to SetDefaultLogger receives every
-// line and decides for itself. It may be called at any time and from any
-// goroutine.
-func SetLevel(l Level) { level.Set(l) }
+// Default returns a Logger whose methods are the functions of this package. It follows later
+// calls of SetDefaultLogger and SetLevel.
+func Default() Logger { return follower{} }
 
-// Debug logs at debug level; the arguments are those of fmt.Printf.
-func Debug(format string, v ...any) {
-	if c := current.Load(); c != nil {
+// follower is what Default returns.
+type follower struct{}
+
+func (follower) Debug(format string, v ...any) { forward(LevelDebug, format, v) }
+func (follower) Info(format string, v ...any)  { forward(LevelInfo, format, v) }
+func (follower) Warn(format string, v ...any)  { forward(LevelWarn, format, v) }
+func (follower) Error(format string, v ...any) { forward(LevelError, format, v) }
+
+// Debug writes a line at debug level. The arguments are those of fmt.Printf.
+func Debug(format string, v ...any) { forward(LevelDebug, format, v) }
+
+// Info writes a line at info level. The arguments are those of fmt.Printf.
+func Info(format string, v ...any) { forward(LevelInfo, format, v) }
+
+// Warn writes a line at warn level. The arguments are those of fmt.Printf.
+func Warn(format string, v ...any) { forward(LevelWarn, format, v) }
+
+// Error writes a line at error level. The arguments are those of fmt.Printf.
+func Error(format string, v ...any) { forward(LevelError, format, v) }
+
+// forward passes a line on to the logger that is set, if the level allows it.
+func forward(l Level, format string, v []any) {
+	if !enabled(l) {
+		return
+	}
+	c := current.Load()
+	if c == nil {
+		write(slog.Default(), l, forwarded, format, v)
+		return
+	}
+	if s, ok := c.Logger.(slogLogger); ok {
+		write(s.l, l, forwarded, format, v)
+		return
+	}
+	switch l {
+	case LevelDebug:
 		c.Debug(format, v...)
-		return
-	}
-	write(LevelDebug, format, v)
-}
-
-// Info logs at info level; the arguments are those of fmt.Printf.
-func Info(format string, v ...any) {
-	if c := current.Load(); c != nil {
+	case LevelInfo:
 		c.Info(format, v...)
-		return
-	}
-	write(LevelInfo, format, v)
-}
-
-// Warn logs at warn level; the arguments are those of fmt.Printf.
-func Warn(format string, v ...any) {
-	if c := current.Load(); c != nil {
+	case LevelWarn:
 		c.Warn(format, v...)
-		return
-	}
-	write(LevelWarn, format, v)
-}
-
-// Error logs at error level; the arguments are those of fmt.Printf.
-func Error(format string, v ...any) {
-	if c := current.Load(); c != nil {
+	case LevelError:
 		c.Error(format, v...)
-		return
 	}
-	write(LevelError, format, v)
-}
-
-// write hands one line to slog.Default, naming the caller of Debug, Info, Warn
-// or Error as its source.
-func write(l Level, format string, v []any) {
-	ctx := context.Background()
-	handler := slog.Default().Handler()
-	if l < level.Level() || !handler.Enabled(ctx, l) {
-		return
-	}
-	var pc [1]uintptr
-	runtime.Callers(3, pc[:]) // runtime.Callers, write, and Debug … Error
-	record := slog.NewRecord(time.Now(), l, fmt.Sprintf(format, v...), pc[0])
-	_ = handler.Handle(ctx, record) // a log line that cannot be written has nowhere to be reported
 }
