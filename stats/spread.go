@@ -1,13 +1,11 @@
 package stats
 
 import (
-	"math/bits"
 	"math/rand/v2"
-	"runtime"
 	"sync/atomic"
 )
 
-// The counters that a read of a cache may touch, by their place in a cell.
+// The counters that are spread, by their index in a cell.
 const (
 	spreadHit = iota
 	spreadMiss
@@ -20,31 +18,21 @@ const (
 	spreadCount
 )
 
-// spread is a set of cells that each count a part, so that the cores do not fight over one
-// cache line. A call picks a cell by chance.
+// spread is a set of cells. Each cell counts a part, so that processors which count at the same
+// time do not wait for one cache line. A call picks a random cell. The number of cells is a
+// power of two.
 type spread []cell
 
-// cell fills two cache lines: processors fetch them in pairs.
+// cell fills two cache lines, because processors fetch them in pairs.
 type cell struct {
 	n [spreadCount]atomic.Uint64
 	_ [128 - 8*spreadCount]byte
 }
 
-// WithSpreadCounters makes parallel counting cheap: each counter is spread over several places
-// in memory, and the exported fields are brought up to date only by Update, by Close, and at
-// each interval. Without it (the default), the fields are always exact, and cores that count
-// at the same time wait for each other. The statistics that a cache makes for itself have it.
-func WithSpreadCounters() Option {
-	return func(s *Stats) {
-		// Some more than there are cores, so that two seldom meet.
-		s.cells = make(spread, 1<<bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)))
-	}
-}
-
-// cell returns one of the cells.
+// cell returns a random cell.
 func (c spread) cell() *cell { return &c[int(rand.Uint32())&(len(c)-1)] }
 
-// HitLocally is IncrHit and IncrLocalHit in one.
+// HitLocally is IncrHit and IncrLocalHit in one call.
 func (s *Stats) HitLocally() {
 	if s.cells == nil {
 		s.IncrHit()
@@ -56,8 +44,8 @@ func (s *Stats) HitLocally() {
 	c.n[spreadLocalHit].Add(1)
 }
 
-// Update brings the exported fields up to date, if WithSpreadCounters was given. It is safe to
-// call at any time and from any goroutine.
+// Update brings the exported fields up to date if WithSpreadCounters was given. Without that
+// option they always are. It may be called at any time and by any goroutine.
 func (s *Stats) Update() {
 	fields := [spreadCount]*uint64{
 		spreadHit: &s.Hit, spreadMiss: &s.Miss,
@@ -74,7 +62,7 @@ func (s *Stats) Update() {
 	}
 }
 
-// increment counts one.
+// increment adds one to a counter, which is given by its field and by its index in a cell.
 func (s *Stats) increment(field *uint64, counter int) {
 	if s.cells != nil {
 		s.cells.cell().n[counter].Add(1)

@@ -105,35 +105,3 @@ func TestWhenTheFieldsAreUpToDate(t *testing.T) {
 		expect("after Close and Update", 3)
 	})
 }
-
-func TestNewHandlesOfOneIsThatOne(t *testing.T) {
-	s := spreadStats(t)
-	if h := NewHandles(false, s); h != Handler(s) {
-		t.Errorf("got a %T", h)
-	}
-	if h := NewHandles(true, s); h == Handler(s) {
-		t.Error("a disabled handler is the given one")
-	}
-}
-
-func TestEnabled(t *testing.T) {
-	s := spreadStats(t)
-	off := NewHandles(true, s)
-	for name, tt := range map[string]struct {
-		h    Handler
-		want bool
-	}{
-		"nil":                  {nil, false},
-		"disabled":             {off, false},
-		"none":                 {NewHandles(false), false},
-		"disabled in handlers": {NewHandles(false, off), false},
-		"a Stats":              {s, true},
-		"one":                  {NewHandles(false, s), true},
-		"two":                  {NewHandles(false, s, &recHandler{}), true},
-		"of others":            {&recHandler{}, true},
-	} {
-		if got := Enabled(tt.h); got != tt.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}

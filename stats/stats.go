@@ -1,189 +1,167 @@
-// Package stats counts what a cache does and logs it as one table per interval.
 package stats
 
-// Handler receives one call per countable action of a cache. Implementations
-// must be safe for concurrent use and quick: they are called on the path of
-// every read.
-//
-// A handler may also implement RemoteErrorCounter, RefreshCounter, EventCounter, FenceCounter
-// and SyncCounter.
-type Handler interface {
-	IncrHit()                // a read was answered from the cache, a placeholder included
-	IncrMiss()               // no level had an answer
-	IncrLocalHit()           // the local level answered
-	IncrLocalMiss()          // the local level was asked and did not
-	IncrRemoteHit()          // the remote level answered
-	IncrRemoteMiss()         // the remote level was asked and did not, or failed
-	IncrQuery()              // a loader was called
-	IncrQueryFail(err error) // a loader failed with err (a not-found is no failure)
-}
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+	"weak"
 
-// RemoteErrorCounter is an optional ability of a Handler: it hears of every
-// remote call that failed. op is the kind of call ("get", "set", "del" …).
-type RemoteErrorCounter interface {
-	IncrRemoteError(op string, err error)
-}
-
-// RefreshCounter is an optional ability of a Handler: it hears of what goes wrong with
-// refreshing in the background, beside the loaders' failures.
-type RefreshCounter interface {
-	IncrRefreshTimeout() // a load did not end within its deadline
-	IncrRefreshEvicted() // a key is no longer refreshed, because too many are
-}
-
-// EventCounter is an optional ability of a Handler: it hears of keys whose events were
-// never delivered, because far too many waited for the event handler.
-type EventCounter interface {
-	IncrEventKeysLost(n int)
-}
-
-// FenceCounter is an optional ability of a Handler: it hears of loaded values that were not
-// stored because their keys were changed meanwhile, on whatever node (WithFence).
-type FenceCounter interface {
-	IncrFillRefused(n int)
-}
-
-// SyncCounter is an optional ability of a Handler: it hears of what happens on the link to
-// other nodes (WithSyncLocal, WithTracking).
-type SyncCounter interface {
-	IncrSyncGap() // messages may have been missed: older local entries are in doubt
-}
-
-// NewHandles returns a Handler that passes each call to all of handlers, in
-// their order. With disable it drops every call and the handlers are not used.
-// It panics if one of the handlers is nil.
-func NewHandles(disable bool, handlers ...Handler) Handler {
-	for _, h := range handlers {
-		if h == nil {
-			panic("stats: NewHandles: a handler is nil; leave it out, or pass disable to count nothing")
-		}
-	}
-	switch {
-	case disable:
-		return fanOut(nil)
-	case len(handlers) == 1:
-		return handlers[0]
-	}
-	return append(fanOut(nil), handlers...)
-}
-
-// Enabled reports whether h counts anything: nil does not, nor does what NewHandles returns
-// for no handlers or when disabled. A cache does not call such a handler.
-func Enabled(h Handler) bool {
-	f, ok := h.(fanOut)
-	return h != nil && !(ok && len(f) == 0)
-}
-
-// fanOut passes each call on to several handlers; empty, it drops them.
-type fanOut []Handler
-
-var (
-	_ Handler            = fanOut(nil)
-	_ RemoteErrorCounter = fanOut(nil)
-	_ RefreshCounter     = fanOut(nil)
-	_ EventCounter       = fanOut(nil)
-	_ FenceCounter       = fanOut(nil)
-	_ SyncCounter        = fanOut(nil)
+	"github.com/mgtv-tech/jetcache-go/logger"
 )
 
-func (f fanOut) IncrHit() {
-	for _, h := range f {
-		h.IncrHit()
+// Stats counts what a cache does and logs a table of what was added in each interval. Make one
+// with NewStatsLogger, and do not copy it.
+//
+// The counters start at zero and only grow. While the cache is in use, read them with
+// atomic.LoadUint64. All methods may be called concurrently.
+type Stats struct {
+	// Name is the cache's name in the table. It must not be changed.
+	Name string
+
+	_ [64]byte // keeps the counters, which are often written, out of the cache line of what is read
+
+	// The counters of Handler.
+	Hit        uint64
+	Miss       uint64
+	LocalHit   uint64
+	LocalMiss  uint64
+	RemoteHit  uint64
+	RemoteMiss uint64
+	Query      uint64
+	QueryFail  uint64
+	// The counters of what should not happen. The table names those that are not zero.
+	RemoteErrors    uint64 // remote calls that failed
+	RefreshTimeouts uint64 // loads in the background that did not end before their deadline
+	RefreshEvicted  uint64 // keys that are no longer refreshed, because there were too many
+	EventKeysLost   uint64 // keys whose events were never delivered
+	FillsRefused    uint64 // loaded values that were not stored, because their keys had changed during the load
+	SyncGaps        uint64 // times at which messages of other nodes may have been missed
+
+	_ [64]byte
+
+	cells spread // nil if the fields above are counted in directly
+	table tableKey
+	log   logger.Logger
+
+	mu     sync.Mutex
+	closed bool        // guarded by mu
+	timer  *time.Timer // guarded by mu
+	since  time.Time   // guarded by mu: when last was read
+	last   counts      // guarded by mu: the counts that have been logged already
+}
+
+// On 32-bit platforms sync/atomic needs its 64-bit counters at multiples of 8 bytes. This does
+// not compile where they are not: the constant would be less than zero.
+const _ = -(unsafe.Offsetof(Stats{}.Hit) % 8)
+
+var (
+	_ Handler            = (*Stats)(nil)
+	_ RemoteErrorCounter = (*Stats)(nil)
+	_ RefreshCounter     = (*Stats)(nil)
+	_ EventCounter       = (*Stats)(nil)
+	_ FenceCounter       = (*Stats)(nil)
+	_ SyncCounter        = (*Stats)(nil)
+)
+
+// NewStatsLogger returns a *Stats for the cache of that name. It counts, and it logs a table at
+// the end of each interval in which its cache had traffic. The intervals begin at full intervals
+// of the clock, such as full minutes. Caches with the same interval and the same logger share
+// one table.
+//
+// A Stats has a timer and no goroutine. The timer ends with Close, or within one interval after
+// the Stats is no longer reachable.
+func NewStatsLogger(name string, opts ...Option) Handler {
+	o := Options{interval: defaultInterval, log: logger.Default()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Stats{Name: name, cells: o.cells, table: keyOf(o), log: o.log, since: time.Now()}
+	open.add(s)
+	s.mu.Lock()
+	s.arm(s.since)
+	s.mu.Unlock()
+	// The timer and the registry hold s by weak pointers, so an unused Stats is collected. Its
+	// timer then fires once more and does nothing. The cleanup must not stop the timer: that is
+	// a fatal error for a timer that was made in a bubble of testing/synctest.
+	runtime.AddCleanup(s, open.remove, weak.Make(s))
+	return s
+}
+
+// Close ends the logging. It does not log what was counted since the last table, and the
+// counters go on counting. It may be called more than once.
+func (s *Stats) Close() {
+	open.remove(weak.Make(s))
+	s.Update()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.timer.Stop()
+}
+
+// load reads the counters.
+func (s *Stats) load() counts {
+	s.Update()
+	return counts{
+		hit:        atomic.LoadUint64(&s.Hit),
+		miss:       atomic.LoadUint64(&s.Miss),
+		localHit:   atomic.LoadUint64(&s.LocalHit),
+		localMiss:  atomic.LoadUint64(&s.LocalMiss),
+		remoteHit:  atomic.LoadUint64(&s.RemoteHit),
+		remoteMiss: atomic.LoadUint64(&s.RemoteMiss),
+		query:      atomic.LoadUint64(&s.Query),
+		queryFail:  atomic.LoadUint64(&s.QueryFail),
+		troubles: troubles{
+			remoteErrors:    atomic.LoadUint64(&s.RemoteErrors),
+			refreshTimeouts: atomic.LoadUint64(&s.RefreshTimeouts),
+			refreshEvicted:  atomic.LoadUint64(&s.RefreshEvicted),
+			eventKeysLost:   atomic.LoadUint64(&s.EventKeysLost),
+			fillsRefused:    atomic.LoadUint64(&s.FillsRefused),
+			syncGaps:        atomic.LoadUint64(&s.SyncGaps),
+		},
 	}
 }
 
-func (f fanOut) IncrMiss() {
-	for _, h := range f {
-		h.IncrMiss()
-	}
-}
+// IncrHit counts a read that a level answered.
+func (s *Stats) IncrHit() { s.increment(&s.Hit, spreadHit) }
 
-func (f fanOut) IncrLocalHit() {
-	for _, h := range f {
-		h.IncrLocalHit()
-	}
-}
+// IncrMiss counts a read that no level answered.
+func (s *Stats) IncrMiss() { s.increment(&s.Miss, spreadMiss) }
 
-func (f fanOut) IncrLocalMiss() {
-	for _, h := range f {
-		h.IncrLocalMiss()
-	}
-}
+// IncrLocalHit counts an answer of the local level.
+func (s *Stats) IncrLocalHit() { s.increment(&s.LocalHit, spreadLocalHit) }
 
-func (f fanOut) IncrRemoteHit() {
-	for _, h := range f {
-		h.IncrRemoteHit()
-	}
-}
+// IncrLocalMiss counts a key that the local level did not have.
+func (s *Stats) IncrLocalMiss() { s.increment(&s.LocalMiss, spreadLocalMiss) }
 
-func (f fanOut) IncrRemoteMiss() {
-	for _, h := range f {
-		h.IncrRemoteMiss()
-	}
-}
+// IncrRemoteHit counts an answer of the remote level.
+func (s *Stats) IncrRemoteHit() { s.increment(&s.RemoteHit, spreadRemoteHit) }
 
-func (f fanOut) IncrQuery() {
-	for _, h := range f {
-		h.IncrQuery()
-	}
-}
+// IncrRemoteMiss counts a key that the remote level did not have, or a read of it that failed.
+func (s *Stats) IncrRemoteMiss() { s.increment(&s.RemoteMiss, spreadRemoteMiss) }
 
-func (f fanOut) IncrQueryFail(err error) {
-	for _, h := range f {
-		h.IncrQueryFail(err)
-	}
-}
+// IncrQuery counts a call of a loader.
+func (s *Stats) IncrQuery() { s.increment(&s.Query, spreadQuery) }
 
-// IncrRemoteError reaches the handlers that count remote errors.
-func (f fanOut) IncrRemoteError(op string, err error) {
-	for _, h := range f {
-		if c, ok := h.(RemoteErrorCounter); ok {
-			c.IncrRemoteError(op, err)
-		}
-	}
-}
+// IncrQueryFail counts a loader that failed.
+func (s *Stats) IncrQueryFail(error) { s.increment(&s.QueryFail, spreadQueryFail) }
 
-// IncrRefreshTimeout reaches the handlers that count refreshes.
-func (f fanOut) IncrRefreshTimeout() {
-	for _, h := range f {
-		if c, ok := h.(RefreshCounter); ok {
-			c.IncrRefreshTimeout()
-		}
-	}
-}
+// IncrRemoteError counts a remote call that failed.
+func (s *Stats) IncrRemoteError(string, error) { atomic.AddUint64(&s.RemoteErrors, 1) }
 
-// IncrRefreshEvicted reaches the handlers that count refreshes.
-func (f fanOut) IncrRefreshEvicted() {
-	for _, h := range f {
-		if c, ok := h.(RefreshCounter); ok {
-			c.IncrRefreshEvicted()
-		}
-	}
-}
+// IncrRefreshTimeout counts a load in the background that did not end before its deadline.
+func (s *Stats) IncrRefreshTimeout() { atomic.AddUint64(&s.RefreshTimeouts, 1) }
 
-// IncrEventKeysLost reaches the handlers that count lost events.
-func (f fanOut) IncrEventKeysLost(n int) {
-	for _, h := range f {
-		if c, ok := h.(EventCounter); ok {
-			c.IncrEventKeysLost(n)
-		}
-	}
-}
+// IncrRefreshEvicted counts a key that is no longer refreshed, because there were too many.
+func (s *Stats) IncrRefreshEvicted() { atomic.AddUint64(&s.RefreshEvicted, 1) }
 
-// IncrFillRefused reaches the handlers that count what fences refuse.
-func (f fanOut) IncrFillRefused(n int) {
-	for _, h := range f {
-		if c, ok := h.(FenceCounter); ok {
-			c.IncrFillRefused(n)
-		}
-	}
-}
+// IncrEventKeysLost counts n keys whose events were never delivered.
+func (s *Stats) IncrEventKeysLost(n int) { atomic.AddUint64(&s.EventKeysLost, uint64(n)) }
 
-// IncrSyncGap reaches the handlers that count gaps.
-func (f fanOut) IncrSyncGap() {
-	for _, h := range f {
-		if c, ok := h.(SyncCounter); ok {
-			c.IncrSyncGap()
-		}
-	}
-}
+// IncrFillRefused counts n loaded values that were not stored, because their keys had changed
+// during the load.
+func (s *Stats) IncrFillRefused(n int) { atomic.AddUint64(&s.FillsRefused, uint64(n)) }
+
+// IncrSyncGap counts a time at which messages of other nodes may have been missed.
+func (s *Stats) IncrSyncGap() { atomic.AddUint64(&s.SyncGaps, 1) }

@@ -1,106 +1,13 @@
 package stats
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
-
-	"go.uber.org/goleak"
+	"time"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// recHandler records the names of the calls it gets.
-type recHandler struct {
-	mu    sync.Mutex
-	calls []string // guarded by mu
-}
-
-func (r *recHandler) add(call string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.calls = append(r.calls, call)
-}
-
-func (r *recHandler) IncrHit()                { r.add("hit") }
-func (r *recHandler) IncrMiss()               { r.add("miss") }
-func (r *recHandler) IncrLocalHit()           { r.add("localHit") }
-func (r *recHandler) IncrLocalMiss()          { r.add("localMiss") }
-func (r *recHandler) IncrRemoteHit()          { r.add("remoteHit") }
-func (r *recHandler) IncrRemoteMiss()         { r.add("remoteMiss") }
-func (r *recHandler) IncrQuery()              { r.add("query") }
-func (r *recHandler) IncrQueryFail(err error) { r.add("queryFail " + err.Error()) }
-
-// recErrorHandler also hears of remote errors.
-type recErrorHandler struct{ recHandler }
-
-func (r *recErrorHandler) IncrRemoteError(op string, err error) {
-	r.add("remoteError " + op + " " + err.Error())
-}
-
-func (r *recErrorHandler) IncrRefreshTimeout()     { r.add("refreshTimeout") }
-func (r *recErrorHandler) IncrRefreshEvicted()     { r.add("refreshEvicted") }
-func (r *recErrorHandler) IncrEventKeysLost(n int) { r.add(fmt.Sprint("eventKeysLost ", n)) }
-func (r *recErrorHandler) IncrFillRefused(n int)   { r.add(fmt.Sprint("fillRefused ", n)) }
-func (r *recErrorHandler) IncrSyncGap()            { r.add("syncGap") }
-
-func callAll(h Handler) {
-	h.IncrHit()
-	h.IncrMiss()
-	h.IncrLocalHit()
-	h.IncrLocalMiss()
-	h.IncrRemoteHit()
-	h.IncrRemoteMiss()
-	h.IncrQuery()
-	h.IncrQueryFail(errors.New("boom"))
-	if c, ok := h.(RemoteErrorCounter); ok {
-		c.IncrRemoteError("get", errors.New("refused"))
-	}
-}
-
-func callOptional(h Handler) {
-	h.(RefreshCounter).IncrRefreshTimeout()
-	h.(RefreshCounter).IncrRefreshEvicted()
-	h.(EventCounter).IncrEventKeysLost(2)
-	h.(FenceCounter).IncrFillRefused(4)
-	h.(SyncCounter).IncrSyncGap()
-}
-
-const eight = "hit miss localHit localMiss remoteHit remoteMiss query queryFail boom"
-
-func TestNewHandlesPassesEachCallToAll(t *testing.T) {
-	a, b := &recHandler{}, &recErrorHandler{}
-	h := NewHandles(false, a, b)
-	callAll(h)
-	callOptional(h)
-	if got := strings.Join(a.calls, " "); got != eight {
-		t.Errorf("the first handler got %q, want %q", got, eight)
-	}
-	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2 fillRefused 4 syncGap"; got != want {
-		t.Errorf("the second handler got %q, want %q", got, want)
-	}
-}
-
-func TestNewHandlesDisabled(t *testing.T) {
-	a := &recHandler{}
-	callAll(NewHandles(true, a))
-	if len(a.calls) != 0 {
-		t.Errorf("a disabled handler got %v", a.calls)
-	}
-}
-
-func TestNewHandlesNilPanics(t *testing.T) {
-	defer func() {
-		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "handler is nil") {
-			t.Errorf("NewHandles with a nil handler panicked with %v, want a sentence", r)
-		}
-	}()
-	NewHandles(false, &recHandler{}, nil)
-}
-
-func TestStatsCounts(t *testing.T) {
+func TestStatsCountsEachCall(t *testing.T) {
 	h := NewStatsLogger("counts")
 	s := h.(*Stats)
 	t.Cleanup(s.Close)
@@ -118,4 +25,33 @@ func TestStatsCounts(t *testing.T) {
 	if s.Name != "counts" {
 		t.Errorf("Name is %q", s.Name)
 	}
+}
+
+func TestOptionsOfAStats(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opts []Option
+		want time.Duration
+	}{
+		"none":                 {nil, time.Minute},
+		"an interval":          {[]Option{WithStatsInterval(time.Second)}, time.Second},
+		"zero is the default":  {[]Option{WithStatsInterval(time.Second), WithStatsInterval(0)}, time.Minute},
+		"below zero, too":      {[]Option{WithStatsInterval(-1)}, time.Minute},
+		"of one's own":         {[]Option{func(o *Options) { o.interval = time.Hour }}, time.Hour},
+		"the longest duration": {[]Option{WithStatsInterval(1<<63 - 1)}, 1<<63 - 1},
+	} {
+		s := NewStatsLogger("s", tt.opts...).(*Stats)
+		if s.table.interval != tt.want {
+			t.Errorf("%s: the interval is %s, want %s", name, s.table.interval, tt.want)
+		}
+		s.Close()
+	}
+}
+
+func TestWithLoggerNilPanics(t *testing.T) {
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, "WithLogger") || !strings.Contains(r, "give ") {
+			t.Errorf("WithLogger(nil) panicked with %q, want a sentence that says what to give", r)
+		}
+	}()
+	WithLogger(nil)
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// counts is a reading of a Stats' counters, or the difference of two.
+// counts are the counters of a Stats at one time, or the difference between two times.
 type counts struct {
 	hit, miss, localHit, localMiss, remoteHit, remoteMiss, query, queryFail uint64
 	troubles
 }
 
-// troubles are the counts of what should not happen.
+// troubles are the counters of what should not happen.
 type troubles struct {
 	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost, fillsRefused, syncGaps uint64
 }
@@ -32,22 +32,20 @@ func (c counts) minus(d counts) counts {
 	}
 }
 
-// row is what one cache did in the time it took.
+// row is what one cache counted, and in which time.
 type row struct {
 	name string
 	counts
 	took time.Duration
 }
 
-// table renders the rows, sorted by name: for each cache its total and, below,
-// its two levels, which have no loader and so no queries.
-func table(rows []row) string {
+// table renders the rows of an interval, sorted by name. Each cache has a line for its total and
+// one for each level that was asked in this time. A level has no loader, so it has no queries.
+func table(interval time.Duration, rows []row) string {
 	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.name, b.name) })
 	width := len("cache")
-	longest := time.Duration(0)
 	for _, r := range rows {
 		width = max(width, len(r.name+"_remote"))
-		longest = max(longest, r.took)
 	}
 
 	var b strings.Builder
@@ -60,32 +58,36 @@ func table(rows []row) string {
 	}
 	rule := strings.Repeat("-", width) + strings.Repeat("+"+strings.Repeat("-", 12), 6) + "\n"
 
-	fmt.Fprintf(&b, "cache statistics of the last %s\n", longest.Round(time.Millisecond))
+	fmt.Fprintf(&b, "jetcache-go stats last %s.\n", interval)
 	line("cache", "qpm", "hit_ratio", "hit", "miss", "query", "query_fail")
 	b.WriteString(rule)
 	for _, r := range rows {
-		level := func(name string, hit, miss uint64, query, queryFail string) {
+		counted := func(name string, hit, miss uint64, query, queryFail string) {
 			line(name, perMinute(hit+miss, r.took), ratio(hit, miss), fmt.Sprint(hit), fmt.Sprint(miss), query, queryFail)
 		}
-		level(r.name, r.hit, r.miss, fmt.Sprint(r.query), fmt.Sprint(r.queryFail))
-		level(r.name+"_local", r.localHit, r.localMiss, "-", "-")
-		level(r.name+"_remote", r.remoteHit, r.remoteMiss, "-", "-")
+		counted(r.name, r.hit, r.miss, fmt.Sprint(r.query), fmt.Sprint(r.queryFail))
+		if r.localHit+r.localMiss > 0 {
+			counted(r.name+"_local", r.localHit, r.localMiss, "-", "-")
+		}
+		if r.remoteHit+r.remoteMiss > 0 {
+			counted(r.name+"_remote", r.remoteHit, r.remoteMiss, "-", "-")
+		}
 	}
 	b.WriteString(rule)
 	for _, r := range rows {
 		for _, trouble := range []struct {
-			n    uint64
 			what string
+			n    uint64
 		}{
-			{r.remoteErrors, "remote calls failed"},
-			{r.refreshTimeouts, "loads in the background did not end in time"},
-			{r.refreshEvicted, "keys are no longer refreshed because too many were"},
-			{r.eventKeysLost, "keys whose events were never delivered"},
-			{r.fillsRefused, "loaded values were not stored because their keys had been changed meanwhile"},
-			{r.syncGaps, "gaps in what other nodes have told: older local entries are checked against the remote"},
+			{"remote calls that failed", r.remoteErrors},
+			{"loads in the background that did not end before their deadline", r.refreshTimeouts},
+			{"keys that are no longer refreshed because there were too many", r.refreshEvicted},
+			{"keys whose events were never delivered", r.eventKeysLost},
+			{"loaded values that were not stored because their keys had changed during the load", r.fillsRefused},
+			{"times at which messages of other nodes may have been missed, so that older local entries are checked against the remote", r.syncGaps},
 		} {
 			if trouble.n > 0 {
-				fmt.Fprintf(&b, "%s: %d %s\n", r.name, trouble.n, trouble.what)
+				fmt.Fprintf(&b, "%s: %s: %d\n", r.name, trouble.what, trouble.n)
 			}
 		}
 	}
