@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"runtime/debug"
 )
 
 // Batch is a set of keys. For each key, the batch either leads, and has to load it, or has joined
@@ -84,7 +83,7 @@ func (b *Batch[V]) Start(load func(ctx context.Context)) {
 			defer close(b.done)
 			if !returned {
 				if r := recover(); r != nil {
-					b.err = &PanicError{r, debug.Stack()}
+					b.err = recovered(r, outsideLoader)
 				} else {
 					b.err = ErrGoexit
 				}

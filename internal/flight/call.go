@@ -18,23 +18,6 @@ var (
 	ErrGoexit = errors.New("cache: the loader called runtime.Goexit (as t.FailNow does)")
 )
 
-// PanicError is the error of a load whose loader panicked.
-type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // the stack of the goroutine that panicked
-}
-
-// Error returns the panic's text and stack.
-func (p *PanicError) Error() string {
-	return fmt.Sprintf("cache: the loader panicked: %v\n\n%s", p.Value, p.Stack)
-}
-
-// Unwrap returns what was given to panic, if that is an error.
-func (p *PanicError) Unwrap() error {
-	err, _ := p.Value.(error)
-	return err
-}
-
 // call is the load of one key. Its result is set once, before its waiters are woken.
 type call[V any] struct {
 	note       Note[V] // the key, and when the load began

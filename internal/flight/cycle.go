@@ -3,7 +3,6 @@ package flight
 import (
 	"context"
 	"runtime"
-	"runtime/debug"
 	"sync"
 )
 
@@ -79,7 +78,7 @@ func Run[R any](ctx context.Context, loader func(context.Context) (R, error)) (r
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{p, debug.Stack()}
+			err = recovered(p, "")
 		}
 	}()
 	return loader(ctx)

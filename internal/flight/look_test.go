@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// finds is a look that takes d.
+// finds returns a look that takes d, unless its ctx ends first.
 func finds(d time.Duration, v string, found bool, err error) func(context.Context, Note[string]) (string, bool, error) {
 	return func(ctx context.Context, _ Note[string]) (string, bool, error) {
 		select {
@@ -74,7 +74,7 @@ func TestALookIsShared(t *testing.T) {
 	}
 }
 
-// The leader looks with its own ctx: when that ends, those who have joined hear of it.
+// The leader looks with its own ctx. When that ends, the callers that have joined get its error.
 func TestALookEndsWithItsLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable[string]()
@@ -90,7 +90,7 @@ func TestALookEndsWithItsLeader(t *testing.T) {
 		wg.Go(func() {
 			_, led, err := table.Do(bg, "k", nil)
 			if led || !errors.Is(err, context.Canceled) {
-				t.Errorf("who joined got %v, %v", led, err)
+				t.Errorf("the caller that joined got %v, %v", led, err)
 			}
 		})
 		synctest.Wait()
@@ -123,7 +123,8 @@ func TestALookThatPanics(t *testing.T) {
 	}
 }
 
-// A write between the look and the load: the load goes on, by itself, and another may begin.
+// A write comes between the look and the load. The load goes on, but nobody joins it any more, and
+// another load may begin.
 func TestAWriteBetweenLookAndLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable[string]()
@@ -132,7 +133,7 @@ func TestAWriteBetweenLookAndLoad(t *testing.T) {
 			v, led, err := table.LookAndDo(bg, "k", finds(2*time.Second, "", false, nil), func(_ context.Context, n Note[string]) (string, error) {
 				time.Sleep(2 * time.Second)
 				if n.FillLoaded(func() {}) {
-					t.Error("the load that was overtaken fills")
+					t.Error("the overtaken load fills the local store")
 				}
 				return "old", nil
 			})
@@ -143,7 +144,7 @@ func TestAWriteBetweenLookAndLoad(t *testing.T) {
 		synctest.Wait()
 		wg.Go(func() { // joins the look
 			if v, led, err := table.Do(bg, "k", nil); v != "old" || led || err != nil {
-				t.Errorf("who joined got %q, %v, %v", v, led, err)
+				t.Errorf("the caller that joined got %q, %v, %v", v, led, err)
 			}
 		})
 		time.Sleep(time.Second)
@@ -161,7 +162,7 @@ func TestAWriteBetweenLookAndLoad(t *testing.T) {
 	})
 }
 
-// A caller that leaves after the look leaves the load to those who have joined.
+// A leader that leaves after its look does not end the load for the callers that have joined.
 func TestALeaderLeavesAfterItsLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable[string]()
@@ -184,7 +185,7 @@ func TestALeaderLeavesAfterItsLook(t *testing.T) {
 		synctest.Wait()
 		wg.Go(func() {
 			if v, _, err := table.Do(bg, "k", nil); v != "v" || err != nil {
-				t.Errorf("who joined got %q, %v", v, err)
+				t.Errorf("the caller that joined got %q, %v", v, err)
 			}
 		})
 		wg.Wait()

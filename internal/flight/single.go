@@ -1,9 +1,6 @@
 package flight
 
-import (
-	"context"
-	"runtime/debug"
-)
+import "context"
 
 // Do returns the result of the load of key that is under way. If there is none, the caller is the
 // leader: Do starts a load, which calls load in a goroutine of its own. led reports whether the
@@ -99,7 +96,7 @@ func (t *Table[V]) look(ctx context.Context, c *call[V], look lookFunc[V]) (v V,
 		}
 		resolved = true
 		if r := recover(); r != nil {
-			err = &PanicError{r, debug.Stack()}
+			err = recovered(r, outsideLoader)
 		}
 		t.resolve(c, v, err)
 		c.run.leave()
@@ -136,7 +133,7 @@ func (t *Table[V]) run(c *call[V], load loadFunc[V]) {
 	err := ErrGoexit // until load returns
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{r, debug.Stack()}
+			err = recovered(r, outsideLoader)
 		}
 		t.resolve(c, v, err)
 		c.run.end()
