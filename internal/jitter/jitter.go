@@ -1,5 +1,5 @@
-// Package jitter spreads durations, so that what was stored together does not
-// expire together.
+// Package jitter adds random amounts to durations, so that what began at the same time does not
+// end at the same time. Its functions may be called concurrently.
 package jitter
 
 import (
@@ -8,20 +8,26 @@ import (
 	"time"
 )
 
-// Default is the spread that the library uses for a lifetime when none is
-// configured: a tenth of it, ten seconds at most.
+// Default returns the spread that the library uses for a lifetime if none is configured: a tenth
+// of ttl, but at most ten seconds.
 func Default(ttl time.Duration) time.Duration {
 	return min(ttl/10, 10*time.Second)
 }
 
-// Add returns d plus a random duration in [0, spread). A spread of zero or less
-// adds nothing.
+// Add returns d plus a random duration in [0, spread). If spread is zero or less, or the sum
+// could overflow, it returns d.
 func Add(d, spread time.Duration) time.Duration {
-	if spread <= 0 {
+	if spread <= 0 || d > math.MaxInt64-spread {
 		return d
 	}
-	if d > math.MaxInt64-spread {
-		return d // as long as can be said
-	}
 	return d + rand.N(spread)
+}
+
+// Around returns a random duration in [-spread/2, spread-spread/2). If spread is zero or less, it
+// returns 0.
+func Around(spread time.Duration) time.Duration {
+	if spread <= 0 {
+		return 0
+	}
+	return rand.N(spread) - spread/2
 }

@@ -21,23 +21,49 @@ func TestDefault(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
-	for _, spread := range []time.Duration{0, -time.Second} {
+	for _, spread := range []time.Duration{0, -time.Second, math.MinInt64} {
 		if got := Add(time.Minute, spread); got != time.Minute {
 			t.Errorf("Add(1m, %s) = %s", spread, got)
 		}
 	}
-	if got := Add(math.MaxInt64, time.Second); got != math.MaxInt64 {
-		t.Errorf("the longest duration became %s", got)
-	}
-	seen := map[time.Duration]bool{}
-	for range 1000 {
-		got := Add(time.Minute, time.Second)
-		if got < time.Minute || got >= time.Minute+time.Second {
-			t.Fatalf("Add(1m, 1s) = %s", got)
+	for _, spread := range []time.Duration{1, time.Second, math.MaxInt64} {
+		if got := Add(math.MaxInt64, spread); got != math.MaxInt64 {
+			t.Errorf("the longest duration plus %s became %s", spread, got)
 		}
-		seen[got] = true
 	}
-	if len(seen) < 100 {
-		t.Errorf("1000 calls gave only %d different durations", len(seen))
+	isSpread(t, time.Minute, time.Minute+time.Second, func() time.Duration { return Add(time.Minute, time.Second) })
+}
+
+func TestAround(t *testing.T) {
+	for _, spread := range []time.Duration{0, -time.Second, math.MinInt64} {
+		if got := Around(spread); got != 0 {
+			t.Errorf("Around(%s) = %s", spread, got)
+		}
+	}
+	isSpread(t, -500*time.Millisecond, 500*time.Millisecond, func() time.Duration { return Around(time.Second) })
+	isSpread(t, -math.MaxInt64/2, math.MaxInt64/2+1, func() time.Duration { return Around(math.MaxInt64) })
+	for range 100 {
+		if got := Around(1); got != 0 {
+			t.Fatalf("Around(1ns) = %s", got)
+		}
+	}
+}
+
+// isSpread checks that draw gives durations of all parts of [low, high).
+func isSpread(t *testing.T, low, high time.Duration, draw func() time.Duration) {
+	t.Helper()
+	const parts = 10
+	var seen [parts]int
+	for range 1000 {
+		d := draw()
+		if d < low || d >= high {
+			t.Fatalf("%s is not in [%s, %s)", d, low, high)
+		}
+		seen[(d-low)/((high-low)/parts+1)]++
+	}
+	for i, n := range seen {
+		if n < 20 { // 100 are expected; 80 less is more than eight standard deviations
+			t.Errorf("part %d of %d of [%s, %s) was drawn %d times of 1000", i, parts, low, high, n)
+		}
 	}
 }
