@@ -1,52 +1,52 @@
 package schedule
 
-// queue is a heap of tasks by the time they are due.
-type queue[J any] []*task[J]
+// dueHeap is a heap of tasks. The one that is due next is on top.
+type dueHeap[J any] []*task[J]
 
-func (q queue[J]) Len() int           { return len(q) }
-func (q queue[J]) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (h dueHeap[J]) Len() int           { return len(h) }
+func (h dueHeap[J]) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
 
-func (q queue[J]) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
+func (h dueHeap[J]) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].dueIndex, h[j].dueIndex = i, j
 }
 
-func (q *queue[J]) Push(x any) {
+func (h *dueHeap[J]) Push(x any) {
 	t := x.(*task[J])
-	t.index = len(*q)
-	*q = append(*q, t)
+	t.dueIndex = len(*h)
+	*h = append(*h, t)
 }
 
-func (q *queue[J]) Pop() any {
-	last := len(*q) - 1
-	t := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	t.index = -1
+func (h *dueHeap[J]) Pop() any {
+	t := popLast((*[]*task[J])(h))
+	t.dueIndex = -1
 	return t
 }
 
-// byTouch is a heap of tasks by the time they were touched, as far as it knows.
-type byTouch[J any] []*task[J]
+// touchHeap is a heap of tasks. The one with the oldest known touch is on top.
+type touchHeap[J any] []*task[J]
 
-func (b byTouch[J]) Len() int           { return len(b) }
-func (b byTouch[J]) Less(i, j int) bool { return b[i].seen.Before(b[j].seen) }
+func (h touchHeap[J]) Len() int           { return len(h) }
+func (h touchHeap[J]) Less(i, j int) bool { return h[i].knownTouch.Before(h[j].knownTouch) }
 
-func (b byTouch[J]) Swap(i, j int) {
-	b[i], b[j] = b[j], b[i]
-	b[i].place, b[j].place = i, j
+func (h touchHeap[J]) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].touchIndex, h[j].touchIndex = i, j
 }
 
-func (b *byTouch[J]) Push(x any) {
+func (h *touchHeap[J]) Push(x any) {
 	t := x.(*task[J])
-	t.place = len(*b)
-	*b = append(*b, t)
+	t.touchIndex = len(*h)
+	*h = append(*h, t)
 }
 
-func (b *byTouch[J]) Pop() any {
-	last := len(*b) - 1
-	t := (*b)[last]
-	(*b)[last] = nil
-	*b = (*b)[:last]
+func (h *touchHeap[J]) Pop() any { return popLast((*[]*task[J])(h)) }
+
+// popLast takes the last task off a heap.
+func popLast[J any](h *[]*task[J]) *task[J] {
+	last := len(*h) - 1
+	t := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
 	return t
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,14 +78,111 @@ func TestATaskRunsOnceInEachInterval(t *testing.T) {
 		r := newRec()
 		s := open(t, r, time.Hour, 1)
 		s.Touch("k", 1)
-		time.Sleep(10*interval + interval/10)
+		time.Sleep(10*interval + interval/2)
 		times := r.times("k.1")
 		if len(times) != 10 {
 			t.Fatalf("ran at %v", times)
 		}
 		for i, at := range times {
-			if nominal := time.Duration(i+1) * interval; at < nominal || at >= nominal+interval/10 || at-times[0] != time.Duration(i)*interval {
+			if nominal := time.Duration(i+1) * interval; at < nominal-interval/20 || at >= nominal+interval/20 || at-times[0] != time.Duration(i)*interval {
 				t.Errorf("run %d at %s", i, at)
+			}
+		}
+	})
+}
+
+// Tasks that are registered together are spread over a tenth of the interval, half of them before
+// it has passed: other nodes may run the same tasks exactly at the interval, and must not come
+// first for all.
+func TestRunsAreSpreadOnBothSidesOfTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tasks, parts = 1000, 10
+		r := newRec()
+		s := open(t, r, time.Hour, tasks)
+		for i := range tasks {
+			s.Touch(fmt.Sprint(i), 1)
+		}
+		time.Sleep(interval + interval/10)
+		first := interval - interval/20
+		var runs [parts]int
+		for i := range tasks {
+			times := r.times(fmt.Sprint(i, ".1"))
+			if len(times) != 1 || times[0] < first || times[0] >= first+interval/10 {
+				t.Fatalf("task %d ran at %v", i, times)
+			}
+			runs[(times[0]-first)*parts/(interval/10)]++
+		}
+		for part, n := range runs {
+			if n < tasks/parts/5 { // 100 are expected; 80 less is more than eight standard deviations
+				t.Errorf("in part %d of the time in which %d tasks run, %d ran", part, tasks, n)
+			}
+		}
+	})
+}
+
+// A task that is touched often enough never ends, although it is sometimes due early: it runs in
+// each interval, at the same place.
+func TestAnEarlyRunDoesNotTakeATaskForIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, interval+time.Second, 10)
+		const tasks, pause = 50, interval + 900*time.Millisecond // less than idle
+		for range 40 {
+			for i := range tasks {
+				s.Touch(fmt.Sprint(i), 1)
+			}
+			time.Sleep(pause)
+		}
+		for i := range tasks {
+			times := r.times(fmt.Sprint(i, ".1"))
+			for n, at := range times {
+				if at-times[0] != time.Duration(n)*interval {
+					t.Fatalf("task %d ended, although it was touched every %s: it ran at %v", i, pause, times)
+				}
+			}
+			if len(times) < 40 {
+				t.Errorf("task %d ran %d times in %s", i, len(times), time.Since(r.start))
+			}
+		}
+	})
+}
+
+// A task runs at least once after each touch, although it is sometimes due late.
+func TestALateRunDoesNotTakeATaskForIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		s := open(t, r, interval, 10)
+		for i := range 50 {
+			s.Touch(fmt.Sprint(i), 1)
+		}
+		time.Sleep(5 * interval)
+		for i := range 50 {
+			if n := len(r.times(fmt.Sprint(i, ".1"))); n != 1 {
+				t.Errorf("task %d ran %d times", i, n)
+			}
+		}
+	})
+}
+
+// A run that takes nearly an interval does not make the next one come early.
+func TestARunOfNearlyAnIntervalLeavesTheNextOneInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRec()
+		r.took = func(string) time.Duration { return interval - time.Nanosecond }
+		s := open(t, r, time.Hour, 20)
+		for i := range 20 {
+			s.Touch(fmt.Sprint(i), 1)
+		}
+		time.Sleep(10*interval + interval/2)
+		for i := range 20 {
+			times := r.times(fmt.Sprint(i, ".1"))
+			for n, at := range times {
+				if at-times[0] != time.Duration(n)*interval {
+					t.Fatalf("task %d ran at %v", i, times)
+				}
+			}
+			if len(times) != 10 {
+				t.Errorf("task %d ran at %v", i, times)
 			}
 		}
 	})
@@ -114,8 +212,8 @@ func TestAnIdleTaskEnds(t *testing.T) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.looping {
-			t.Error("the loop goes on without tasks")
+		if !s.wakeAt.IsZero() {
+			t.Errorf("the timer goes on without tasks, until %s", s.wakeAt)
 		}
 	})
 }
@@ -167,7 +265,7 @@ func TestALongRunDoesNotHoldUpOthersNorRunTwice(t *testing.T) {
 		s := open(t, r, time.Hour, 2)
 		s.Touch("long", 1)
 		s.Touch("short", 1)
-		time.Sleep(9 * interval)
+		time.Sleep(8*interval + interval/2)
 		if long, short := r.times("long.1"), r.times("short.1"); len(short) != 8 || len(long) != 2 {
 			t.Errorf("short ran at %v, long at %v", short, long)
 		}
@@ -180,7 +278,7 @@ func TestASecondRunInTheInterval(t *testing.T) {
 		r.next.Again = 2 * time.Second
 		s := open(t, r, time.Hour, 1)
 		s.Touch("k", 1)
-		time.Sleep(3 * interval)
+		time.Sleep(2*interval + interval/2)
 		first, second := r.times("k.1"), r.times("k.1 again")
 		if len(first) != 2 || len(second) != 2 || second[0]-first[0] != 2*time.Second || first[1]-first[0] != interval {
 			t.Errorf("ran at %v and again at %v", first, second)
@@ -389,7 +487,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// 100,000 tasks: what a task costs, and what a tick of the loop costs.
+// With 100,000 tasks: what a task costs, and what it costs to look for those that are due.
 func BenchmarkTasks(b *testing.B) {
 	const n = 100_000
 	keys := make([]string, n)
@@ -425,10 +523,29 @@ func BenchmarkTasks(b *testing.B) {
 			s.Touch(keys[i%n], 1)
 		}
 	})
-	b.Run("tick", func(b *testing.B) {
+	b.Run("dispatch", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.startDue()
+			s.mu.Lock()
+			s.dispatchLocked()
+			s.mu.Unlock()
 		}
 	})
+}
+
+// A Scheduler that nobody uses any more leaves no goroutine, long before its tasks are due.
+func TestDroppedSchedulersLeaveNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	var collected atomic.Int64
+	for range 200 {
+		s := New(Config[any]{Interval: time.Hour, Idle: time.Hour, Workers: 1, Slow: time.Hour, MaxTasks: 10,
+			Run: func(context.Context, string, any, int) Next { return Next{} }})
+		s.Touch("k", s) // a job may refer to its scheduler
+		runtime.AddCleanup(s, func(int) { collected.Add(1) }, 0)
+	}
+	for began := time.Now(); collected.Load() < 200 || runtime.NumGoroutine() > before; runtime.GC() {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("of 200 dropped schedulers %d were collected, and %d goroutines are left", collected.Load(), runtime.NumGoroutine()-before)
+		}
+	}
 }
