@@ -1,6 +1,6 @@
 # Targets for those who work on the library. `make help` lists them.
 
-MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './.git/*'))
+MODULES := $(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './.git/*')))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME ?= 30s
 TORTURE ?= 5m
@@ -13,12 +13,13 @@ help: ## list the targets
 demo: ## replay a workload against two instances (ARGS="-log FILE -redis ADDR …")
 	go run ./examples/replay $(ARGS)
 
-test: ## run all tests of all modules with the race detector
+test: ## run the tests of all modules with the race detector (of some packages: PACKAGES="./local/... ./stats")
 	@if [ -n "$$REDIS_ADDR" ]; then echo "Tests on a real Redis: $$REDIS_ADDR"; \
 	elif command -v redis-server >/dev/null; then echo "Tests on a real Redis: started from $$(command -v redis-server)"; \
 	else echo "Tests on a real Redis are SKIPPED: set REDIS_ADDR, or install redis-server"; fi
-	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 10m ./...); done
-	@echo "== ceilings of allocations, which the race detector would break"; go test -run TestAllocations ./...
+	@echo "Compiling the test runner"
+	@go -C tools build -o ../bin/runtests ./runtests
+	@bin/runtests -packages "$(or $(PACKAGES),./...)" $(if $(PACKAGES),.,$(MODULES))
 
 torture: ## let everything fail around a fleet of processes, for TORTURE (default 5m)
 	TORTURE=$(TORTURE) go test -race -v -count=1 -timeout 24h -run TestNoNode ./internal/test/torture

@@ -1,0 +1,3 @@
+module github.com/mgtv-tech/jetcache-go/tools
+
+go 1.25.0

@@ -1,0 +1,89 @@
+// Command runtests runs the tests of several modules, as `make test` does. It prints what
+// `go test` prints without -v, says what it waits for when that takes long, and ends in one
+// line that says what passed, what failed, and what was skipped and why.
+//
+//	runtests [-packages PATTERNS] [-timeout DURATION] MODULE-DIRECTORY...
+//
+// The tests run with the race detector if the machine has what it needs. Tests whose names
+// begin with TestAllocations run in a step of their own, without the race detector.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+var errFailed = errors.New("tests failed")
+
+func main() {
+	patterns := flag.String("packages", "./...", "the packages to test, as patterns of the go command")
+	timeout := flag.Duration("timeout", 10*time.Minute, "how long the tests of one package may take")
+	flag.Parse()
+	err := run(flag.Args(), strings.Fields(*patterns), *timeout)
+	if err != nil && !errors.Is(err, errFailed) {
+		fmt.Fprintln(os.Stderr, "runtests:", err)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+// run tests the packages that patterns name in each of the modules.
+func run(modules, patterns []string, timeout time.Duration) error {
+	if len(modules) == 0 {
+		return errors.New("name at least one directory of a module")
+	}
+	r := newReport(os.Stdout)
+	race, err := raceDetector(modules[0])
+	if err != nil {
+		fmt.Printf("These tests run WITHOUT the race detector: %v\n", err)
+	}
+	for _, dir := range modules {
+		if err := testModule(r, dir, patterns, timeout, race); err != nil {
+			return err
+		}
+	}
+	if race {
+		for _, dir := range modules {
+			if err := measureAllocations(r, dir, patterns, timeout); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Println(r.summary(len(modules)))
+	if r.failed() {
+		return errFailed
+	}
+	return nil
+}
+
+// testModule runs all tests of the module in dir. With the race detector, it leaves out those
+// that measure allocations.
+func testModule(r *report, dir string, patterns []string, timeout time.Duration, race bool) error {
+	packages, err := list(dir, "{{.ImportPath}}", patterns)
+	if err != nil || len(packages) == 0 {
+		return err
+	}
+	args := []string{"-timeout", timeout.String()}
+	with := ""
+	if race {
+		args, with = append(args, "-race", "-skip", "^"+allocationTests), " with the race detector"
+	}
+	fmt.Printf("== %s: compiling and testing %s%s; compiling takes minutes the first time\n", dir, count(len(packages), "package"), with)
+	return r.goTest(dir, append(args, patterns...))
+}
+
+// measureAllocations runs the tests of the module in dir that measure allocations.
+func measureAllocations(r *report, dir string, patterns []string, timeout time.Duration) error {
+	packages, err := packagesThatMeasure(dir, patterns)
+	if err != nil || len(packages) == 0 {
+		return err
+	}
+	fmt.Printf("== %s: ceilings of allocations: tests in %s measure that a call allocates no more than its limit; "+
+		"they run without the race detector, which allocates itself\n", dir, count(len(packages), "package"))
+	return r.goTest(dir, append([]string{"-timeout", timeout.String(), "-run", "^" + allocationTests}, packages...))
+}
