@@ -2,10 +2,11 @@
 
 MODULES := $(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './.git/*')))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 TORTURE ?= 5m
 
-.PHONY: help demo test torture bench examples fuzz lint
+.PHONY: help demo test torture bench examples fuzz lint golangci
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,3 +38,7 @@ fuzz: ## fuzz each codec for FUZZTIME (default 30s)
 lint: ## gofmt, go vet and staticcheck
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	@set -e; for m in $(MODULES); do (cd $$m && go vet ./... && go run $(STATICCHECK) ./...); done
+
+golangci: ## the linters of .golangci.yml (needs Go 1.26)
+	@echo "Compiling golangci-lint, which takes minutes the first time"; go run $(GOLANGCI) version
+	@status=0; for m in $(MODULES); do echo "== $$m"; (cd $$m && go run $(GOLANGCI) run) || status=1; done; exit $$status

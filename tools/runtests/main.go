@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,21 +38,31 @@ func run(modules, patterns []string, timeout time.Duration) error {
 	if len(modules) == 0 {
 		return errors.New("name at least one directory of a module")
 	}
-	r := newReport(os.Stdout)
-	race, err := raceDetector(modules[0])
-	if err != nil {
-		fmt.Printf("These tests run WITHOUT the race detector: %v\n", err)
+	flags := []string{"-timeout", timeout.String()}
+	raceErr := checkRaceDetector(modules[0])
+	all, title := flags, "compiling and testing %s"
+	if raceErr == nil {
+		all, title = append(slices.Clip(flags), "-race", "-skip", "^"+allocationTests), title+" with the race detector"
+	} else {
+		fmt.Printf("These tests run WITHOUT the race detector: %v\n", raceErr)
 	}
+	r := newReport(os.Stdout)
 	for _, dir := range modules {
-		if err := testModule(r, dir, patterns, timeout, race); err != nil {
+		packages, err := list(dir, "{{.ImportPath}}", patterns)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("== %s: "+title+"; compiling takes minutes the first time\n", dir, count(len(packages), "package"))
+		if err := r.goTest(dir, slices.Concat(all, patterns)); err != nil {
 			return err
 		}
 	}
-	if race {
-		for _, dir := range modules {
-			if err := measureAllocations(r, dir, patterns, timeout); err != nil {
-				return err
-			}
+	for _, dir := range modules {
+		if raceErr != nil {
+			break // they have run with the others
+		}
+		if err := measureAllocations(r, dir, patterns, flags); err != nil {
+			return err
 		}
 	}
 	fmt.Println(r.summary(len(modules)))
@@ -61,29 +72,13 @@ func run(modules, patterns []string, timeout time.Duration) error {
 	return nil
 }
 
-// testModule runs all tests of the module in dir. With the race detector, it leaves out those
-// that measure allocations.
-func testModule(r *report, dir string, patterns []string, timeout time.Duration, race bool) error {
-	packages, err := list(dir, "{{.ImportPath}}", patterns)
-	if err != nil || len(packages) == 0 {
-		return err
-	}
-	args := []string{"-timeout", timeout.String()}
-	with := ""
-	if race {
-		args, with = append(args, "-race", "-skip", "^"+allocationTests), " with the race detector"
-	}
-	fmt.Printf("== %s: compiling and testing %s%s; compiling takes minutes the first time\n", dir, count(len(packages), "package"), with)
-	return r.goTest(dir, append(args, patterns...))
-}
-
 // measureAllocations runs the tests of the module in dir that measure allocations.
-func measureAllocations(r *report, dir string, patterns []string, timeout time.Duration) error {
+func measureAllocations(r *report, dir string, patterns, flags []string) error {
 	packages, err := packagesThatMeasure(dir, patterns)
 	if err != nil || len(packages) == 0 {
 		return err
 	}
 	fmt.Printf("== %s: ceilings of allocations: tests in %s measure that a call allocates no more than its limit; "+
 		"they run without the race detector, which allocates itself\n", dir, count(len(packages), "package"))
-	return r.goTest(dir, append([]string{"-timeout", timeout.String(), "-run", "^" + allocationTests}, packages...))
+	return r.goTest(dir, slices.Concat(flags, []string{"-run", "^" + allocationTests}, packages))
 }

@@ -232,6 +232,9 @@ func (r *report) skipped() string {
 		}
 		return strings.Compare(a, b)
 	})
+	if len(reasons) == 1 {
+		return fmt.Sprintf("%d skipped (%s)", r.skips[reasons[0]], reasons[0])
+	}
 	for i, why := range reasons {
 		n := r.skips[why]
 		total += n

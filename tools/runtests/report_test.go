@@ -67,7 +67,7 @@ func TestPassingTests(t *testing.T) {
 		t.Error("it failed")
 	}
 	expect(t, printed,
-		[]string{"ok  \texample.org/m/a\t", "\nok: 2 tests passed, in 1 package of 1 module, after ", "; 1 skipped: 1 (no server: install one)"},
+		[]string{"ok  \texample.org/m/a\t", "\nok: 2 tests passed, in 1 package of 1 module, after ", "; 1 skipped (no server: install one)"},
 		[]string{"not worth printing", "m/bare", "no test files", "PASS", "=== RUN"})
 }
 
@@ -158,6 +158,14 @@ func TestTheSummaryNamesTheFirstFailures(t *testing.T) {
 		r.failures = append(r.failures, "a.TestBad")
 	}
 	if s := r.summary(1); strings.Count(s, "a.TestBad") != shownFailures || !strings.Contains(s, " and 2 more;") {
+		t.Error(s)
+	}
+}
+
+func TestTheSummaryCountsWhatWasSkippedByReason(t *testing.T) {
+	r := newReport(&strings.Builder{})
+	r.skips = map[string]int{"rare": 1, "often": 3, "also rare": 1}
+	if s := r.summary(1); !strings.HasSuffix(s, "; 5 skipped: 3 (often), 1 (also rare), 1 (rare)") {
 		t.Error(s)
 	}
 }
