@@ -1,5 +1,5 @@
-// Command codec shows what the codecs store for one value, and how to bring one of your
-// own. It needs nothing else.
+// Command codec shows what each codec stores for the same value, and how a program adds a
+// codec of its own. It needs no Redis.
 package main
 
 import (
@@ -12,18 +12,19 @@ import (
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	_ "github.com/mgtv-tech/jetcache-go/encoding/sonic" // JSON by bytedance/sonic
+	_ "github.com/mgtv-tech/jetcache-go/encoding/sonic" // makes "sonic" use bytedance/sonic
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// Product is the value.
+// Product is what the program caches.
 type Product struct {
 	SKU   string
 	Price int64
 	Tags  []string
 }
 
-// gobCodec is a codec of our own. Gob checks the sizes it reads, as a codec has to.
+// gobCodec is a codec of this program. A codec must check the sizes that it reads, as its
+// input comes from Redis; gob does so.
 type gobCodec struct{}
 
 func (gobCodec) Name() string { return "gob" }
@@ -39,7 +40,8 @@ func (gobCodec) Unmarshal(data []byte, v any) error {
 }
 
 func main() {
-	encoding.RegisterCodec(gobCodec{}) // before New
+	fmt.Println("What each codec stores for the same product:")
+	encoding.RegisterCodec(gobCodec{}) // before cache.New, which looks the name up
 	for _, codec := range []string{"msgpack", "json", "sonic", "gob"} {
 		if err := show(codec); err != nil {
 			log.Fatalf("%s: %v", codec, err)
@@ -47,8 +49,9 @@ func main() {
 	}
 }
 
+// show stores a product with this codec, and prints the stored bytes and what is read back.
 func show(codec string) error {
-	store := local.NewTinyLFU(100, time.Minute)
+	store := local.NewOtter(100, time.Minute)
 	defer store.Close()
 	c := cache.New(cache.WithName(codec), cache.WithCodec(codec), cache.WithLocal(store))
 	defer c.Close()

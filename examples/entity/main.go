@@ -1,5 +1,5 @@
-// Command entity caches users by their ids: single reads, batches, changes, and users
-// that do not exist. It runs on an embedded Redis, or on one of yours with -redis.
+// Command entity caches users by their ids. It shows single reads, batches, changes, and
+// users that do not exist. It runs on an embedded Redis, or on another one with -redis.
 package main
 
 import (
@@ -17,18 +17,20 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// User is what the database holds.
+// User is a row of the database.
 type User struct {
 	ID   int
 	Name string
 }
 
-// errNoUser is what our database says when there is no such user, as sql.ErrNoRows would.
+// errNoUser is what the database returns for an unknown id, as database/sql returns
+// sql.ErrNoRows.
 var errNoUser = errors.New("no such user")
 
-// database stands for the real one; each query is printed.
+// database stands for a real database. It prints each query.
 type database map[int]User
 
+// one returns one user.
 func (db database) one(_ context.Context, id int) (User, error) {
 	fmt.Println("  database: user", id)
 	u, ok := db[id]
@@ -68,7 +70,7 @@ func run(addr string) error {
 	client := server.Client()
 	defer client.Close()
 
-	store := local.NewTinyLFU(10_000, time.Minute)
+	store := local.NewOtter(10_000, time.Minute)
 	defer store.Close()
 	c := cache.New(
 		cache.WithName("users"),
@@ -81,41 +83,40 @@ func run(addr string) error {
 
 	ctx := context.Background()
 	db := database{1: {1, "Ada"}, 2: {2, "Grace"}, 3: {3, "Edsger"}}
-	const prefix = "example:user" // keys are example:user:1, example:user:2 …
-	for id := range 5 {
-		if err := users.Delete(ctx, prefix, id); err != nil { // what an earlier run has left
-			return err
-		}
+	const prefix = "example:user" // the keys are example:user:1, example:user:2 and so on
+	// An earlier run may have left users in Redis.
+	if err := users.MDelete(ctx, prefix, []int{1, 2, 3, 4}); err != nil {
+		return err
 	}
 
-	fmt.Println("Get, twice: the database is asked once.")
+	fmt.Println("Get user 1 twice. The first call loads it, and the second finds it in the cache.")
 	for range 2 {
 		u, err := users.Get(ctx, prefix, 1, db.one)
-		fmt.Println(" ", u, err)
+		fmt.Printf("  got %v, error %v\n", u, err)
 	}
 
-	fmt.Println("MGet: only what is missing is loaded, in one query; user 4 does not exist.")
-	fmt.Println(" ", users.MGet(ctx, prefix, []int{1, 2, 3, 4}, db.many))
+	fmt.Println("Get users 1 to 4. One query loads those that the cache does not have. User 4 does not exist.")
+	fmt.Println("  got", users.MGet(ctx, prefix, []int{1, 2, 3, 4}, db.many))
 
-	fmt.Println("MGet again: nothing is loaded, that user 4 does not exist is remembered.")
-	fmt.Println(" ", users.MGet(ctx, prefix, []int{1, 2, 3, 4}, db.many))
-	_, err = users.Get(ctx, prefix, 4, db.one)
-	fmt.Println("  user 4:", err)
+	fmt.Println("Get users 1 to 4 again. The cache remembers that user 4 does not exist, so there is no query.")
+	fmt.Println("  got", users.MGet(ctx, prefix, []int{1, 2, 3, 4}, db.many))
+	u, err := users.Get(ctx, prefix, 4, db.one)
+	fmt.Printf("  got %v, error %v\n", u, err)
 
-	fmt.Println("A user changes: first the database, then the cache.")
+	fmt.Println("Change user 2 in the database, and delete it from the cache. The next Get loads it.")
 	db[2] = User{2, "Grace Hopper"}
 	if err := users.Delete(ctx, prefix, 2); err != nil {
 		return err
 	}
-	u, err := users.Get(ctx, prefix, 2, db.one)
-	fmt.Println(" ", u, err)
+	u, err = users.Get(ctx, prefix, 2, db.one)
+	fmt.Printf("  got %v, error %v\n", u, err)
 
-	fmt.Println("Set puts the new value there at once.")
+	fmt.Println("Change user 3 in the database, and set it in the cache. The next Get does not load it.")
 	db[3] = User{3, "Edsger W. Dijkstra"}
 	if err := users.Set(ctx, prefix, 3, db[3]); err != nil {
 		return err
 	}
 	u, err = users.Get(ctx, prefix, 3, db.one)
-	fmt.Println(" ", u, err)
+	fmt.Printf("  got %v, error %v\n", u, err)
 	return nil
 }

@@ -1,7 +1,10 @@
-// Command events lets the local levels of two nodes follow each other's changes: each node
-// publishes its cache's events on a Redis channel, and drops from its local level the keys
-// that the other's events name. It runs on an embedded Redis, or on one of yours with
-// -redis.
+// Command events sends the events of two caches over a Redis channel of its own, so that
+// each node drops from its local level what the other one has changed. It runs on an
+// embedded Redis, or on another one with -redis.
+//
+// WithSyncLocal(true) alone does the same without this code, and also notices lost messages;
+// see the example fleet. A handler is for messages that go over another system, or in
+// another form.
 package main
 
 import (
@@ -22,36 +25,42 @@ import (
 
 const channel = "example:events"
 
-// node is one replica of a service.
+// node is one instance of a service.
 type node struct {
 	name   string
 	cache  cache.Cache
-	local  *local.TinyLFU
+	store  *local.Otter
 	client *redis.Client
 	sub    *redis.PubSub
-	done   chan struct{}
+	// heard receives a value when the node has dropped what an event of the other node names.
+	heard chan struct{}
+	// done is closed when follow has returned.
+	done chan struct{}
 }
 
+// newNode starts a node. Call close to stop it.
 func newNode(ctx context.Context, name string, server *demoredis.Server) (*node, error) {
-	n := &node{name: name, client: server.Client(), local: local.NewTinyLFU(1000, time.Minute), done: make(chan struct{})}
+	n := &node{
+		name: name, client: server.Client(), store: local.NewOtter(1000, time.Minute),
+		heard: make(chan struct{}, 10), done: make(chan struct{}),
+	}
 	n.cache = cache.New(
 		cache.WithName("prices"),
-		cache.WithLocal(n.local),
+		cache.WithLocal(n.store),
 		cache.WithRemote(remote.NewGoRedisV9Adapter(n.client)),
-		cache.WithSourceId(name), // default: random
+		cache.WithSourceId(name), // the default is random
 		cache.WithSyncLocal(true),
 		cache.WithEventHandler(n.publish),
 	)
 	n.sub = n.client.Subscribe(ctx, channel)
-	if _, err := n.sub.Receive(ctx); err != nil { // until the subscription stands
+	if _, err := n.sub.Receive(ctx); err != nil { // waits until Redis has confirmed it
 		return nil, fmt.Errorf("subscribing: %w", err)
 	}
 	go n.follow()
 	return n, nil
 }
 
-// publish is the event handler: it is called from one goroutine at a time, and the writers
-// do not wait for it.
+// publish is the event handler. One goroutine calls it, and Set and Delete do not wait for it.
 func (n *node) publish(e *cache.Event) {
 	message, err := json.Marshal(e)
 	if err == nil {
@@ -62,37 +71,50 @@ func (n *node) publish(e *cache.Event) {
 	}
 }
 
-// follow drops the keys that others have changed.
+// follow drops from the local level what the other node has changed.
 func (n *node) follow() {
 	defer close(n.done)
 	for message := range n.sub.Channel() {
 		var e cache.Event
 		if err := json.Unmarshal([]byte(message.Payload), &e); err != nil {
-			log.Printf("node %s: a message that is no event: %v", n.name, err)
+			log.Printf("node %s: a message is not an event: %v", n.name, err)
 			continue
 		}
 		if e.SourceID == n.name {
-			continue // our own
+			continue // the node's own event
 		}
 		for _, key := range e.Keys {
 			n.cache.DeleteFromLocalCache(key)
 		}
-		fmt.Printf("  node %s heard of %q from node %s\n", n.name, e.Keys, e.SourceID)
+		fmt.Printf("  node %s drops %q, which node %s has changed\n", n.name, e.Keys, e.SourceID)
+		n.heard <- struct{}{}
 	}
 }
 
+// wait waits until follow has handled an event.
+func (n *node) wait() error {
+	select {
+	case <-n.heard:
+		return nil
+	case <-time.After(5 * time.Second):
+		return fmt.Errorf("node %s got no event within 5s", n.name)
+	}
+}
+
+// close stops the node.
 func (n *node) close() {
 	n.cache.Close() // delivers the events that wait
 	_ = n.sub.Close()
 	<-n.done
-	n.local.Close()
+	n.store.Close()
 	_ = n.client.Close()
 }
 
+// read returns the value of key, or the text of the error.
 func (n *node) read(ctx context.Context, key string) string {
 	var v string
 	if err := n.cache.Get(ctx, key, &v); err != nil {
-		return err.Error()
+		return fmt.Sprintf("error %q", err)
 	}
 	return v
 }
@@ -129,14 +151,18 @@ func run(addr string) error {
 		if err := a.cache.Set(ctx, key, cache.Value(price), cache.TTL(time.Minute)); err != nil {
 			return err
 		}
-		time.Sleep(100 * time.Millisecond) // for the event to arrive
+		if err := b.wait(); err != nil {
+			return err
+		}
 		fmt.Printf("  node A reads %s, node B reads %s\n", a.read(ctx, key), b.read(ctx, key))
 	}
-	fmt.Println("Node B deletes it.")
+	fmt.Println("Node B deletes the price.")
 	if err := b.cache.Delete(ctx, key); err != nil {
 		return err
 	}
-	time.Sleep(100 * time.Millisecond)
-	fmt.Printf("  node A reads: %s\n", a.read(ctx, key))
+	if err := a.wait(); err != nil {
+		return err
+	}
+	fmt.Printf("  node A reads %s\n", a.read(ctx, key))
 	return nil
 }

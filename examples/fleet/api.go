@@ -13,12 +13,15 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9/logging"
 )
 
-// runNode is the program as a node of the fleet: it serves what the story asks for, and ends
-// with its standard input.
+// runNode runs the program as a node of the fleet. It serves the requests of the story until its
+// standard input ends.
 func runNode(name, addr, dir string) error {
-	log.SetFlags(0) // the story says who and when
+	log.SetFlags(0)   // the story prints the name of the node with each line
+	logging.Disable() // go-redis logs each failed connection, and the cache logs failures, too
 	db := openDatabase(dir, name)
 	var stops stops
 	db.at = stops.pass
@@ -29,7 +32,7 @@ func runNode(name, addr, dir string) error {
 	}
 	server := &http.Server{Handler: routes(s, &stops)}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the story ends, or has been killed
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the story ends or is killed
 		_ = server.Close()
 	}()
 	fmt.Println(listener.Addr())
@@ -39,11 +42,11 @@ func runNode(name, addr, dir string) error {
 	return errors.Join(err, s.close())
 }
 
-// answer is what a node says of a user.
+// answer is what a node answers about a user.
 type answer struct {
 	User   User
-	Took   time.Duration // within the node
-	Failed string        // why there is no user, or it was not changed; empty: it was well
+	Took   time.Duration // in the node
+	Failed string        // the error; empty if there was none
 }
 
 func routes(s *service, stops *stops) http.Handler {
@@ -55,7 +58,7 @@ func routes(s *service, stops *stops) http.Handler {
 		serve(w, r, func(id int) (User, error) { return User{}, s.rename(r.Context(), id, r.FormValue("name")) })
 	})
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { reply(w, s.health()) })
-	// For the story alone:
+	// Only the story needs these:
 	mux.HandleFunc("POST /stop", func(_ http.ResponseWriter, r *http.Request) { stops.set(point(r.FormValue("at"))) })
 	mux.HandleFunc("GET /stopped", func(_ http.ResponseWriter, r *http.Request) { stops.wait(r.Context()) })
 	mux.HandleFunc("POST /go", func(http.ResponseWriter, *http.Request) { stops.release() })
@@ -83,12 +86,12 @@ func reply(w http.ResponseWriter, v any) {
 	}
 }
 
-// stops lets the story stop the next query or change at a point.
+// stops lets the story stop the next query or transaction at a point.
 type stops struct {
 	mu      sync.Mutex
-	at      point         // guarded by mu; empty: nowhere
-	reached chan struct{} // guarded by mu: closed when somebody is there
-	goOn    chan struct{} // guarded by mu: closed when it may go on
+	at      point         // guarded by mu; empty if nothing is to stop
+	reached chan struct{} // guarded by mu; closed when a query or a transaction has stopped
+	goOn    chan struct{} // guarded by mu; closed when it may continue
 }
 
 func (s *stops) set(at point) {
@@ -97,7 +100,7 @@ func (s *stops) set(at point) {
 	s.at, s.reached, s.goOn = at, make(chan struct{}), make(chan struct{})
 }
 
-// pass waits if p is where to stop.
+// pass waits for release if p is the point to stop at.
 func (s *stops) pass(ctx context.Context, p point) error {
 	s.mu.Lock()
 	if s.at != p {
@@ -116,7 +119,7 @@ func (s *stops) pass(ctx context.Context, p point) error {
 	}
 }
 
-// wait waits until somebody has stopped.
+// wait waits until a query or a transaction has stopped.
 func (s *stops) wait(ctx context.Context) {
 	s.mu.Lock()
 	reached := s.reached

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// User is what the database holds, and what is cached. The version counts the changes.
+// User is a row of the database, and what the service caches. Version counts its changes.
 type User struct {
 	ID      int
 	Version int
@@ -20,36 +20,37 @@ type User struct {
 
 func (u User) String() string { return fmt.Sprintf("%s (v%d)", u.Name, u.Version) }
 
-// errNoUser is what our database says when there is no such user, as sql.ErrNoRows would.
+// errNoUser is what the database returns for an unknown id, as database/sql returns
+// sql.ErrNoRows.
 var errNoUser = errors.New("no such user")
 
-// latency is how long a query or a change takes.
+// latency is how long a query or a transaction takes.
 const latency = 20 * time.Millisecond
 
-// database stands for the service's own: it is slow, all processes use it, and what it says is
-// the truth. It is a directory with a file for each version of each user. Who first makes the
-// file of the next version has committed that; a process that is killed leaves nothing half done.
+// database stands for the database of the service. All processes use it. It is a directory with
+// one file for each version of each user. A transaction commits by creating the file of the next
+// version, so a process that is killed leaves no half of a change.
 type database struct {
 	dir    string
-	client string // who asks, for the log of queries
-	// at is called at some points, so that the story can stop the time there.
+	client string // names the process in the log of queries
+	// at is called at each point, where the story may stop the process.
 	at func(ctx context.Context, p point) error
 }
 
-// point is where the story can stop a query or a change.
+// point is a place in a query or a transaction where the story can stop it.
 type point string
 
 const (
-	hasRead    point = "has read"    // and has not returned yet
-	willCommit point = "will commit" // the next thing it does
-	committed  point = "committed"   // and has not returned yet
+	hasRead    point = "has read"    // the query has read the row, and has not returned
+	willCommit point = "will commit" // the transaction commits next
+	committed  point = "committed"   // the transaction has committed, and has not returned
 )
 
 func openDatabase(dir, client string) *database {
 	return &database{dir: dir, client: client, at: func(context.Context, point) error { return nil }}
 }
 
-// user is the query for one user.
+// user queries one user.
 func (db *database) user(ctx context.Context, id int) (User, error) {
 	if err := db.log(id); err != nil {
 		return User{}, err
@@ -64,7 +65,7 @@ func (db *database) user(ctx context.Context, id int) (User, error) {
 	return u, db.at(ctx, hasRead)
 }
 
-// rename is a transaction that changes a user.
+// rename changes the name of a user in a transaction.
 func (db *database) rename(ctx context.Context, id int, name string) error {
 	if err := sleep(ctx, latency); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (db *database) rename(ctx context.Context, id int, name string) error {
 	return db.at(ctx, committed)
 }
 
-// insert commits u, unless this version is there already.
+// insert commits u. It returns an error if this version exists.
 func (db *database) insert(u User) error {
 	data, err := json.Marshal(u)
 	if err != nil {
@@ -100,7 +101,8 @@ func (db *database) insert(u User) error {
 	return os.Link(draft.Name(), db.file(u.ID, u.Version))
 }
 
-// newest returns what a user is now, at once and without a line in the log.
+// newest returns the newest version of a user. It is for the story: it takes no time and leaves
+// no line in the log of queries.
 func (db *database) newest(id int) (u User, err error) {
 	for version := 1; ; version++ {
 		data, err := os.ReadFile(db.file(id, version))
@@ -124,7 +126,7 @@ func (db *database) file(id, version int) string {
 
 func (db *database) logFile() string { return filepath.Join(db.dir, "queries.log") }
 
-// log notes a query.
+// log appends a line about a query to the log.
 func (db *database) log(id int) error {
 	f, err := os.OpenFile(db.logFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -134,7 +136,7 @@ func (db *database) log(id int) error {
 	return errors.Join(err, f.Close())
 }
 
-// queries returns how many queries all processes together have made.
+// queries returns how many queries all processes have made together.
 func (db *database) queries() (n int, err error) {
 	data, err := os.ReadFile(db.logFile())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// node is a process of the fleet, as the story sees it.
+// node is a process of the fleet, seen from the story.
 type node struct {
 	name  string
 	cmd   *exec.Cmd
@@ -25,10 +25,11 @@ type node struct {
 	url   string
 }
 
-// endTime bounds how long a node may take to end by itself.
+// endTime is how long a node may take to stop.
 const endTime = 10 * time.Second
 
-// startNode runs this program again, as a node on the Redis at addr. It is killed when ctx ends.
+// startNode runs this program again, as a node on the Redis at addr. The node is killed when ctx
+// ends.
 func startNode(ctx context.Context, name, addr, dir string) (*node, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -48,13 +49,13 @@ func startNode(ctx context.Context, name, addr, dir string) (*node, error) {
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		return nil, fmt.Errorf("node %s did not come up: %w", name, errors.Join(err, n.stop()))
+		return nil, fmt.Errorf("node %s did not start: %w", name, errors.Join(err, n.stop()))
 	}
 	n.url = "http://" + strings.TrimSpace(line)
 	return n, nil
 }
 
-// stop has the node end, and waits for that.
+// stop stops the node and waits until it has ended.
 func (n *node) stop() error {
 	_ = n.stdin.Close()
 	late := time.AfterFunc(endTime, func() { _ = n.cmd.Process.Kill() })
@@ -65,12 +66,12 @@ func (n *node) stop() error {
 	return nil
 }
 
-// kill ends the node as a crash does, on Unix by SIGKILL.
+// kill ends the node as a crash would, on Unix by SIGKILL.
 func (n *node) kill() error {
 	if err := n.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = n.cmd.Wait() // says that it was killed
+	_ = n.cmd.Wait() // its error says that the node was killed
 	return nil
 }
 
@@ -85,7 +86,7 @@ func (n *node) read(ctx context.Context, id int) (answer, error) {
 	return a, nil
 }
 
-// rename has the node change a user. The answer says whether it did.
+// rename makes the node change a user. The answer says whether it did.
 func (n *node) rename(ctx context.Context, id int, name string) (a answer, err error) {
 	return a, n.call(ctx, http.MethodPut, fmt.Sprintf("/users/%d?name=%s", id, url.QueryEscape(name)), &a)
 }
@@ -94,7 +95,8 @@ func (n *node) health(ctx context.Context) (h health, err error) {
 	return h, n.call(ctx, http.MethodGet, "/health", &h)
 }
 
-// stopAt has the next query or change stop at p; stopped waits until it has, and goOn ends that.
+// stopAt makes the next query or transaction of the node stop at p, stopped waits until it has
+// stopped, and goOn lets it continue.
 func (n *node) stopAt(ctx context.Context, p point) error {
 	return n.call(ctx, http.MethodPost, "/stop?at="+url.QueryEscape(string(p)), nil)
 }
@@ -128,7 +130,7 @@ func (n *node) call(ctx context.Context, method, path string, result any) error 
 	return nil
 }
 
-// output keeps the lines of the story and of the nodes' logs apart.
+// output is held while a line of the story or of a log is printed.
 var output sync.Mutex
 
 // say prints a line of the story.
@@ -138,10 +140,10 @@ func say(format string, v ...any) {
 	fmt.Printf(format+"\n", v...)
 }
 
-// logOf prints what a node logs, line by line.
+// logOf prints the log of a node, line by line.
 type logOf struct {
 	node string
-	rest []byte // of a line that has not ended
+	rest []byte // the beginning of a line that has not ended
 }
 
 func (l *logOf) Write(p []byte) (int, error) {

@@ -1,12 +1,12 @@
-// Command fleet shows what keeps the caches of a fleet right: three processes with a local level
-// each, one Redis, and a database in files, through a race, a cut line and a crash. It tells what
-// it sees, and fails if that is not what should be. It runs on an embedded Redis, or on one of
-// yours with -redis.
+// Command fleet shows how the caches of three processes agree. Each process has a local level,
+// and they share one Redis and one database. The command takes them through a slow load, a cut
+// connection and a crash, prints what each process reads, and fails if a process reads what it
+// should not. It runs on an embedded Redis, or on another one with -redis.
 //
-// What to copy is in node.go: how a service sets its cache up, reads and changes. The other files
-// are the story: story.go tells it, stage.go sets it up, watch.go looks what the nodes have,
-// fleet.go starts them and talks to them, api.go is their side of that, and database.go stands
-// for a database.
+// Copy from node.go: it sets up the cache of a service, reads through it and changes data. The
+// other files are for the demonstration: story.go has its six parts, stage.go starts and stops
+// everything, watch.go follows what the nodes read, fleet.go starts nodes and sends them
+// requests, api.go serves these requests, and database.go stands for a database.
 package main
 
 import (
@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// storyTime is when the story is given up: it takes some seven seconds.
+// storyTime is how long the story may take. It usually takes about seven seconds.
 const storyTime = 2 * time.Minute
 
 func main() {
 	addr := flag.String("redis", "", "address of a Redis; an embedded one if empty")
-	name := flag.String("node", "", "name of this node; the command starts three by itself")
-	dir := flag.String("database", "", "directory of the database, for a node")
+	name := flag.String("node", "", "name of this node; without it, the command starts the nodes A, B and C")
+	dir := flag.String("database", "", "directory of the database; only for a node")
 	flag.Parse()
 	if *name != "" {
-		// At Ctrl-C, the story has its nodes end.
+		// Ctrl-C reaches all processes. The story stops the nodes.
 		signal.Ignore(os.Interrupt)
 		if err := runNode(*name, *addr, *dir); err != nil {
 			log.Fatal(err)

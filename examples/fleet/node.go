@@ -13,17 +13,17 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// This file is the recipe: how a service that runs in many processes sets its cache up, reads
-// by it and changes what is cached. What is in the other files is there for the story.
+// This file is the part to copy. It shows how a service that runs in many processes sets up its
+// cache, reads through it, and changes the data that is cached.
 
 const (
-	// prefix begins the keys: example:fleet:user:1, example:fleet:user:2 …
+	// prefix begins all keys: example:fleet:user:1, example:fleet:user:2 and so on.
 	prefix = "example:fleet:user"
-	// maxLoad is how long the slowest query may take, and the slowest transaction.
+	// maxLoad is how long the slowest query and the slowest transaction may take.
 	maxLoad = 2 * time.Second
 )
 
-// service is the service, in one of its processes.
+// service is one process of the service.
 type service struct {
 	db     *database
 	client *redis.Client
@@ -36,35 +36,39 @@ func newService(addr string, db *database) *service {
 		db: db,
 		client: redis.NewClient(&redis.Options{
 			Addr: addr,
-			// A Redis that does not answer holds nobody up for long. The defaults of go-redis
-			// are three seconds, and three times that again.
-			DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second, MaxRetries: 1,
-			ContextTimeoutEnabled: true, // nor does it outlast a caller's deadline
+			// With these, a Redis that does not answer delays a call by seconds at most. With the
+			// defaults of go-redis it would be a minute; see the README.
+			ContextTimeoutEnabled: true, // a call also ends with its caller's ctx
+			DialTimeout:           500 * time.Millisecond,
+			DialerRetries:         1,
+			ReadTimeout:           500 * time.Millisecond, // and so the WriteTimeout
+			MaxRetries:            1,
 		}),
 		local: local.NewOtter(10_000, time.Minute),
 	}
 	s.users = cache.NewT[int, User](cache.New(
-		cache.WithName("users"), // the nodes find each other by it
+		cache.WithName("users"), // the same on all nodes, as it names their channel
 		cache.WithLocal(s.local),
 		cache.WithRemote(remote.NewGoRedisV9Adapter(s.client)),
 		cache.WithErrNotFound(errNoUser),
 
-		cache.WithSyncLocal(true), // local levels follow what other nodes change
-		cache.WithFence(maxLoad),  // what was loaded before a change is not stored after it
-		cache.WithLease(maxLoad),  // what several nodes miss, one of them loads
+		cache.WithSyncLocal(true), // drop from the local level what other nodes change
+		cache.WithFence(maxLoad),  // do not store what was loaded before a change
+		cache.WithLease(maxLoad),  // load a key on one node when several nodes miss it
 
-		cache.WithStatsDisabled(true), // or else a table in the log, each minute
+		cache.WithStatsDisabled(true), // the demonstration needs no statistics in the log
 	))
 	return s
 }
 
-// user reads a user.
+// user returns one user.
 func (s *service) user(ctx context.Context, id int) (User, error) {
 	return s.users.Get(ctx, prefix, id, s.db.user)
 }
 
-// rename changes a user: first all caches let go of it, then the database changes, then all
-// caches let go of what they may have read meanwhile. It is a matter of one call.
+// rename changes the name of a user. Mutate removes the user from all caches, changes the
+// database by the function, and removes the user again. Between the two removals no node stores
+// what it loads.
 func (s *service) rename(ctx context.Context, id int, name string) error {
 	changed := false
 	err := s.users.Mutate(ctx, prefix, []int{id}, func(ctx context.Context) error {
@@ -73,25 +77,26 @@ func (s *service) rename(ctx context.Context, id int, name string) error {
 		return err
 	})
 	if err != nil && changed {
-		// It is committed, and what the caches have not been told yet they are told in the
-		// background. To report a failure would only make somebody try again.
-		log.Printf("user %d is changed, but: %v", id, err)
+		// The transaction is committed, so a retry by the caller would be wrong. The cache
+		// repeats the second removal in the background.
+		log.Printf("user %d is changed, but the second removal failed: %v", id, err)
 		return nil
 	}
-	// This may be a cache.ErrNotFenced: Redis is out of reach, and so nothing was changed. Who
-	// would rather change it all the same does so here, and then calls s.users.Delete.
+	// A cache.ErrNotFenced says that Redis did not answer, and that the database was not changed.
+	// A service that prefers to change the database even then does so here, and calls
+	// s.users.Delete afterwards.
 	return err
 }
 
-// health is what the operators of a service want to know of its cache.
+// health is what an operator of the service wants to know about its cache.
 type health struct {
-	Ready        bool   // this node hears what others change
-	Nodes        int    // how many others it hears
-	Gaps         uint64 // how often it may have missed something
-	GapCause     string // the last time
-	InDoubt      bool   // since then not all of local has been checked
-	FillsRefused uint64 // what was loaded and not stored, as it was changed meanwhile
-	Untold       int    // keys that others, or Redis, do not know yet to have changed
+	Ready        bool   // this node receives the messages of the others
+	Nodes        int    // how many other nodes it hears
+	Gaps         uint64 // how often it may have missed messages
+	GapCause     string // why, the last time
+	InDoubt      bool   // local entries from before the last gap have not all been checked
+	FillsRefused uint64 // loaded values that were not stored, because the key had been changed
+	Untold       int    // changed keys that other nodes, or Redis, do not know about yet
 }
 
 func (s *service) health() health {
@@ -102,7 +107,7 @@ func (s *service) health() health {
 	}
 }
 
-// close ends the cache first, which tells the other nodes that this one leaves.
+// close stops the cache first, so that it can tell the other nodes that this one leaves.
 func (s *service) close() error {
 	s.users.Close()
 	s.local.Close()

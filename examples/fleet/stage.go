@@ -21,21 +21,21 @@ const (
 	grace = 2
 )
 
-// patience is how long the story waits for what should happen within moments.
+// patience is how long the story waits for something that usually takes milliseconds.
 const patience = 20 * time.Second
 
-// story is what its parts play with.
+// story is what the parts of the story work with.
 type story struct {
 	dir     string
 	db      *database
 	server  *demoredis.Server
 	client  *redis.Client
-	redis   *cache.T[int, User] // what Redis has, without a local level
-	line    *faultproxy.Proxy   // between node C and Redis
-	a, b, c *node               // nil: not running
+	redis   *cache.T[int, User] // without a local level, to look at what Redis has
+	line    *faultproxy.Proxy   // the connection between node C and Redis
+	a, b, c *node               // nil if the node is not running
 }
 
-// tell sets the stage, tells the story, and clears up.
+// tell starts everything, runs the parts of the story, and cleans up.
 func tell(ctx context.Context, addr string) (err error) {
 	s := &story{}
 	defer func() { err = errors.Join(err, s.end()) }()
@@ -52,6 +52,7 @@ func tell(ctx context.Context, addr string) (err error) {
 	return nil
 }
 
+// begin starts Redis, the database and the nodes.
 func (s *story) begin(ctx context.Context, addr string) (err error) {
 	if s.dir, err = os.MkdirTemp("", "fleet-"); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (s *story) begin(ctx context.Context, addr string) (err error) {
 		return err
 	}
 	s.client = s.server.Client()
-	if err := s.clear(ctx); err != nil { // what an earlier run has left
+	if err := s.clear(ctx); err != nil { // an earlier run may have left users
 		return err
 	}
 	s.redis = cache.NewT[int, User](cache.New(
@@ -84,17 +85,17 @@ func (s *story) begin(ctx context.Context, addr string) (err error) {
 	if s.c, err = startNode(ctx, "C", s.line.Addr(), s.dir); err != nil {
 		return err
 	}
-	say("Three nodes, A, B and C, are processes with a local level each. They share %s, which C", s.server)
-	say("reaches through a proxy, and a database that takes %s for a query or a change.", latency)
+	say("Three processes, the nodes A, B and C, have a local level each. They share %s and a", s.server)
+	say("database that takes %s for a query or a change. Node C reaches Redis through a proxy.", latency)
 	for _, n := range []*node{s.a, s.b, s.c} {
-		if _, err := await(ctx, n, "to hear the two others", func(h health) bool { return h.Ready && h.Nodes >= 2 }); err != nil {
+		if _, err := await(ctx, n, "to hear the other two", func(h health) bool { return h.Ready && h.Nodes >= 2 }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end ends what begin has begun.
+// end stops what begin has started.
 func (s *story) end() error {
 	var errs []error
 	for _, n := range []*node{s.a, s.b, s.c} {
@@ -119,7 +120,7 @@ func (s *story) end() error {
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
-// clear removes the users from Redis, and what the cache keeps beside them.
+// clear removes the users, their fences and their leases from Redis.
 func (s *story) clear(ctx context.Context) error {
 	for _, id := range []int{ada, grace} {
 		key := fmt.Sprintf("%s:%d", prefix, id)

@@ -10,9 +10,9 @@ import (
 	cache "github.com/mgtv-tech/jetcache-go"
 )
 
-// readTogether: one node loads what all three miss.
+// readTogether shows that one node loads a user that all three miss.
 func (s *story) readTogether(ctx context.Context) error {
-	say("\n1. All three read user 1 at the same moment. Nobody has it.")
+	say("\n1. All three nodes read user 1 at the same time. No cache has it.")
 	for round, want := range []int{1, 0} {
 		before, err := s.db.queries()
 		if err != nil {
@@ -27,19 +27,19 @@ func (s *story) readTogether(ctx context.Context) error {
 			return err
 		}
 		if after-before != want {
-			return fmt.Errorf("the database was asked %d times, not %d", after-before, want)
+			return fmt.Errorf("there were %d queries, not %d", after-before, want)
 		}
 		if round == 0 {
-			say("   They have %s: %s.", seen[0].User, took(seen))
-			say("   The database was asked once: one node had the lease, the others waited for what it stored.")
+			say("   They read %s: %s.", seen[0].User, took(seen))
+			say("   There was one query. One node had the lease, and the others waited for the value it stored.")
 		} else {
-			say("   Once more: %s. Nobody was asked: each has its local level.", took(seen))
+			say("   They read it again: %s. Each found it in its local level.", took(seen))
 		}
 	}
 	return nil
 }
 
-// update: the others follow a change.
+// update shows that the other nodes follow a change.
 func (s *story) update(ctx context.Context) error {
 	say("\n2. Node B changes user 1.")
 	if err := s.change(ctx, s.b, ada, "Ada King"); err != nil {
@@ -48,7 +48,7 @@ func (s *story) update(ctx context.Context) error {
 	return s.sayFollow(ctx, ada, 2, s.b, s.a, s.c)
 }
 
-// overlap: what was loaded while the user changed is not stored.
+// overlap shows that a load which overlaps a change is not stored.
 func (s *story) overlap(ctx context.Context) error {
 	say("\n3. A slow load on node A overlaps a change on node B.")
 	if err := s.a.stopAt(ctx, hasRead); err != nil {
@@ -64,7 +64,7 @@ func (s *story) overlap(ctx context.Context) error {
 	if err := s.a.stopped(ctx); err != nil {
 		return err
 	}
-	say("   A has read user 2 from the database, and is slow to go on. Meanwhile:")
+	say("   A has read user 2 from the database, and is paused before it stores the user. Meanwhile:")
 	if err := s.change(ctx, s.b, grace, "Grace Hopper"); err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func (s *story) overlap(ctx context.Context) error {
 	if err := s.notInRedis(ctx, grace); err != nil {
 		return err
 	}
-	say("   A goes on. Its caller, who asked before the change, gets %s; Redis does not get it.", slow.User)
+	say("   A continues. Its caller asked before the change and gets %s. It is not stored in Redis.", slow.User)
 	if err := s.sayFollow(ctx, grace, 2, s.a, s.b, s.c); err != nil {
 		return err
 	}
 
-	say("   The other way round: B is about to commit when A reads.")
+	say("   Now B is paused just before it commits a change, and A reads.")
 	before, err := s.a.health(ctx)
 	if err != nil {
 		return err
@@ -98,7 +98,8 @@ func (s *story) overlap(ctx context.Context) error {
 	if err := s.b.stopped(ctx); err != nil {
 		return err
 	}
-	// A may not have heard yet that B has begun, and then does not come as far as the fence.
+	// A may not have heard yet that B has begun. Then it finds the user in its local level, and
+	// does not load.
 	var early answer
 	refused := uint64(0)
 	for deadline := time.Now().Add(patience); refused == 0; {
@@ -116,8 +117,8 @@ func (s *story) overlap(ctx context.Context) error {
 	if err := s.notInRedis(ctx, grace); err != nil {
 		return err
 	}
-	say("   A's caller gets %s, which is still true, but not for long: the fence is closed, and", early.User)
-	say("   it is stored nowhere (FillsRefused: %d).", refused)
+	say("   A's caller gets %s, which is about to change. The fence is closed, so it is not", early.User)
+	say("   stored in any level (FillsRefused: %d).", refused)
 	if err := s.b.goOn(ctx); err != nil {
 		return err
 	}
@@ -128,10 +129,10 @@ func (s *story) overlap(ctx context.Context) error {
 	return s.sayFollow(ctx, grace, 3, s.a, s.b, s.c)
 }
 
-// cut: a node that is cut off knows it, and agrees again afterwards.
+// cut shows that a node notices when it is cut off from Redis, and agrees again afterwards.
 func (s *story) cut(ctx context.Context) error {
-	say("\n4. The line between C and Redis is cut.")
-	if _, err := s.follow(ctx, ada, 2, s.c); err != nil { // C has it in local then
+	say("\n4. The connection between C and Redis is cut.")
+	if _, err := s.follow(ctx, ada, 2, s.c); err != nil { // now C has it in its local level
 		return err
 	}
 	s.line.Cut()
@@ -139,7 +140,7 @@ func (s *story) cut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("   C noticed after %s: SyncStateOf says Ready=false.", short(took))
+	say("   C notices it after %s: SyncStateOf says Ready=false.", short(took))
 	if err := s.change(ctx, s.a, ada, "Countess of Lovelace"); err != nil {
 		return err
 	}
@@ -153,8 +154,8 @@ func (s *story) cut(ctx context.Context) error {
 	if old.User.Version != 2 {
 		return fmt.Errorf("node C, cut off, reads %s", old.User)
 	}
-	say("   C asks Redis, in vain, and answers from local, in %s: %s. That is old, which C cannot", short(old.Took), old.User)
-	say("   know. But it knows, and can say, that it is cut off.")
+	say("   C gets no answer from Redis. After %s it answers from its local level: %s.", short(old.Took), old.User)
+	say("   That is stale. C cannot know this, but it reports that it is cut off.")
 	refused, err := s.c.rename(ctx, grace, "Somebody")
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func (s *story) cut(ctx context.Context) error {
 	if u, err := s.db.newest(grace); err != nil || u.Version != 3 {
 		return fmt.Errorf("the database has %s, error %v, after a change that was refused", u, err)
 	}
-	say("   Nor does C change anything that it could not tell: ErrNotFenced, and the database is as it was.")
+	say("   C refuses to change a user, as it could not tell the others: ErrNotFenced. The database is unchanged.")
 
 	s.line.Heal()
 	healed := time.Now()
@@ -173,17 +174,17 @@ func (s *story) cut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("   The line is whole again. C reads %s after %s%s,", seen[0].User, short(seen[0].after), seen[0].tooOld())
+	say("   The connection works again. C reads %s after %s%s.", seen[0].User, short(seen[0].after), seen[0].tooOld())
 	if _, err := await(ctx, s.c, "to hear the others again", func(h health) bool { return h.Ready && h.Nodes >= 2 && h.Untold == 0 }); err != nil {
 		return err
 	}
-	say("   and hears the others again after %s. Until then it asked Redis before it believed itself.", short(time.Since(healed)))
+	say("   After %s C hears the others again. Until then it checked its local entries against Redis.", short(time.Since(healed)))
 	return nil
 }
 
-// crash: a node that dies at the worst moment leaves nothing old behind.
+// crash shows that a node which dies within a change leaves no stale value behind.
 func (s *story) crash(ctx context.Context) error {
-	say("\n5. Node A changes user 1 and is killed when it has committed, before it clears the caches.")
+	say("\n5. Node A changes user 1. It is killed after the commit, before it removes the user again.")
 	before := make(map[*node]health)
 	for _, n := range []*node{s.b, s.c} {
 		h, err := n.health(ctx)
@@ -198,7 +199,7 @@ func (s *story) crash(ctx context.Context) error {
 	died := make(chan struct{})
 	go func() {
 		defer close(died)
-		_, _ = s.a.rename(ctx, ada, "Enchantress of Number") // ends with the node
+		_, _ = s.a.rename(ctx, ada, "Enchantress of Number") // fails when the node is killed
 	}()
 	if err := s.a.stopped(ctx); err != nil {
 		return err
@@ -213,22 +214,22 @@ func (s *story) crash(ctx context.Context) error {
 	if err := s.sayFollow(ctx, ada, 4, s.b, s.c); err != nil {
 		return err
 	}
-	say("   For Mutate had cleared the caches before the change, too, and closed the fence: until that")
-	say("   opens by itself, what is loaded goes to its readers and is stored nowhere.")
+	say("   No cache had the old user, as Mutate removes it before the change, too. The fence is closed:")
+	say("   until it opens by itself, readers get what they load, and it is not stored.")
 	for _, n := range []*node{s.b, s.c} {
 		missed := func(h health) bool { return h.Nodes < before[n].Nodes && h.Gaps > before[n].Gaps }
-		if _, err := await(ctx, n, "to miss node A", missed); err != nil {
+		if _, err := await(ctx, n, "to notice that node A is gone", missed); err != nil {
 			return err
 		}
 	}
-	say("   B and C noticed within %s that A had fallen silent, and check with Redis what they have of old.", short(time.Since(killed)))
+	say("   After %s B and C have noticed that A is gone. They check their older local entries against Redis.", short(time.Since(killed)))
 	queries, err := s.db.queries()
 	if err != nil {
 		return err
 	}
 	for deadline := killed.Add(patience); !s.redis.Exists(ctx, prefix, ada); {
 		if time.Now().After(deadline) {
-			return errors.New("user 1 did not come into Redis again")
+			return errors.New("user 1 was not stored in Redis again")
 		}
 		if _, err := s.b.read(ctx, ada); err != nil {
 			return err
@@ -241,7 +242,7 @@ func (s *story) crash(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("   After %s the fence was open, and the user is in Redis again. Meanwhile, B's readers took %d queries.", short(time.Since(killed)), after-queries)
+	say("   After %s the fence is open, and the user is in Redis again. Until then B made %d queries.", short(time.Since(killed)), after-queries)
 	if s.a, err = startNode(ctx, "A", s.server.Addr, s.dir); err != nil {
 		return err
 	}
@@ -249,9 +250,9 @@ func (s *story) crash(ctx context.Context) error {
 	return s.sayFollow(ctx, ada, 4, s.a)
 }
 
-// agree: everything has the same.
+// agree checks that all copies equal the database.
 func (s *story) agree(ctx context.Context) error {
-	say("\n6. Do all agree?")
+	say("\n6. Do all copies agree?")
 	for _, id := range []int{ada, grace} {
 		truth, err := s.db.newest(id)
 		if err != nil {
@@ -263,14 +264,14 @@ func (s *story) agree(ctx context.Context) error {
 		say("   The database, Redis, A, B and C have %s.", truth)
 	}
 	for _, n := range []*node{s.a, s.b, s.c} {
-		if _, err := await(ctx, n, "to be well", func(h health) bool { return h.Ready && h.Untold == 0 }); err != nil {
+		if _, err := await(ctx, n, "to be ready", func(h health) bool { return h.Ready && h.Untold == 0 }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// haveAll waits until all nodes and Redis have what is true of a user.
+// haveAll waits until all nodes and Redis have a user as the database has it.
 func (s *story) haveAll(ctx context.Context, truth User) error {
 	for deadline := time.Now().Add(patience); ; {
 		seen, err := s.follow(ctx, truth.ID, truth.Version, s.a, s.b, s.c)
@@ -294,16 +295,17 @@ func (s *story) haveAll(ctx context.Context, truth User) error {
 	}
 }
 
-// change has a node change a user.
+// change makes a node change a user.
 func (s *story) change(ctx context.Context, n *node, id int, name string) error {
 	a, err := n.rename(ctx, id, name)
 	if err = errors.Join(err, failure(a)); err != nil {
-		return fmt.Errorf("node %s was to change user %d: %w", n.name, id, err)
+		return fmt.Errorf("node %s changes user %d: %w", n.name, id, err)
 	}
-	say("   %s clears the caches, commits %s, and clears the caches again, in %s.", n.name, name, short(a.Took))
+	say("   %s removes the user from all caches, commits %s, and removes the user again, in %s.", n.name, name, short(a.Took))
 	return nil
 }
 
+// failure returns the error of an answer.
 func failure(a answer) error {
 	if a.Failed == "" {
 		return nil
@@ -311,6 +313,7 @@ func failure(a answer) error {
 	return errors.New(a.Failed)
 }
 
+// notInRedis returns an error if Redis has a user.
 func (s *story) notInRedis(ctx context.Context, id int) error {
 	if u, err := s.redis.Get(ctx, prefix, id, nil); !errors.Is(err, cache.ErrCacheMiss) {
 		return fmt.Errorf("user %d should not be in Redis, which says: %s, error %v", id, u, err)

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// sighting is when a node had a version.
+// sighting says when a node first read a version.
 type sighting struct {
 	answer
 	node  string
 	after time.Duration
-	old   int // how many answers before it were older
+	old   int // how many answers before that were older
 }
 
 func (x sighting) tooOld() string {
@@ -24,7 +24,7 @@ func (x sighting) tooOld() string {
 	return fmt.Sprintf(" (%d answers before that were older)", x.old)
 }
 
-// follow has each of nodes read a user, all at once, until it reads this version.
+// follow makes all nodes read a user at the same time, each until it reads this version.
 func (s *story) follow(ctx context.Context, id, version int, nodes ...*node) ([]sighting, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -54,7 +54,7 @@ func (s *story) follow(ctx context.Context, id, version int, nodes ...*node) ([]
 	return seen, errors.Join(errs...)
 }
 
-// sayFollow tells when each of nodes reads this version.
+// sayFollow prints when each node first reads this version.
 func (s *story) sayFollow(ctx context.Context, id, version int, nodes ...*node) error {
 	seen, err := s.follow(ctx, id, version, nodes...)
 	if err != nil {
@@ -64,18 +64,18 @@ func (s *story) sayFollow(ctx context.Context, id, version int, nodes ...*node) 
 	for i, x := range seen {
 		parts[i] = fmt.Sprintf("%s after %s%s", x.node, short(x.after), x.tooOld())
 	}
-	say("   It is read as %s by %s.", seen[0].User, strings.Join(parts, ", "))
+	say("   They read %s: %s.", seen[0].User, strings.Join(parts, ", "))
 	return nil
 }
 
-// await waits until the health of a node is such, and returns how long that took.
-func await(ctx context.Context, n *node, what string, such func(health) bool) (took time.Duration, err error) {
+// await waits until the health of a node meets the condition, and returns how long that took.
+func await(ctx context.Context, n *node, what string, condition func(health) bool) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	began := time.Now()
 	var h health
 	for {
-		if h, err = n.health(ctx); err == nil && such(h) {
+		if h, err = n.health(ctx); err == nil && condition(h) {
 			return time.Since(began), nil
 		}
 		if err == nil {
@@ -87,7 +87,7 @@ func await(ctx context.Context, n *node, what string, such func(health) bool) (t
 	}
 }
 
-// took says how long each node took for its answer.
+// took prints how long each node took for its answer.
 func took(seen []sighting) string {
 	parts := make([]string, len(seen))
 	for i, x := range seen {
@@ -96,7 +96,7 @@ func took(seen []sighting) string {
 	return strings.Join(parts, ", ")
 }
 
-// short rounds a time to what a reader wants to see of it.
+// short rounds a duration to a few digits.
 func short(d time.Duration) time.Duration {
 	switch {
 	case d > time.Second:

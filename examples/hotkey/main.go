@@ -1,7 +1,7 @@
-// Command hotkey keeps one hot key fresh in the background, with two processes on one
-// Redis: in each interval one of them asks the database, and the other copies its answer.
-// No reader ever waits for the database after the first. It runs on an embedded Redis, or
-// on one of yours with -redis.
+// Command hotkey refreshes one key in the background, in two processes on one Redis. In each
+// interval one process queries the database, and the other copies the value from Redis. Only
+// the first reads wait for the database. It runs on an embedded Redis, or on another one with
+// -redis.
 package main
 
 import (
@@ -12,8 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	cache "github.com/mgtv-tech/jetcache-go"
 	"github.com/mgtv-tech/jetcache-go/examples/internal/demoredis"
@@ -29,7 +27,7 @@ const (
 
 func main() {
 	addr := flag.String("redis", "", "address of a Redis; an embedded one if empty")
-	process := flag.String("process", "", "name of this process; the command starts two by itself")
+	process := flag.String("process", "", "name of this process; without it, the command starts the processes A and B")
 	flag.Parse()
 	var err error
 	if *process == "" {
@@ -42,7 +40,7 @@ func main() {
 	}
 }
 
-// startTwo runs this program twice, as two replicas of a service.
+// startTwo runs this program twice, as two instances of a service.
 func startTwo(addr string) error {
 	server, err := demoredis.Open(addr)
 	if err != nil {
@@ -51,7 +49,7 @@ func startTwo(addr string) error {
 	defer server.Close()
 	client := server.Client()
 	defer client.Close()
-	if err := client.Del(context.Background(), key).Err(); err != nil { // what an earlier run has left
+	if err := client.Del(context.Background(), key).Err(); err != nil { // an earlier run may have left it
 		return err
 	}
 	self, err := os.Executable()
@@ -75,25 +73,26 @@ func startTwo(addr string) error {
 	return nil
 }
 
-// serve is one replica.
+// serve is one instance of the service.
 func serve(name, addr string) error {
-	client := redis.NewClient(&redis.Options{Addr: addr})
+	client := demoredis.NewClient(addr)
 	defer client.Close()
-	store := local.NewTinyLFU(1000, time.Minute)
+	store := local.NewOtter(1000, time.Minute)
 	defer store.Close()
 	c := cache.New(
 		cache.WithName("headlines"),
 		cache.WithLocal(store),
 		cache.WithRemote(remote.NewGoRedisV9Adapter(client)),
 		cache.WithRefreshDuration(interval),
+		cache.WithLease(interval), // one process does the first load, too
 	)
 	defer c.Close()
 
 	start := time.Now()
 	load := func(context.Context) (any, error) {
-		fmt.Printf("%4.1fs  process %s asks the database\n", time.Since(start).Seconds(), name)
+		fmt.Printf("%4.1fs  process %s queries the database\n", time.Since(start).Seconds(), name)
 		time.Sleep(100 * time.Millisecond) // a slow query
-		return time.Now().Format("as of 15:04:05.0"), nil
+		return time.Now().Format("of 15:04:05.0"), nil
 	}
 	var slowest time.Duration
 	reads, seen := 0, ""
@@ -103,14 +102,14 @@ func serve(name, addr string) error {
 		if err := c.Once(context.Background(), key, cache.Value(&headlines), cache.Do(load), cache.Refresh(true)); err != nil {
 			return err
 		}
-		if reads > 0 { // the first has to wait
+		if reads > 0 { // the first read waits for the database
 			slowest = max(slowest, time.Since(asked))
 		}
 		if reads++; headlines != seen {
 			seen = headlines
-			fmt.Printf("%4.1fs  process %s now serves the headlines %s\n", time.Since(start).Seconds(), name, seen)
+			fmt.Printf("%4.1fs  process %s serves the headlines %s\n", time.Since(start).Seconds(), name, seen)
 		}
 	}
-	fmt.Printf("process %s: %d reads, after the first the slowest took %s\n", name, reads, slowest.Round(time.Microsecond))
+	fmt.Printf("process %s: %d reads; the slowest one after the first took %s\n", name, reads, slowest.Round(time.Microsecond))
 	return nil
 }

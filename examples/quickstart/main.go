@@ -1,5 +1,4 @@
-// Command quickstart is the shortest useful program: a cache in the process, in front of
-// something slow. It needs nothing else.
+// Command quickstart caches something slow in the memory of the process. It needs no Redis.
 package main
 
 import (
@@ -12,19 +11,20 @@ import (
 )
 
 func main() {
-	store := local.NewTinyLFU(10_000, time.Minute) // 10,000 entries, each for a minute
+	store := local.NewOtter(10_000, time.Minute) // at most 10,000 entries, each for a minute
 	defer store.Close()
 	c := cache.New(cache.WithName("greetings"), cache.WithLocal(store))
 	defer c.Close()
 
-	slow := func(context.Context) (any, error) {
-		time.Sleep(200 * time.Millisecond) // a database, a remote service …
+	// load stands for a query of a database, or a call of another service.
+	load := func(context.Context) (any, error) {
+		time.Sleep(200 * time.Millisecond)
 		return "hello, world", nil
 	}
-	for range 3 {
+	for i := range 3 {
 		start := time.Now()
 		var greeting string
-		err := c.Once(context.Background(), "greeting:en", cache.Value(&greeting), cache.Do(slow))
-		fmt.Printf("%q, error %v, after %s\n", greeting, err, time.Since(start).Round(time.Millisecond))
+		err := c.Once(context.Background(), "greeting:en", cache.Value(&greeting), cache.Do(load))
+		fmt.Printf("call %d: %q, error %v, after %s\n", i+1, greeting, err, time.Since(start).Round(time.Millisecond))
 	}
 }

@@ -1,5 +1,5 @@
-// Package demoredis gives the examples a Redis: the one they are told of, or else an
-// embedded one, so that they run with nothing installed.
+// Package demoredis gives the examples a Redis: the one that the user names, or else an
+// embedded one. So the examples run on a machine without Redis.
 package demoredis
 
 import (
@@ -11,19 +11,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Server is a Redis that clients can be made for.
+// Server is a Redis for an example. Its methods may be called from any goroutine.
 type Server struct {
 	Addr     string
 	Embedded bool
 	stop     func()
 }
 
-// tick is how often the embedded Redis, which has no clock of its own, is told that time
-// has passed.
+// tick is how often Open advances the clock of the embedded Redis, which does not run by
+// itself.
 const tick = 100 * time.Millisecond
 
-// Open returns the Redis at addr, after asking whether it is there. Without an addr it
-// starts an embedded one.
+// Open returns the Redis at addr, or an error if it does not answer. If addr is empty, Open
+// starts an embedded Redis, which runs until Close.
 func Open(addr string) (*Server, error) {
 	if addr != "" {
 		s := &Server{Addr: addr, stop: func() {}}
@@ -57,10 +57,23 @@ func Open(addr string) (*Server, error) {
 	}}, nil
 }
 
-// Client returns a client of its own for one service instance; the caller closes it.
-func (s *Server) Client() *redis.Client { return redis.NewClient(&redis.Options{Addr: s.Addr}) }
+// Client returns a new client of the server, which the caller closes.
+func (s *Server) Client() *redis.Client { return NewClient(s.Addr) }
 
-// String names the server for a person.
+// NewClient returns a client of the Redis at addr. It has the timeouts that the README
+// recommends and explains.
+func NewClient(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                  addr,
+		ContextTimeoutEnabled: true,
+		DialTimeout:           500 * time.Millisecond,
+		DialerRetries:         1,
+		ReadTimeout:           500 * time.Millisecond,
+		MaxRetries:            1,
+	})
+}
+
+// String names the server in the output of an example.
 func (s *Server) String() string {
 	if s.Embedded {
 		return "an embedded Redis"
@@ -68,5 +81,5 @@ func (s *Server) String() string {
 	return "the Redis at " + s.Addr
 }
 
-// Close ends an embedded server.
+// Close ends an embedded server. A server that Open found is left as it is.
 func (s *Server) Close() { s.stop() }
