@@ -11,8 +11,9 @@ TORTURE ?= 5m
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: ## replay a workload against two instances (ARGS="-log FILE -redis ADDR …")
-	go run ./examples/replay $(ARGS)
+demo: ## compare the stale answers of two fleets, for 5s (ARGS="-log FILE -redis ADDR -n N")
+	@echo "Compiling the demo. The first time, this can take minutes on a slow machine."
+	@go run ./examples/replay $(ARGS)
 
 test: ## run the tests of all modules with the race detector (of some packages: PACKAGES="./local/... ./stats")
 	@if [ -n "$$REDIS_ADDR" ]; then echo "Tests on a real Redis: $$REDIS_ADDR"; \

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"math"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,23 +19,41 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func small() config {
-	return config{accesses: 3000, keys: 300, workers: 8, batches: 0.3, batch: 10, writes: 0.05, local: 100, localTTL: 50 * time.Millisecond}
+	return config{accesses: 2000, keys: 100, latency: 2 * time.Millisecond, workers: 8, batches: 0.3, batch: 10, writes: 0.1, local: 100, localTTL: time.Minute}
 }
 
-func TestReplayOfAZipfWorkload(t *testing.T) {
-	r, err := run(context.Background(), small())
-	if err != nil || r.violations.Load() != 0 {
-		t.Fatalf("%d violations (%v), %v", r.violations.Load(), r.firstViolation, err)
+func replayOf(t *testing.T, c config) *replay {
+	t.Helper()
+	r, err := run(context.Background(), c, quiet())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n := r.accesses.Load(); n != 3000 || r.db.asked.Load() == 0 || r.db.asked.Load() >= n || r.absent.Load() == 0 || r.writes.Load() == 0 {
-		t.Errorf("%d accesses, %d loads, %d absent, %d writes", n, r.db.asked.Load(), r.absent.Load(), r.writes.Load())
-	}
-	var out bytes.Buffer
-	r.print(&out)
-	for _, want := range []string{"3,000", "hit ratio", "another's flight", "p99.9", "never true", "memory:"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the report lacks %q:\n%s", want, &out)
+	for _, f := range []*fleet{r.plain, r.coherent} {
+		if err := f.trouble(); err != nil {
+			t.Errorf("the %s fleet: %v", f.name, err)
 		}
+	}
+	return r
+}
+
+func quiet() *progress {
+	return &progress{out: io.Discard, width: func() (int, bool) { return 0, false }, every: time.Hour, rarely: time.Hour}
+}
+
+func TestBothFleetsServeTheSameRequestsAndOnlyThePlainOneIsStaleForLong(t *testing.T) {
+	r := replayOf(t, small())
+	for _, f := range []*fleet{r.plain, r.coherent} {
+		reads, writes := f.reads.Load(), f.writes.Load()
+		if reads+writes != 2000 || writes == 0 || writes != r.plain.writes.Load() {
+			t.Errorf("%s: %d reads and %d changes of 2000 accesses", f.name, reads, writes)
+		}
+		if loaded := f.db.loaded.Load(); loaded == 0 || loaded >= reads || f.db.queries.Load() == 0 {
+			t.Errorf("%s: %d keys loaded for %d reads", f.name, loaded, reads)
+		}
+	}
+	// Local levels keep for a minute what they do not know to have changed.
+	if plain, coherent := r.plain.stale.Load(), r.coherent.stale.Load(); plain < 100 || coherent > plain/10 {
+		t.Errorf("%d stale answers of the plain fleet, and %d of the coherent one, for up to %s", plain, coherent, time.Duration(r.coherent.behind.Load()))
 	}
 }
 
@@ -55,10 +73,44 @@ func TestReplayOfALog(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := small()
-		c.log = path
-		r, err := run(context.Background(), c)
-		if err != nil || r.accesses.Load() != 200 || len(r.distinct) != 3 || r.violations.Load() != 0 {
-			t.Errorf("%s: %d accesses to %d keys, %v", name, r.accesses.Load(), len(r.distinct), err)
+		c.log, c.accesses = path, 0
+		r := replayOf(t, c)
+		if n := r.coherent.reads.Load() + r.coherent.writes.Load(); n != 200 {
+			t.Errorf("%s: %d accesses, want 200", name, n)
+		}
+		c.accesses = 70
+		if r := replayOf(t, c); r.plain.reads.Load()+r.plain.writes.Load() != 70 {
+			t.Errorf("%s, the first 70 accesses: %d reads, %d changes", name, r.plain.reads.Load(), r.plain.writes.Load())
+		}
+	}
+}
+
+func TestHowFarALogIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte(strings.Repeat("a key\n", 100_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int]float64{0: 1, 100_000: 1, 300_000: 1, 200: 1} {
+		in, err := open(config{log: path, accesses: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := in.done()
+		for ok := true; ok; {
+			if _, ok, err = in.next(); err != nil {
+				t.Fatal(err)
+			}
+			if done := in.done(); done < last {
+				t.Fatalf("limit %d: %v after %v", limit, done, last)
+			} else {
+				last = done
+			}
+		}
+		if last != want {
+			t.Errorf("limit %d: %v at the end, want %v", limit, last, want)
+		}
+		if err := in.close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -79,7 +131,7 @@ func TestLogsThatCannotBeReplayed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := run(context.Background(), c, quiet()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -98,69 +150,106 @@ func cutGzip(t *testing.T) string {
 	return b.String()
 }
 
-func TestFlagsThatCannotBe(t *testing.T) {
-	if err := small().check(nil); err != nil {
-		t.Error(err)
-	}
-	for name, change := range map[string]func(*config){
-		"-workers": func(c *config) { c.workers = 0 }, "-writes": func(c *config) { c.writes = math.NaN() },
-		"-batches": func(c *config) { c.batches = 2 }, "-db-latency": func(c *config) { c.latency = -1 },
+func TestTheTimeLimitIsTheDefault(t *testing.T) {
+	for args, want := range map[string]config{
+		"":                   {limit: defaultLimit},
+		"-time 1m":           {limit: time.Minute},
+		"-n 100000":          {accesses: 100_000},
+		"-n 100000 -time 2s": {accesses: 100_000, limit: 2 * time.Second},
+		"-log a.gz":          {log: "a.gz"},
+		"-log a.gz -n 7":     {log: "a.gz", accesses: 7},
+		"-redis 127.0.0.1:1": {redis: "127.0.0.1:1", limit: defaultLimit},
 	} {
-		c := small()
-		c.keys = 10
-		change(&c)
-		if err := c.check(nil); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+		c, err := parse(strings.Fields(args), io.Discard)
+		if err != nil || c.limit != want.limit || c.accesses != want.accesses || c.log != want.log || c.redis != want.redis {
+			t.Errorf("%q: %+v, %v", args, c, err)
 		}
-	}
-	if small().check([]string{"access.log"}) == nil {
-		t.Error("an argument: no error")
 	}
 }
 
-func TestAnInterruptedReplayReports(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
+func TestFlagsWithoutSense(t *testing.T) {
+	for args, want := range map[string]string{
+		"access.log": "access.log", "-workers 0": "-workers", "-writes NaN": "-writes", "-batches 2": "-batches",
+		"-db-latency -1s": "-db-latency", "-time 0": "-time", "-nosuch": "nosuch", "-keys 1": "-keys",
+	} {
+		if _, err := parse(strings.Fields(args), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestAReplayEndsWithItsTimeOrAnInterrupt(t *testing.T) {
 	c := small()
-	c.accesses = 1 << 40
-	time.AfterFunc(100*time.Millisecond, cancel)
-	if r, err := run(ctx, c); err != nil || r.accesses.Load() == 0 {
+	c.accesses, c.limit = 0, 50*time.Millisecond
+	if r := replayOf(t, c); r.coherent.reads.Load() == 0 {
+		t.Error("the time limit came before the first read")
+	}
+	c.limit = time.Hour
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := quiet()
+	stop.rarely = time.Millisecond
+	stop.out = writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
+	if r, err := run(ctx, c, stop); err != nil || r.took > time.Minute {
 		t.Errorf("%v", err)
 	}
 }
 
-// A wrong answer must be found out.
-func TestReplayFindsAnswersThatWereNeverTrue(t *testing.T) {
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestAnswersThatWereNeverTrue(t *testing.T) {
 	server, err := demoredis.Open("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	in := newInstance("one", "lies", server, 100, time.Minute)
-	defer in.close()
-	db := newDatabase(0)
+	client := newClient(server.Addr)
+	defer client.Close()
 	existing := "k"
-	for !db.exists(existing) {
+	for db := newDatabase(0); !db.exists(existing); {
 		existing += "k"
 	}
-	lies := map[string]Entity{
+	for name, lie := range map[string]Entity{
 		"another key's":            {Key: "other", Version: 1, Digest: digest("other", 1)},
 		"a version of the future":  {Key: existing, Version: 9, Digest: digest(existing, 9)},
 		"a version with a mix-up":  {Key: existing, Version: 1, Digest: digest(existing, 2)},
 		"an entity without a past": {},
-	}
-	for name, lie := range lies {
-		r := &replay{db: db, instances: []*instance{in}}
-		if err := in.entities.Set(context.Background(), in.prefix, existing, lie); err != nil {
+	} {
+		f := newFleet("lies", "test", client, small())
+		in := f.instances[0]
+		if err := in.entities.Set(context.Background(), f.prefix, existing, lie); err != nil {
 			t.Fatal(err)
 		}
-		r.serveOne(in, existing)
-		if r.violations.Load() != 1 {
-			t.Errorf("%s answer passed", name)
+		f.readOne(in, existing)
+		if f.violations.Load() != 1 || f.trouble() == nil {
+			t.Errorf("%s answer was accepted", name)
 		}
-		r.serveBatch(in, []string{existing, "y", "z"})
-		if r.violations.Load() < 2 {
-			t.Errorf("%s answer passed in a batch", name)
+		f.readMany(in, []string{existing, "y", "z"})
+		if f.violations.Load() < 2 {
+			t.Errorf("%s answer was accepted in a batch", name)
 		}
+		f.close()
+	}
+}
+
+func TestStaleAnswers(t *testing.T) {
+	f := &fleet{db: newDatabase(0)}
+	key := "k"
+	for !f.db.exists(key) {
+		key += "k"
+	}
+	old := f.db.read(key)
+	f.db.update(key)
+	changed := f.db.replaced(key, 1)
+	f.check(key, old, 1, changed.Add(-time.Second)) // the read started before the change
+	if f.stale.Load() != 0 {
+		t.Error("an answer that was true when the read started is not stale")
+	}
+	f.check(key, old, 2, changed.Add(time.Second))
+	f.check(key, old, 2, changed.Add(time.Millisecond))
+	if f.stale.Load() != 2 || time.Duration(f.behind.Load()) != time.Second || f.violations.Load() != 0 {
+		t.Errorf("%d stale answers, for up to %s; %v", f.stale.Load(), time.Duration(f.behind.Load()), f.firstViolation)
 	}
 }
 

@@ -3,79 +3,118 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 )
 
-// progress prints a line every second until ended is closed.
-func (r *replay) progress(w io.Writer, start time.Time, ended <-chan struct{}) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			n := r.accesses.Load()
-			fmt.Fprintf(w, "%5.0fs  %s accesses  %s/s  database asked for %s keys\n", time.Since(start).Seconds(), thousands(n), thousands(perSecond(n, time.Since(start))), thousands(r.db.asked.Load()))
-		case <-ended:
-			return
+// status is the line that shows how far the replay is. done is the part of the log that has been
+// read.
+func (r *replay) status(done float64, elapsed time.Duration) string {
+	left := ""
+	if r.limit > 0 {
+		done = max(done, min(elapsed.Seconds()/r.limit.Seconds(), 1))
+	}
+	if done > 0 {
+		left = fmt.Sprintf("%3.0f%%  %4.1fs left  ", 100*done, elapsed.Seconds()*(1/done-1))
+	} else {
+		left = fmt.Sprintf("%4.1fs  ", elapsed.Seconds())
+	}
+	return fmt.Sprintf("%sstale: %s plain, %s coherent  of %s reads", left,
+		thousands(r.plain.stale.Load()), thousands(r.coherent.stale.Load()), thousands(r.plain.reads.Load()))
+}
+
+// print writes the report, in lines of at most width columns.
+func (r *replay) print(out io.Writer, width int) {
+	fleets := []*fleet{r.plain, r.coherent}
+	rows := [][3]string{{"", "plain", "coherent"}}
+	row := func(label string, cell func(f *fleet) string) {
+		rows = append(rows, [3]string{label, cell(fleets[0]), cell(fleets[1])})
+	}
+	row("keys read", func(f *fleet) string { return thousands(f.reads.Load()) })
+	row("changes", func(f *fleet) string { return thousands(f.writes.Load()) })
+	row("stale answers", func(f *fleet) string {
+		return fmt.Sprintf("%s (%s)", thousands(f.stale.Load()), percent(f.stale.Load(), f.reads.Load()))
+	})
+	row("stale for at most", func(f *fleet) string { return short(time.Duration(f.behind.Load())) })
+	row("answers that were never true", func(f *fleet) string { return thousands(f.violations.Load()) })
+	row("failed calls", func(f *fleet) string { return thousands(f.failures.Load()) })
+	row("keys loaded from the database", func(f *fleet) string { return thousands(f.db.loaded.Load()) })
+	row("hits in the local level", (*fleet).localHits)
+	row("Get, median", func(f *fleet) string { return short(f.latency.percentile(50)) })
+	row("Get, 99th percentile", func(f *fleet) string { return short(f.latency.percentile(99)) })
+
+	fill(out, width, fmt.Sprintf("The same requests went to two fleets on %s, for %s. Each fleet has %d instances with a local level of %s entries. "+
+		"The coherent one also has WithSyncLocal, WithFence and WithLease.",
+		r.server, r.took.Round(100*time.Millisecond), instances, thousands(int64(r.local))))
+	fmt.Fprintln(out)
+	table(out, width, rows)
+	fmt.Fprintln(out)
+	fill(out, width, r.conclusion())
+}
+
+// conclusion says in one sentence what the table shows.
+func (r *replay) conclusion() string {
+	plain, coherent := r.plain.stale.Load(), r.coherent.stale.Load()
+	without := fmt.Sprintf("without them %s were", thousands(plain))
+	if plain > 0 {
+		without += fmt.Sprintf(", for up to %s", short(time.Duration(r.plain.behind.Load())))
+	}
+	with := "no answer was stale"
+	if coherent > 0 {
+		with = fmt.Sprintf("%s answers were stale, for at most %s", thousands(coherent), short(time.Duration(r.coherent.behind.Load())))
+	}
+	return fmt.Sprintf("With WithSyncLocal, WithFence and WithLease %s; %s.", with, without)
+}
+
+// table prints rows in columns, or one cell below the other if the columns do not fit.
+func table(out io.Writer, width int, rows [][3]string) {
+	var widths [3]int
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	if widths[0]+2+widths[1]+2+widths[2] < width {
+		for _, row := range rows {
+			fmt.Fprintf(out, "%-*s  %*s  %*s\n", widths[0], row[0], widths[1], row[1], widths[2], row[2])
+		}
+		return
+	}
+	for _, row := range rows[1:] {
+		fill(out, width, row[0])
+		for i := 1; i < len(row); i++ {
+			fill(out, width, fmt.Sprintf("- %s: %s", rows[0][i], row[i]))
 		}
 	}
 }
 
-// print writes the report.
-func (r *replay) print(out io.Writer) {
-	n, distinct := r.accesses.Load(), int64(len(r.distinct))
-	fmt.Fprintf(out, "\nTwo instances on %s, %d requests at a time, %s per query, local level %s entries for %s\n\n", r.server, r.workers, r.latency, thousands(int64(r.local)), r.localTTL)
-
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
-	line("accesses", thousands(n), fmt.Sprintf("%s in batches of %d, %s distinct keys", thousands(r.batched.Load()), r.batch, thousands(distinct)))
-	line("speed", thousands(perSecond(n, r.took))+"/s", fmt.Sprintf("in %s", r.took.Round(10*time.Millisecond)))
-	line("changes", thousands(r.writes.Load()), "the database first, then Delete")
-	line("database", thousands(r.db.asked.Load())+" keys", fmt.Sprintf("in %s queries; %s of the accesses, %.2f per distinct key", thousands(r.db.queries.Load()), percent(r.db.asked.Load(), n), float64(r.db.asked.Load())/float64(distinct)))
-	line("not found", thousands(r.absent.Load()), "answers that a record does not exist")
-	line("stale", thousands(r.stale.Load()), percent(r.stale.Load(), n)+" of the accesses; the other instance's local level does not hear of a change")
-	line("never true", thousands(r.violations.Load()), "answers that no version of the key accounts for")
-	line("failed", thousands(r.failures.Load()), "calls that gave no answer")
-	w.Flush()
-
-	fmt.Fprintln(out)
-	line("hit ratio", "local", "remote", "in all")
-	var lh, lm, rh, rm, h, m uint64
-	for _, in := range r.instances {
-		c := in.counts
-		load := func(p *uint64) uint64 { return atomic.LoadUint64(p) }
-		line("instance "+c.Name, ratio(load(&c.LocalHit), load(&c.LocalMiss)), ratio(load(&c.RemoteHit), load(&c.RemoteMiss)), ratio(load(&c.Hit), load(&c.Miss)))
-		lh, lm, rh, rm, h, m = lh+load(&c.LocalHit), lm+load(&c.LocalMiss), rh+load(&c.RemoteHit), rm+load(&c.RemoteMiss), h+load(&c.Hit), m+load(&c.Miss)
-	}
-	line("both", ratio(lh, lm), ratio(rh, rm), ratio(h, m))
-	w.Flush()
-
-	fmt.Fprintln(out)
-	line("answer from", "reads", "p50", "p90", "p99", "p99.9")
-	for _, row := range []struct {
-		name string
-		*meter
-	}{
-		{"local", &r.fromLocal}, {"remote", &r.fromRemote}, {"another's flight", &r.fromJoined}, {"database", &r.fromLoad}, {"batch, whole", &r.wholeBatch},
-	} {
-		if row.total.Load() == 0 {
-			line(row.name, "0", "-", "-", "-", "-")
-			continue
+// fill prints a text in lines of less than width columns. A word that is longer has a line of
+// its own.
+func fill(out io.Writer, width int, text string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) >= width {
+			fmt.Fprintln(out, line)
+			line = ""
 		}
-		line(row.name, thousands(row.total.Load()), short(row.percentile(50)), short(row.percentile(90)), short(row.percentile(99)), short(row.percentile(99.9)))
+		if line != "" {
+			line += " "
+		}
+		line += word
 	}
-	w.Flush()
-
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	fmt.Fprintf(out, "\nmemory: %d MiB of heap, %d MiB from the system (with the simulated database%s)\n", mem.HeapAlloc>>20, mem.Sys>>20, map[bool]string{true: " and the embedded Redis"}[strings.HasPrefix(r.server, "an ")])
+	fmt.Fprintln(out, line)
 }
 
-func perSecond(n int64, d time.Duration) int64 { return int64(float64(n) / d.Seconds()) }
+// localHits returns the share of keys that the local levels had.
+func (f *fleet) localHits() string {
+	var hits, misses uint64
+	for _, in := range f.instances {
+		hits += atomic.LoadUint64(&in.counts.LocalHit)
+		misses += atomic.LoadUint64(&in.counts.LocalMiss)
+	}
+	return percent(int64(hits), int64(hits+misses))
+}
 
 func percent(n, of int64) string {
 	if of == 0 {
@@ -83,8 +122,6 @@ func percent(n, of int64) string {
 	}
 	return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(of))
 }
-
-func ratio(hit, miss uint64) string { return percent(int64(hit), int64(hit+miss)) }
 
 // thousands renders n as 1,234,567.
 func thousands(n int64) string {
@@ -97,6 +134,9 @@ func thousands(n int64) string {
 
 // short rounds d to two digits.
 func short(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
 	unit := time.Duration(1)
 	for d/unit >= 100 {
 		unit *= 10
