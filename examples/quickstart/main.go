@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	store := local.NewOtter(10_000, time.Minute) // at most 10,000 entries, each for a minute
+	store := local.NewOtter(10_000, time.Minute) // about 10,000 entries, each for about a minute
 	defer store.Close()
 	c := cache.New(cache.WithName("greetings"), cache.WithLocal(store))
 	defer c.Close()
