@@ -168,7 +168,7 @@ type Cache interface {
 
 // jetCache is the Cache that New makes.
 type jetCache struct {
-	options
+	Options
 	codec   encoding.Codec
 	owner   *owner
 	observe *observe.Observer
@@ -182,8 +182,16 @@ type jetCache struct {
 	refresh *refresher // nil if refreshing is off
 
 	damage   *observe.Line // of values that cannot be decoded
-	ownStats *stats.Stats  // the default statistics; nil if there are none
-	closing  sync.Mutex    // held by Close
+	warned   warned
+	ownStats *stats.Stats // the default statistics; nil if there are none
+	closing  sync.Mutex   // held by Close
+}
+
+// warned says which warnings the cache has logged. Each is logged once.
+type warned struct {
+	refresh  sync.Once // Refresh(true) that has no effect
+	notFound sync.Once // an error that seems to say that a record does not exist
+	shapes   sync.Map  // by reflect.Type: fields that are not stored
 }
 
 // owner stands for a cache in the entries of its local store, which may outlive it.
@@ -209,7 +217,7 @@ func init() {
 func New(opts ...Option) Cache {
 	o := resolveOptions(opts)
 	c := &jetCache{
-		options: o,
+		Options: o,
 		codec:   encoding.GetCodec(o.codec),
 		owner:   new(owner),
 		flights: flight.NewTable[record.Outcome](),
@@ -219,7 +227,7 @@ func New(opts ...Option) Cache {
 	if c.codec == nil {
 		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))
 	}
-	c.observe = observe.New(o.name, c.statistics(), nil)
+	c.observe = observe.New(o.name, c.statistics(), o.logger)
 	c.remote = level.NewRemote(o.remote, level.Lifetime{Value: o.remoteExpiry, Placeholder: o.notFoundExpiry}, c.observe)
 	c.wire()
 	if o.refreshDuration > 0 {
@@ -242,7 +250,11 @@ func (c *jetCache) statistics() stats.Handler {
 	case c.statsDisabled:
 		return stats.NewHandles(true)
 	}
-	h := stats.NewStatsLogger(c.name, stats.WithSpreadCounters())
+	opts := []stats.Option{stats.WithSpreadCounters()}
+	if c.logger != nil {
+		opts = append(opts, stats.WithLogger(c.logger))
+	}
+	h := stats.NewStatsLogger(c.name, opts...)
 	c.ownStats, _ = h.(*stats.Stats)
 	return h
 }
@@ -250,7 +262,7 @@ func (c *jetCache) statistics() stats.Handler {
 // wire connects the parts of the cache. What runs in the background holds the parts that it
 // needs, and not the cache, so that a cache which nobody uses any more can go.
 func (c *jetCache) wire() {
-	flights, local, o := c.flights, c.local, &c.options
+	flights, local, o := c.flights, c.local, &c.Options
 	var leases lease.Policy = lease.Off{}
 	drop := func(keys []string) {
 		for _, key := range keys {

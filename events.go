@@ -66,7 +66,7 @@ const maxMergedKeys = 1 << 17
 // drainTime bounds how long Close waits for the handler.
 const drainTime = 5 * time.Second
 
-func newEventQueue(o *options, obs *observe.Observer) *eventQueue {
+func newEventQueue(o *Options, obs *observe.Observer) *eventQueue {
 	return &eventQueue{
 		cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer,
 		observe: obs, lost: observe.NewLine(), newest: make(map[EventType]*waitingEvent),

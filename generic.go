@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
@@ -29,6 +31,9 @@ type T[K comparable, V any] struct {
 func NewT[K comparable, V any](c Cache) *T[K, V] {
 	if c == nil {
 		panic("cache: NewT: the cache is nil; give what New returned")
+	}
+	if why := hasNoText(reflect.TypeFor[K]()); why != "" {
+		panic(fmt.Sprintf("cache: NewT: ids of type %s cannot be told apart by their text, because %s; give the type a method String or MarshalText, or use a field of it as the id", reflect.TypeFor[K](), why))
 	}
 	return &T[K, V]{Cache: c}
 }
@@ -75,7 +80,7 @@ func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx conte
 	}
 	r := idRead[K, V]{id, fn, read}
 	if read.refresh && c.CacheType() != "" && c.checkKey(t.Key(key, id)) == nil { // what is wrong the read will tell
-		c.refresh.touch(t.Key(key, id), r.item())
+		c.keepFresh(t.Key(key, id), r.item())
 	}
 	if read.skipLocal {
 		return fetchSingle[V](ctx, newSingle(c, t.Key(key, id), r.item()))
@@ -133,6 +138,20 @@ var mgetFailures = observe.EverySecond()
 // something was missing.
 func (t *T[K, V]) MGetWithErr(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) (map[K]V, error) {
 	return t.mfetch(ctx, key, ids, fn, item{})
+}
+
+// MGetList returns the entities with these ids as a list in the order of ids. Ids whose entity
+// does not exist are left out, and an id that is there twice is in the list twice. Otherwise it is
+// MGetWithErr: the list and the error may come together.
+func (t *T[K, V]) MGetList(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) ([]V, error) {
+	found, err := t.MGetWithErr(ctx, key, ids, fn)
+	list := make([]V, 0, len(ids))
+	for _, id := range ids {
+		if v, ok := found[id]; ok {
+			list = append(list, v)
+		}
+	}
+	return list, err
 }
 
 // MFetch is MGetWithErr with options for this call: TTL, SkipLocal and Refresh, which has each

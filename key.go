@@ -1,11 +1,17 @@
 package cache
 
 import (
+	"encoding"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"unsafe"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
 // keyBuffer holds the text of a key for as long as it is looked up in a local store that
@@ -59,6 +65,104 @@ func appendKey[K comparable](b []byte, prefix, separator string, id K) []byte {
 	return appendOther(b, id)
 }
 
+// hasNoText returns why values of type t do not have texts of their own, "" if they have.
+func hasNoText(t reflect.Type) string {
+	if marshalsText(t) {
+		return ""
+	}
+	return printsAlike(t)
+}
+
+// printsAlike returns why fmt.Sprint may print two values of type t alike, or one value in two
+// ways, "" if it does not.
+func printsAlike(t reflect.Type) string {
+	if printsItself(t) {
+		return ""
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.UnsafePointer:
+		return fmt.Sprintf("a %s has no text of its own", t.Kind())
+	case reflect.Array:
+		return printsAlike(t.Elem())
+	}
+	return ""
+}
+
+// printsItself reports whether fmt.Sprint calls a method of t.
+func printsItself(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[fmt.Stringer]()) || t.Implements(reflect.TypeFor[error]()) || t.Implements(reflect.TypeFor[fmt.Formatter]())
+}
+
+func marshalsText(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+}
+
+// marshaledText returns the text of an id whose type has no other: fmt.Sprint would print what is
+// in it, without the marks that tell one from another.
+func marshaledText(id any) (text []byte, ok bool) {
+	t := reflect.TypeOf(id)
+	if t == nil || printsItself(t) || !marshalsText(t) {
+		return nil, false
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Pointer, reflect.Array:
+		text, err := id.(encoding.TextMarshaler).MarshalText()
+		if err != nil { // no two such ids may share a key: this is none
+			return invalidText, true
+		}
+		return text, true
+	}
+	return nil, false
+}
+
+// invalidText is in no valid key.
+var invalidText = []byte{0xff}
+
+// mayShareText reports whether ids of type t that are not equal may have the same text: any(1)
+// and any("1") do, and NaN does not even equal itself.
+func mayShareText(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface, reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return true
+	case reflect.Array:
+		return mayShareText(t.Elem())
+	}
+	return false
+}
+
+// withOwnKey returns those of ids whose key is that of no other id of the batch, and that can be
+// the keys of a map. The error says why others are left out.
+func withOwnKey[K comparable](ids []K, key func(id K) string) (own []K, err error) {
+	if !mayShareText(reflect.TypeFor[K]()) {
+		return ids, nil
+	}
+	owners := make(map[string]K, len(ids))
+	shared := make(map[string]error)
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		text := key(id)
+		keys[i] = text
+		if !reflect.ValueOf(&id).Elem().Comparable() {
+			shared[text] = fmt.Errorf("%w: %s: an id of type %T cannot be the key of a map, so it cannot be in a batch", ErrInvalidKey, quote.Key(text), id)
+			continue
+		}
+		if owner, ok := owners[text]; id != id || ok && owner != id {
+			shared[text] = fmt.Errorf("%w: %s is the key of ids that are not equal, so they cannot be in one batch", ErrInvalidKey, quote.Key(text))
+		}
+		owners[text] = id
+	}
+	for i, id := range ids {
+		if shared[keys[i]] == nil {
+			own = append(own, id)
+		}
+	}
+	var errs []error
+	for _, text := range slices.Sorted(maps.Keys(shared)) {
+		errs = append(errs, shared[text])
+	}
+	return own, errors.Join(errs...)
+}
+
 // appendOther appends ids of less common types. A type with methods may print itself.
 func appendOther[K comparable](b []byte, id K) []byte {
 	if t := reflect.TypeFor[K](); t.NumMethod() == 0 {
@@ -70,6 +174,9 @@ func appendOther[K comparable](b []byte, id K) []byte {
 		case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 			return strconv.AppendUint(b, v.Uint(), 10)
 		}
+	}
+	if text, ok := marshaledText(id); ok {
+		return append(b, text...)
 	}
 	return fmt.Append(b, id)
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mgtv-tech/jetcache-go/local"
 )
@@ -15,12 +16,28 @@ func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ct
 		return map[K]V{}, nil
 	}
 	c, ok := t.Cache.(*jetCache)
-	if !ok {
-		return t.mfetchThrough(ctx, prefix, distinct(ids), fn, opts)
-	}
-	if c.CacheType() == "" {
+	if ok && c.CacheType() == "" {
 		return map[K]V{}, ErrRemoteLocalBothNil
 	}
+	ids, refused := withOwnKey(ids, func(id K) string { return t.Key(prefix, id) })
+	var found map[K]V
+	var err error
+	switch {
+	case len(ids) == 0:
+		found = map[K]V{}
+	case ok:
+		found, err = mfetchFrom(ctx, c, prefix, ids, fn, opts)
+	default:
+		found, err = t.mfetchThrough(ctx, prefix, distinct(ids), fn, opts)
+	}
+	if refused != nil {
+		err = errors.Join(refused, err)
+	}
+	return found, err
+}
+
+// mfetchFrom is mfetch from a cache that New made.
+func mfetchFrom[K comparable, V any](ctx context.Context, c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
 	found := make(map[K]V, len(ids))
 	if opts.refresh {
 		touchAll(c, prefix, ids, fn, opts)
@@ -125,7 +142,7 @@ func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(
 				return codecForm(v), nil
 			}
 		}
-		c.refresh.touch(key, opts)
+		c.keepFresh(key, opts)
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *jetCache) once(ctx context.Context, key string, opts item) error {
 		return err
 	}
 	if opts.refresh {
-		c.refresh.touch(key, opts)
+		c.keepFresh(key, opts)
 	}
 	damaged := false
 	if !opts.skipLocal {
@@ -128,6 +128,31 @@ func (c *jetCache) without(out record.Outcome) error {
 func (c *jetCache) isNotFound(err error) bool {
 	var panicked *PanicError
 	return slices.ContainsFunc(c.errsNotFound, func(not error) bool { return errors.Is(err, not) }) && !errors.As(err, &panicked)
+}
+
+// notFoundTexts are those of errors by which well-known libraries say that a record does not
+// exist. They are compared as texts, because the cache does not depend on those libraries.
+var notFoundTexts = []string{
+	"sql: no rows in result set",    // database/sql
+	"no rows in result set",         // jackc/pgx
+	"record not found",              // gorm
+	"mongo: no documents in result", // mongo-driver
+}
+
+// suspectNotFound warns of a loader's error that seems to say that the record does not exist,
+// while WithErrNotFound was not given: such records are loaded again by each read.
+func (c *jetCache) suspectNotFound(err error) {
+	if c.errNotFound != ErrNotFound {
+		return
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if slices.Contains(notFoundTexts, e.Error()) {
+			c.warned.notFound.Do(func() {
+				c.observe.Warn(nil, "a loader returned %q, which is taken for a failure, so that records which do not exist are loaded by each read; give that error to WithErrNotFound", e.Error())
+			})
+			return
+		}
+	}
 }
 
 // assign gives dst, a pointer, the value that a loader returned. It reports false if the value
@@ -277,6 +302,7 @@ func (s *single) Load(ctx context.Context, recs []*record.Record) error {
 	case s.c.isNotFound(err):
 		recs[0].Out.Kind = record.NotFound
 	default:
+		s.c.suspectNotFound(err)
 		return err
 	}
 	return nil

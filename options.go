@@ -2,12 +2,14 @@ package cache
 
 import (
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/jitter"
 	"github.com/mgtv-tech/jetcache-go/local"
+	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
@@ -27,10 +29,11 @@ const (
 )
 
 // Option configures a cache; see New.
-type Option func(*options)
+type Option func(*Options)
 
-// options is what the Options have set; resolve puts in the defaults.
-type options struct {
+// Options is what the Options of one cache have set. It has no exported field: use the functions
+// whose names begin with With.
+type Options struct {
 	name              string
 	remote            remote.Remote
 	local             local.Local
@@ -50,6 +53,7 @@ type options struct {
 	refreshTimeout             time.Duration
 	maxRefreshTasks            int
 
+	logger        logger.Logger // nil: the package logger
 	statsHandler  stats.Handler
 	statsGiven    bool
 	statsDisabled bool
@@ -68,8 +72,8 @@ type options struct {
 
 // resolveOptions applies opts and checks the result. It panics where an option cannot
 // be right.
-func resolveOptions(opts []Option) options {
-	o := options{separator: defaultSeparator}
+func resolveOptions(opts []Option) Options {
+	o := Options{separator: defaultSeparator}
 	for i, opt := range opts {
 		if opt == nil {
 			panic(fmt.Sprintf("cache: New: option %d is nil; leave it out", i+1))
@@ -107,18 +111,37 @@ func resolveOptions(opts []Option) options {
 	if o.separatorDisabled {
 		o.separator = ""
 	}
+	o.refuseNilPointers()
 	o.sync.resolve(&o)
-	if o.maxLoad > 0 && o.remote != nil {
+	if o.maxLoad > 0 {
+		needsRemote(o.remote, "WithFence", "fences are keys in it")
 		if _, ok := o.remote.(remote.Fencer); !ok {
 			panic(fmt.Sprintf("cache: New: WithFence needs a remote that is a remote.Fencer, as the go-redis adapter is; a %T is not", o.remote))
 		}
 	}
-	if o.leaseTTL > 0 && o.remote != nil {
+	if o.leaseTTL > 0 {
+		needsRemote(o.remote, "WithLease", "leases are keys in it")
 		if _, ok := o.remote.(remote.Leaser); !ok {
 			panic(fmt.Sprintf("cache: New: WithLease needs a remote that is a remote.Leaser, as the go-redis adapter is; a %T is not", o.remote))
 		}
 	}
 	return o
+}
+
+// refuseNilPointers panics for a level that is a nil pointer: it would panic at its first call.
+func (o *Options) refuseNilPointers() {
+	for option, store := range map[string]any{"WithLocal": o.local, "WithRemote": o.remote} {
+		if v := reflect.ValueOf(store); v.Kind() == reflect.Pointer && v.IsNil() {
+			panic(fmt.Sprintf("cache: New: %s was given a nil %T; give a store, or leave the option out", option, store))
+		}
+	}
+}
+
+// needsRemote panics if there is no remote for an option that needs it.
+func needsRemote(r remote.Remote, option, why string) {
+	if r == nil {
+		panic(fmt.Sprintf("cache: New: %s needs a remote, because %s; add WithRemote, or leave %s out", option, why, option))
+	}
 }
 
 func orDefault(s *string, def string) {
@@ -135,15 +158,15 @@ func positive[N int | time.Duration](n *N, def N) {
 
 // WithName names the cache in logs, events and statistics; it is never part of a key.
 // Default, and for "": "default".
-func WithName(name string) Option { return func(o *options) { o.name = name } }
+func WithName(name string) Option { return func(o *Options) { o.name = name } }
 
 // WithRemote sets the level that the fleet shares. Default: none. The cache does not
 // close what is behind it.
-func WithRemote(r remote.Remote) Option { return func(o *options) { o.remote = r } }
+func WithRemote(r remote.Remote) Option { return func(o *Options) { o.remote = r } }
 
 // WithLocal sets the level within the process. Default: none. The cache does not close
 // it.
-func WithLocal(l local.Local) Option { return func(o *options) { o.local = l } }
+func WithLocal(l local.Local) Option { return func(o *Options) { o.local = l } }
 
 // WithCodec sets the codec of values that are neither nil, string nor []byte: "msgpack",
 // "json", "sonic", or a name that was given to encoding.RegisterCodec. Default, and for "":
@@ -152,7 +175,7 @@ func WithLocal(l local.Local) Option { return func(o *options) { o.local = l } }
 //
 // "sonic" works without an import: until the package encoding/sonic is imported, the
 // standard library reads and writes the same JSON.
-func WithCodec(name string) Option { return func(o *options) { o.codec = name } }
+func WithCodec(name string) Option { return func(o *Options) { o.codec = name } }
 
 // WithErrNotFound sets the errors by which loaders say that a record does not exist, such as
 // sql.ErrNoRows and gorm.ErrRecordNotFound. They are matched with errors.Is. The cache remembers
@@ -160,41 +183,41 @@ func WithCodec(name string) Option { return func(o *options) { o.codec = name } 
 // out. Default: ErrNotFound.
 func WithErrNotFound(errs ...error) Option {
 	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
-	return func(o *options) { o.errsNotFound = errs }
+	return func(o *Options) { o.errsNotFound = errs }
 }
 
 // WithRemoteExpiry sets how long the remote keeps values that have no TTL of their own.
 // Default, and for zero or less: one hour.
-func WithRemoteExpiry(d time.Duration) Option { return func(o *options) { o.remoteExpiry = d } }
+func WithRemoteExpiry(d time.Duration) Option { return func(o *Options) { o.remoteExpiry = d } }
 
 // WithNotFoundExpiry sets how long placeholders are kept, in both levels; WithOffset adds
 // to it. Default, and for zero or less: one minute.
-func WithNotFoundExpiry(d time.Duration) Option { return func(o *options) { o.notFoundExpiry = d } }
+func WithNotFoundExpiry(d time.Duration) Option { return func(o *Options) { o.notFoundExpiry = d } }
 
 // WithOffset sets the jitter of placeholders: each is kept for a random duration in [0, d)
 // longer, so that they do not expire together. Default, and for zero or less: a tenth of
 // the not-found expiry, 10s at most.
-func WithOffset(d time.Duration) Option { return func(o *options) { o.offset = d } }
+func WithOffset(d time.Duration) Option { return func(o *Options) { o.offset = d } }
 
 // WithSeparator sets what T puts between a key's prefix and its id. Default: ":".
-func WithSeparator(s string) Option { return func(o *options) { o.separator = s } }
+func WithSeparator(s string) Option { return func(o *Options) { o.separator = s } }
 
 // WithSeparatorDisabled makes T put nothing between a key's prefix and its id, whatever
 // WithSeparator says and whichever comes first. Default: false.
 func WithSeparatorDisabled(disabled bool) Option {
-	return func(o *options) { o.separatorDisabled = disabled }
+	return func(o *Options) { o.separatorDisabled = disabled }
 }
 
 // WithRefreshDuration sets the interval at which keys that were asked for with
 // Refresh(true) are loaded again in the background. Default, and for less than zero: off.
 // Less than a second becomes a second.
-func WithRefreshDuration(d time.Duration) Option { return func(o *options) { o.refreshDuration = d } }
+func WithRefreshDuration(d time.Duration) Option { return func(o *Options) { o.refreshDuration = d } }
 
 // WithStopRefreshAfterLastAccess sets how long a key is refreshed after it was last asked
 // for with Refresh(true). Default, and for zero or less: the refresh interval plus one
 // second. NeverStopRefresh is without end. It has no effect without WithRefreshDuration.
 func WithStopRefreshAfterLastAccess(d time.Duration) Option {
-	return func(o *options) { o.stopRefreshAfterLastAccess = d }
+	return func(o *Options) { o.stopRefreshAfterLastAccess = d }
 }
 
 // WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for
@@ -202,31 +225,42 @@ func WithStopRefreshAfterLastAccess(d time.Duration) Option {
 // to another, up to eight times n; and keys whose loads have outlasted their deadline get
 // n/2 places of their own, one at the least. So up to 9.5 times n loads may run when many
 // hang. It has no effect without WithRefreshDuration.
-func WithRefreshConcurrency(n int) Option { return func(o *options) { o.refreshConcurrency = n } }
+func WithRefreshConcurrency(n int) Option { return func(o *Options) { o.refreshConcurrency = n } }
 
 // WithRefreshTimeout sets the deadline of a load in the background. Default, and for zero
 // or less: the refresh interval, or 30s if that is more. It has no effect without
 // WithRefreshDuration.
-func WithRefreshTimeout(d time.Duration) Option { return func(o *options) { o.refreshTimeout = d } }
+func WithRefreshTimeout(d time.Duration) Option { return func(o *Options) { o.refreshTimeout = d } }
 
 // WithMaxRefreshTasks bounds how many keys are refreshed. Beyond it, the one that was not
 // asked for the longest gives way, which is counted and logged. Default, and for zero or
 // less: 10,000. It has no effect without WithRefreshDuration.
-func WithMaxRefreshTasks(n int) Option { return func(o *options) { o.maxRefreshTasks = n } }
+func WithMaxRefreshTasks(n int) Option { return func(o *Options) { o.maxRefreshTasks = n } }
+
+// WithLogger sets where the cache, and its default statistics, write their log lines. Default:
+// the package logger, with its level. l decides about levels by itself. New panics if l is nil.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *Options) {
+		if l == nil {
+			panic("cache: New: WithLogger was given nil; leave it out for the package logger")
+		}
+		o.logger = logger.FromSlog(l)
+	}
+}
 
 // WithStatsHandler sets what counts hits, misses and queries; it alone decides, also over
 // WithStatsDisabled. Default: a stats.NewStatsLogger with the cache's name, which logs
 // every minute and is closed with the cache. New panics if h is nil.
 func WithStatsHandler(h stats.Handler) Option {
-	return func(o *options) { o.statsHandler, o.statsGiven = h, true }
+	return func(o *Options) { o.statsHandler, o.statsGiven = h, true }
 }
 
 // WithStatsDisabled switches the default statistics off. Default: false.
-func WithStatsDisabled(disabled bool) Option { return func(o *options) { o.statsDisabled = disabled } }
+func WithStatsDisabled(disabled bool) Option { return func(o *Options) { o.statsDisabled = disabled } }
 
 // WithSourceId sets the SourceID of the cache's events, by which a node knows its own.
 // Default, and for "": 16 random hexadecimal digits.
-func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id } }
+func WithSourceId(id string) Option { return func(o *Options) { o.sourceID = id } }
 
 // WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has no
 // effect without a remote; without a local level, as in a batch job that changes what services
@@ -241,17 +275,17 @@ func WithSourceId(id string) Option { return func(o *options) { o.sourceID = id 
 //
 // With WithEventHandler and without WithSyncChannel, the cache only calls the handler, which
 // tells the others.
-func WithSyncLocal(sync bool) Option { return func(o *options) { o.syncLocal = sync } }
+func WithSyncLocal(sync bool) Option { return func(o *Options) { o.syncLocal = sync } }
 
 // WithEventChBufSize sets how many events may wait for the handler before they are merged.
 // Default, and for zero: 100. New panics if n is negative.
-func WithEventChBufSize(n int) Option { return func(o *options) { o.eventBuffer = n } }
+func WithEventChBufSize(n int) Option { return func(o *Options) { o.eventBuffer = n } }
 
 // WithEventHandler sets what is told of changes when WithSyncLocal is on. It is called
 // from one goroutine at a time, in the order of the changes, but that beyond
 // WithEventChBufSize the keys of an event join the newest of its type that waits. Its panics
 // are recovered and logged. It should not call Close. Default: none.
-func WithEventHandler(h func(*Event)) Option { return func(o *options) { o.eventHandler = h } }
+func WithEventHandler(h func(*Event)) Option { return func(o *Options) { o.eventHandler = h } }
 
 // warnOfOptions logs what is accepted but has no effect.
 func (c *jetCache) warnOfOptions() {

@@ -31,7 +31,7 @@ const (
 )
 
 // config completes the configuration of what keeps the local levels of a fleet in step.
-func (s *syncOptions) config(o *options, cfg coherence.Config) coherence.Config {
+func (s *syncOptions) config(o *Options, cfg coherence.Config) coherence.Config {
 	cfg.Linked, cfg.Bus, cfg.Channel, cfg.Heartbeat = s.linked, s.bus, s.channel, s.heartbeat
 	cfg.SourceID, cfg.Instance = o.sourceID, randomToken()
 	cfg.Prefixes = s.prefixes
@@ -42,13 +42,16 @@ func (s *syncOptions) config(o *options, cfg coherence.Config) coherence.Config 
 }
 
 // resolve puts in the defaults and says what is on. It panics for what cannot be.
-func (s *syncOptions) resolve(o *options) {
+func (s *syncOptions) resolve(o *Options) {
 	given := s.channel != "" || s.bus != nil // the user asks for the link
 	if s.channel == "" {
 		s.channel = syncChannelPrefix + o.name
 	}
 	positive(&s.heartbeat, defaultSyncHeartbeat)
 	s.heartbeat = max(s.heartbeat, minSyncHeartbeat)
+	if s.track {
+		needsRemote(o.remote, "WithTracking", "it is what tells of changed keys")
+	}
 	if o.remote == nil {
 		return
 	}
@@ -79,14 +82,14 @@ func (s *syncOptions) resolve(o *options) {
 // for "": "jetcache:sync:" and the cache's name, and no channel if there is a handler. It has no
 // effect without WithSyncLocal(true). New panics if the remote is no remote.Bus and WithSyncBus
 // is not given.
-func WithSyncChannel(name string) Option { return func(o *options) { o.sync.channel = name } }
+func WithSyncChannel(name string) Option { return func(o *Options) { o.sync.channel = name } }
 
 // WithSyncBus sets what carries the messages of WithSyncLocal, in place of the remote: for a
 // fleet that has a message system of its own, or a Remote that is not Redis. New panics for nil.
 // Default: the remote, if it is a remote.Bus, as the adapter for go-redis is. It has no effect
 // without WithSyncLocal(true).
 func WithSyncBus(bus remote.Bus) Option {
-	return func(o *options) {
+	return func(o *Options) {
 		if bus == nil {
 			panic("cache: New: WithSyncBus was given nil; leave it out to use the remote")
 		}
@@ -98,14 +101,14 @@ func WithSyncBus(bus remote.Bus) Option {
 // by a refresh that changed nothing. Default: false: no node can have anything older in its
 // local level then. It is for fleets in which other programs remove keys from the remote without
 // telling.
-func WithSyncLoads(on bool) Option { return func(o *options) { o.sync.loads = on } }
+func WithSyncLoads(on bool) Option { return func(o *Options) { o.sync.loads = on } }
 
 // WithSyncHeartbeat sets how often a node shows the others, and itself, that its messages
 // arrive. Three heartbeats that are missing count as lost messages; so that is how long a broken
 // link can go unnoticed. Every node hears every other's heartbeat: large fleets want fewer.
 // All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than 50ms
 // becomes 50ms. It has no effect without WithSyncLocal(true).
-func WithSyncHeartbeat(d time.Duration) Option { return func(o *options) { o.sync.heartbeat = d } }
+func WithSyncHeartbeat(d time.Duration) Option { return func(o *Options) { o.sync.heartbeat = d } }
 
 // WithTracking makes the remote itself tell this node of keys that have changed: Redis'
 // server-assisted client-side caching (CLIENT TRACKING in broadcasting mode), for the keys that
@@ -121,7 +124,7 @@ func WithTracking(prefixes ...string) Option {
 	prefixes = slices.Clone(prefixes)
 	slices.Sort(prefixes)
 	prefixes = slices.Compact(prefixes)
-	return func(o *options) {
+	return func(o *Options) {
 		for i, p := range prefixes {
 			for _, q := range prefixes[i+1:] {
 				if strings.HasPrefix(q, p) {
@@ -146,10 +149,10 @@ func WithTracking(prefixes ...string) Option {
 // ErrInvalidKey. It needs Redis 6 or later. What a Set or Delete fails to change in the remote is removed in the background,
 // and until then this node does not read the key from there (ErrRemoteUncertain).
 //
-// Default: off. New panics if maxLoad is not positive, or the remote is no remote.Fencer, as the
-// adapter for go-redis is. It has no effect without a remote.
+// Default: off. New panics if maxLoad is not positive, if there is no remote, or if the remote
+// is no remote.Fencer, as the adapter for go-redis is.
 func WithFence(maxLoad time.Duration) Option {
-	return func(o *options) {
+	return func(o *Options) {
 		if maxLoad <= 0 {
 			panic(fmt.Sprintf("cache: New: WithFence was given %s; give the time that the slowest load may take", maxLoad))
 		}
@@ -167,10 +170,10 @@ func WithFence(maxLoad time.Duration) Option {
 // anything to be right: for that see WithFence. Refreshes have a lock of their own. It needs Redis 6 or later.
 //
 // ttl should be somewhat longer than most loads take. Default: off. New panics if ttl is not
-// positive, or the remote is no remote.Leaser, as the adapter for go-redis is. It has no effect
-// without a remote, and for items with a TTL below zero.
+// positive, if there is no remote, or if the remote is no remote.Leaser, as the adapter for
+// go-redis is. It has no effect for items with a TTL below zero.
 func WithLease(ttl time.Duration) Option {
-	return func(o *options) {
+	return func(o *Options) {
 		if ttl <= 0 {
 			panic(fmt.Sprintf("cache: New: WithLease was given %s; give the time that most loads take, and somewhat more", ttl))
 		}

@@ -35,7 +35,6 @@ type refresher struct {
 	failures *observe.Line
 	hangs    *observe.Line
 	evicted  *observe.Line
-	warned   sync.Once // of Refresh(true) without Do
 
 	mu      sync.Mutex
 	loading map[string]int // guarded by mu: how many loaders of a key are running
@@ -87,20 +86,22 @@ func newRefresher(c *jetCache) *refresher {
 	return r
 }
 
-// touch registers key's task, or renews the interest in opts.
-func (r *refresher) touch(key string, opts item) {
-	if r == nil {
-		return
-	}
-	if opts.do == nil {
-		r.warned.Do(func() {
-			r.c.observe.Warn(nil, "Refresh(true) without Do has no effect (key %s): there is nothing to load with", quote.Key(key))
+// keepFresh has key refreshed, or renews the interest in that.
+func (c *jetCache) keepFresh(key string, opts item) {
+	switch {
+	case c.refresh == nil:
+		c.warned.refresh.Do(func() {
+			c.observe.Warn(nil, "Refresh(true) has no effect (key %s): WithRefreshDuration, which sets the interval, was not given", quote.Key(key))
 		})
-		return
+	case opts.do == nil:
+		c.warned.refresh.Do(func() {
+			c.observe.Warn(nil, "Refresh(true) without Do has no effect (key %s): there is nothing to load with", quote.Key(key))
+		})
+	default:
+		opts.value = nil               // the caller's
+		opts.condition = record.Always // a refresh replaces what is there
+		c.refresh.schedule.Touch(key, opts)
 	}
-	opts.value = nil               // the caller's
-	opts.condition = record.Always // a refresh replaces what is there
-	r.schedule.Touch(key, opts)
 }
 
 func (r *refresher) forget(key string) {
@@ -282,7 +283,8 @@ func (r *refresher) report(ctx context.Context, key string, err error) {
 		r.c.observe.Warn(r.hangs, "refreshing %s has not ended after %s: its loader is slow, or hangs", quote.Key(key), r.c.refreshTimeout)
 		return
 	}
-	r.c.observe.Warn(r.failures, "refreshing %s failed: %v", quote.Key(key), err)
+	// Of a panic, the stack is logged: there is no caller who gets it.
+	r.c.observe.Warn(r.failures, "refreshing %s failed: %+v", quote.Key(key), err)
 }
 
 // reportEvicted counts and logs that a key is no longer refreshed, because there are too many.

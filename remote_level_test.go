@@ -62,7 +62,7 @@ func TestRemoteFailuresAreLoggedCountedAndReturned(t *testing.T) {
 		}
 		time.Sleep(11 * time.Second)
 		_ = n.Delete(ctx, "k")
-		if got := log.matching("boom"); len(got) != 2 || !strings.Contains(got[1], "199 more") {
+		if got := log.matching("boom"); len(got) != 2 || !strings.Contains(got[1], "199 lines") {
 			t.Errorf("the next line is %q", got)
 		}
 		if got := n.counts.remoteErrors(); got != 201 {

@@ -31,7 +31,7 @@ type sharing struct {
 // copies share nothing that could be changed: they are always kept. Once and Get of a Cache
 // decode in any case.
 func WithSharedValues[V any]() Option {
-	return func(o *options) { o.share(reflect.TypeFor[V](), sharing{}) }
+	return func(o *Options) { o.share(reflect.TypeFor[V](), sharing{}) }
 }
 
 // WithClone has T return values of type V from the local level as what clone makes of them,
@@ -42,14 +42,14 @@ func WithSharedValues[V any]() Option {
 // clone is nil.
 func WithClone[V any](clone func(V) V) Option {
 	if clone == nil {
-		return func(*options) {
+		return func(*Options) {
 			panic(fmt.Sprintf("cache: New: WithClone[%s] was given nil; give the function that copies a value, or use WithSharedValues", reflect.TypeFor[V]()))
 		}
 	}
-	return func(o *options) { o.share(reflect.TypeFor[V](), sharing{clone}) }
+	return func(o *Options) { o.share(reflect.TypeFor[V](), sharing{clone}) }
 }
 
-func (o *options) share(t reflect.Type, s sharing) {
+func (o *Options) share(t reflect.Type, s sharing) {
 	if o.shared == nil {
 		o.shared = make(map[reflect.Type]sharing)
 	}

@@ -65,7 +65,7 @@ func SyncStateOf(c Cache) SyncState {
 		FillsRefused: fences.Refused, Repairs: fences.Repairs,
 	}
 	if link.Linked {
-		s.Channel = inner.options.sync.channel
+		s.Channel = inner.Options.sync.channel
 	}
 	return s
 }

@@ -1,6 +1,8 @@
 package cache_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -33,4 +35,15 @@ func TestSyncStateOfAWrapperIsThatOfTheInnerCache(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The error of a SyncState is in its JSON, too.
+func TestTheJSONOfASyncStateHasItsError(t *testing.T) {
+	data, err := json.Marshal(cache.SyncState{Ready: true, Err: errBoom, Channel: "c"})
+	if err != nil || !strings.Contains(string(data), `"Err":"boom"`) || !strings.Contains(string(data), `"Channel":"c"`) || !strings.Contains(string(data), `"Ready":true`) {
+		t.Errorf("got %s, %v", data, err)
+	}
+	if data, _ := json.Marshal(cache.SyncState{}); strings.Contains(string(data), `"Err"`) {
+		t.Errorf("without an error: %s", data)
+	}
 }

@@ -121,7 +121,7 @@ func (c *jetCache) decode(key string, data []byte, dst any) error {
 func (c *jetCache) marshal(key string, v any) (data []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
+			err = &PanicError{Value: r, Stack: debug.Stack(), What: "the codec, or a method of the value that it encodes,"}
 		}
 		if err != nil {
 			data, err = nil, fmt.Errorf("cache: encoding the value of %s, a %T, with the codec %q: %w", quote.Key(key), v, c.codec.Name(), err)
@@ -137,7 +137,7 @@ var errNoFieldFits = errors.New("the stored object has fields, but none of them 
 func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
+			err = &PanicError{Value: r, Stack: debug.Stack(), What: "the codec, or a method of the value that it decodes,"}
 		}
 	}()
 	return c.codec.Unmarshal(data, dst)

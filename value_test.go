@@ -226,3 +226,42 @@ func TestCodecsByName(t *testing.T) {
 		t.Errorf("an unregistered codec panics with %q", text)
 	}
 }
+
+// A panic of a codec, or of a value's own method, is not said to be the loader's.
+func TestACodecsPanicIsNotTheLoaders(t *testing.T) {
+	n := both(t, cache.WithCodec("json"))
+	for _, err := range []error{
+		n.Set(ctx, "k", cache.Value(panicsWhenEncoded{})),
+		n.Once(ctx, "k", returns(panicsWhenEncoded{}, nil)),
+	} {
+		var p *cache.PanicError
+		if !errors.As(err, &p) || strings.Contains(err.Error(), "loader") || !strings.Contains(err.Error(), "the codec") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// panicsWhenEncoded is a value whose own method panics.
+type panicsWhenEncoded struct{}
+
+func (panicsWhenEncoded) MarshalJSON() ([]byte, error) { panic("the pieces") }
+
+func TestLongKeysAreCutInErrorsAndLogs(t *testing.T) {
+	log := captureLog(t)
+	n := both(t)
+	n.remote.SetFault(func(context.Context, string, ...string) error { return errBoom })
+	key := strings.Repeat("k", 100_000)
+	for _, err := range []error{
+		n.Get(ctx, key, nil), n.Set(ctx, key, cache.Value("v")), n.Delete(ctx, key), n.Set(ctx, key+"\xff", cache.Value("v")),
+		n.Set(ctx, key, cache.Value(func() {})), n.Set(ctx, key, cache.Value("*")),
+	} {
+		if err == nil || len(err.Error()) > 2000 {
+			t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
+		}
+	}
+	for _, line := range log.lines {
+		if len(line) > 2000 {
+			t.Errorf("a log line of %d bytes", len(line))
+		}
+	}
+}

@@ -135,3 +135,137 @@ func TestHostilePayloadsCostAnErrorAndBoundedMemory(t *testing.T) {
 		t.Error("a list of 4 Gi values was decoded from six bytes")
 	}
 }
+
+func TestSingleReadsLoadAgainWhatCannotBeDecoded(t *testing.T) {
+	const damaged = "\xc1 damaged \x00"
+	for _, store := range []string{"TinyLFU", "FreeCache", "Otter"} {
+		for _, where := range []string{"local and remote", "remote", "local"} {
+			for name, read := range map[string]func(n *node, load func() user) (user, error){
+				"Once": func(n *node, load func() user) (u user, err error) {
+					return u, n.Once(ctx, "u:1", cache.Value(&u), cache.Do(func(context.Context) (any, error) { return load(), nil }))
+				},
+				"Once with a deadline": func(n *node, load func() user) (u user, err error) {
+					ctx, cancel := context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+					err = n.Once(ctx, "u:1", cache.Value(&u), cache.Do(func(context.Context) (any, error) { return load(), nil }))
+					return u, err
+				},
+				"T.Get": func(n *node, load func() user) (user, error) {
+					return cache.NewT[int, user](n.Cache).Get(ctx, "u", 1, func(context.Context, int) (user, error) { return load(), nil })
+				},
+			} {
+				t.Run(store+"/"+where+"/"+name, func(t *testing.T) {
+					n := overStore(t, store)
+					_ = n.Set(ctx, "u:1", cache.Value(userOf(1)))
+					good := n.inRemote("u:1")
+					n.local.Del("u:1")
+					if strings.Contains(where, "remote") {
+						n.remote.Put("u:1", damaged)
+					}
+					if strings.Contains(where, "local") {
+						n.local.Set("u:1", []byte(damaged))
+					}
+					loads := 0
+					load := func() user { loads++; return userOf(1) }
+					for range 3 {
+						if u, err := read(n, load); u.Name != "user 1" || err != nil {
+							t.Fatalf("got %v, %v", u, err)
+						}
+					}
+					if loads != 1 {
+						t.Errorf("%d loads", loads)
+					}
+					n.expectStored(t, "u:1", good, good)
+				})
+			}
+		}
+	}
+	t.Run("without a loader it is an error", func(t *testing.T) {
+		n := both(t)
+		n.remote.Put("u:1", damaged)
+		for range 2 {
+			var u user
+			if err := n.Once(ctx, "u:1", cache.Value(&u)); err == nil || errors.Is(err, cache.ErrCacheMiss) {
+				t.Errorf("Once: %v", err)
+			}
+			if _, err := cache.NewT[int, user](n.Cache).Get(ctx, "u", 1, nil); err == nil || errors.Is(err, cache.ErrCacheMiss) {
+				t.Errorf("T.Get: %v", err)
+			}
+		}
+		n.expectStored(t, "u:1", damaged, damaged)
+	})
+}
+
+// oneWay can be encoded, and never decoded.
+type oneWay struct{ N int }
+
+func (o oneWay) MarshalJSON() ([]byte, error)  { return []byte(`{"n":1}`), nil }
+func (o *oneWay) UnmarshalJSON(b []byte) error { return errBoom }
+
+// The caller of a loader gets what that returns, even if its stored form cannot be decoded.
+func TestAValueThatCanNeverBeDecodedIsReturnedToItsLoadersCaller(t *testing.T) {
+	log := captureLog(t)
+	n := both(t, cache.WithCodec("json"))
+	typed := cache.NewT[int, oneWay](n.Cache)
+	loads := 0
+	for range 3 {
+		v, err := typed.Get(ctx, "k", 1, func(context.Context, int) (oneWay, error) { loads++; return oneWay{7}, nil })
+		if v.N != 7 || err != nil {
+			t.Errorf("T.Get: %v, %v", v, err)
+		}
+		var o oneWay
+		if err := n.Once(ctx, "k:1", cache.Value(&o), cache.Do(func(context.Context) (any, error) { return &oneWay{8}, nil })); o.N != 8 || err != nil {
+			t.Errorf("Once: %v, %v", o, err)
+		}
+		got, err := typed.MGetWithErr(ctx, "k", []int{1}, func(context.Context, []int) (map[int]oneWay, error) { return map[int]oneWay{1: {9}}, nil })
+		if got[1].N != 9 || err != nil {
+			t.Errorf("MGet: %v, %v", got, err)
+		}
+	}
+	if lines := log.matching("cannot be decoded"); loads != 3 || len(lines) != 1 {
+		t.Errorf("%d loads, logged %q", loads, lines)
+	}
+}
+
+// Where V is an interface type, text and bytes come back as what they were.
+func TestTextInAnInterfaceIsStillText(t *testing.T) {
+	for _, codec := range []string{"msgpack", "json"} {
+		n := both(t, cache.WithCodec(codec))
+		things := cache.NewT[string, any](n.Cache)
+		for name, text := range map[string]string{"number": "42", "trailer": "AB\x00", "plain": "hello", "empty": "", "star": "*"} {
+			load := func(context.Context, string) (any, error) { return text, nil }
+			for range 2 {
+				if v, err := things.Get(ctx, codec, name, load); v != text || err != nil {
+					t.Errorf("%s, loaded: %#v, %v", codec, v, err)
+				}
+			}
+			if err := things.Set(ctx, codec+"-set", name, text); err != nil {
+				t.Error(err)
+			}
+			if err := things.MSet(ctx, codec+"-mset", map[string]any{name: text}); err != nil {
+				t.Error(err)
+			}
+			for _, prefix := range []string{codec + "-set", codec + "-mset"} {
+				if v, err := things.Get(ctx, prefix, name, nil); v != text || err != nil {
+					t.Errorf("%s: %#v, %v", prefix, v, err)
+				}
+			}
+		}
+	}
+}
+
+// A pointer to an empty text is not nil.
+func TestAPointerToAnEmptyTextComesBack(t *testing.T) {
+	n := both(t)
+	texts := cache.NewT[int, *string](n.Cache)
+	empty := ""
+	for range 2 {
+		if p, err := texts.Get(ctx, "k", 1, func(context.Context, int) (*string, error) { return &empty, nil }); p == nil || *p != "" || err != nil {
+			t.Errorf("got %v, %v", p, err)
+		}
+	}
+	got := texts.MGet(ctx, "k", []int{1}, nil)
+	if got[1] == nil || *got[1] != "" {
+		t.Errorf("MGet: %v", got)
+	}
+}

@@ -205,7 +205,7 @@ func TestMSetAndMDeleteOfOneKeyTwice(t *testing.T) {
 		events := &recEvents{}
 		n := both(t, cache.WithSyncLocal(true), cache.WithEventHandler(events.handle))
 		calls := recKeys(n)
-		ids := cache.NewT[any, string](n.Cache)
+		ids := &cache.T[any, string]{Cache: n.Cache}
 		if err := ids.MSet(ctx, "k", map[any]string{1: "v", "1": "v", int8(1): "v", 2: "w"}); err != nil {
 			t.Fatal(err)
 		}

@@ -196,7 +196,6 @@ func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value stri
 // Nil returns redis.Nil.
 func (r *GoRedisV9Adapter) Nil() error { return redis.Nil }
 
-
 // pair is a read of a key's remaining lifetime and, right behind it, of its value. In
 // this order, a write between the two can only make the lifetime too short.
 type pair struct {

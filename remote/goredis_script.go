@@ -100,7 +100,6 @@ func (r *GoRedisV9Adapter) evalItems(
 	return replies, failed.err(op)
 }
 
-
 // eval sends calls in one pipeline, and puts what becomes of their items into replies and errs.
 func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls []*scriptCall, replies []any, errs []error) {
 	calls = nonEmpty(calls)

@@ -67,9 +67,16 @@ func Settled(err error) error {
 	return err
 }
 
+// ended reports whether ctx has ended. A deadline that is reached counts: the timer of a context
+// that was made from ctx, with the same deadline, may fire before that of ctx.
+func ended(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(end)
+}
+
 // mark returns the error that the waiters of a run get, whose load failed with err.
 func (r *loaderRun) mark(err error) error {
-	if err == nil || r.leader.Err() == nil {
+	if err == nil || !ended(r.leader) {
 		return err
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -30,7 +30,7 @@ type Observer struct {
 // nothing. A nil log is the package logger.
 func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	if log == nil {
-		log = packageLogger{}
+		log = logger.Default()
 	}
 	o := &Observer{name: name, log: log}
 	if stats.Enabled(h) {
@@ -171,11 +171,7 @@ func (l *Line) allow() (suffix string, ok bool) {
 	if l == nil {
 		return "", true
 	}
-	suppressed, ok := l.limiter.Allow()
-	if ok && suppressed > 0 {
-		suffix = fmt.Sprintf(" (%d more such lines were suppressed)", suppressed)
-	}
-	return suffix, ok
+	return l.limiter.Line()
 }
 
 // Debug logs at level Debug, for the cache.
@@ -192,11 +188,3 @@ func (o *Observer) line(write func(format string, v ...any), l *Line, format str
 		write("cache %s: %s%s", o.name, fmt.Sprintf(format, v...), suffix)
 	}
 }
-
-// packageLogger is the package logger as a Logger.
-type packageLogger struct{}
-
-func (packageLogger) Debug(format string, v ...any) { logger.Debug(format, v...) }
-func (packageLogger) Info(format string, v ...any)  { logger.Info(format, v...) }
-func (packageLogger) Warn(format string, v ...any)  { logger.Warn(format, v...) }
-func (packageLogger) Error(format string, v ...any) { logger.Error(format, v...) }
