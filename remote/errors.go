@@ -5,30 +5,45 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// ErrUnsupported is wrapped by errors that say that the server or the client cannot do what
-// was asked, or does not allow it.
+// ErrUnsupported means that the server or the client cannot do what was asked, or does not allow
+// it. Errors of Publish, Subscribe and Track wrap it. Trying again does not help.
 var ErrUnsupported = errors.New("remote: not supported")
 
-// ErrNoSibling is the error of a key that can have neither a fence nor a lease: FenceKey and
-// LeaseKey report false for it. The methods of Fencer and Leaser return it in a KeysError.
+// ErrNoSibling means that a key can have neither a fence nor a lease: FenceKey and LeaseKey report
+// false for it. The methods of Fencer and Leaser return it for the key, in a KeysError.
 var ErrNoSibling = errors.New(`remote: a key with "}" and without a hash tag has no other key in its hash slot`)
 
-// KeysError is the error of a call with many keys of which some could not be handled. For the
-// others, the call has done its work.
+// KeysError is the error of a call with many keys, some of which failed. For the other keys the
+// call has done its work.
 type KeysError struct {
-	Op     string           // what was done, such as "get"
+	Op     string           // the operation, such as "get"
 	Failed map[string]error // by key
 }
 
-// Error names the errors, each with one of the keys that have it: a broken connection fails all
-// keys alike.
+// maxErrors is how many different errors the text of a KeysError has.
+const maxErrors = 5
+
+// Error returns a text of bounded length: the number of keys, and up to five different errors, each
+// with one of its keys. Keys that fail for the same reason, such as a broken connection, make one
+// error.
 func (e *KeysError) Error() string {
-	return fmt.Sprintf("remote: %s: %d keys failed: %v", e.Op, len(e.Failed), errors.Join(e.distinct()...))
+	errs := e.distinct()
+	texts := make([]string, min(len(errs), maxErrors))
+	for i := range texts {
+		texts[i] = errs[i].Error()
+	}
+	if more := len(errs) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more errors", more))
+	}
+	return fmt.Sprintf("remote: %s: %d keys failed: %s", e.Op, len(e.Failed), strings.Join(texts, "; "))
 }
 
-// Unwrap returns the errors, one of each text.
+// Unwrap returns the errors. Of several errors with the same text it returns one.
 func (e *KeysError) Unwrap() []error { return e.distinct() }
 
 func (e *KeysError) distinct() (errs []error) {
@@ -36,7 +51,7 @@ func (e *KeysError) distinct() (errs []error) {
 	for _, key := range slices.Sorted(maps.Keys(e.Failed)) {
 		if err := e.Failed[key]; !seen[err.Error()] {
 			seen[err.Error()] = true
-			errs = append(errs, fmt.Errorf("%q: %w", key, err))
+			errs = append(errs, fmt.Errorf("%s: %w", quote.Key(key), err))
 		}
 	}
 	return errs

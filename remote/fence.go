@@ -5,87 +5,96 @@ import (
 	"time"
 )
 
-// Fencer is an optional ability of a Remote: a fence beside each key, which holds a random
-// nonce. A change of the key renews the nonce, so who has loaded a value can have it stored
-// only if nothing was changed, on whatever node, since the load began. FenceKey says where the
-// fence of a key is. A fence lives for the ttl that it was last given; where it is gone, nothing
-// is stored for who knew it. Each operation on one key is atomic; those on many keys take few
-// round trips, and no key's failure keeps the others from being handled: the error is a
-// *KeysError then, which wraps ErrNoSibling where a key can have no fence. Results are always as
-// many as keys or items. A ttl is above zero, exact to the millisecond.
+// Fencer is an optional ability of a Remote: fences, which keep a load from storing a stale value.
+//
+// A fence is a key beside another key, at FenceKey, which holds a random nonce. Every change of the
+// key renews the nonce. A load notes the nonce when it begins, and its value is stored only if the
+// fence still holds that nonce: if it does not, the key was changed on some node since. A fence
+// expires after the ttl that it was last given. If the fence is gone, the value of the load is not
+// stored either.
+//
+// Each operation on one key is atomic. An operation on many keys takes few round trips. If it fails
+// for some keys, it is done for the others, and the error is a *KeysError. For a key that can have
+// no fence, the error wraps ErrNoSibling. There are always as many results as keys or items, in the
+// same order. A ttl must be above zero, is exact to the millisecond, and may be very long. The
+// methods may be called concurrently.
 type Fencer interface {
-	// OpenFences returns the nonces of keys, in their order, for loads that are about to begin.
-	// A key without a fence gets one; an open one that is there lives for ttl from now on, or for
-	// longer if it would have. A nonce that begins with "!" is that of a closed fence: nothing that is
-	// loaded now may be stored. With an error, the nonces that could not be had are empty.
+	// OpenFences returns the nonces of the fences of keys, for loads that are about to begin. If a
+	// key has no fence, it gets one, which lives for ttl. If its fence has less than ttl left, the
+	// fence lives for ttl from now on, unless it is closed. A nonce that begins with "!" is that of
+	// a closed fence: a value that is loaded now must not be stored. For a key that failed, the
+	// nonce is empty.
 	OpenFences(ctx context.Context, ttl time.Duration, keys ...string) (nonces []string, err error)
-	// SetFenced stores items and says of each what became of it; FenceUnknown is only there
-	// beside an error. ttl is that of the fences that are renewed.
+	// SetFenced stores items, and returns the outcome of each: FenceUnknown only for items that
+	// failed. Fences that are renewed live for ttl.
 	SetFenced(ctx context.Context, ttl time.Duration, items ...FencedItem) ([]FenceOutcome, error)
-	// DelFenced removes keys and renews their fences, unless they are closed.
+	// DelFenced removes keys and renews their fences, which live for ttl then. It does not renew a
+	// closed fence.
 	DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error
-	// CloseFences removes keys and closes their fences in the name of token, which is not empty
-	// and has neither "!" nor "," in it: until ReopenFences, or for ttl, the fence stays closed.
-	// Of several lifetimes the longest counts. Nothing but CloseFences makes a closed fence live
-	// for longer: that of a process that has died opens by itself, whoever uses the key.
+	// CloseFences removes keys and closes their fences under token, a text that is not empty and
+	// contains neither "!" nor ",". The fence is closed until ReopenFences is called with the
+	// token, or until ttl has passed. A fence can be closed under several tokens; then the longest
+	// ttl counts. Nothing else makes a closed fence live longer. So the fence that a dead process
+	// has closed opens by itself, however often the key is used.
 	CloseFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error
-	// ReopenFences removes keys and takes back what CloseFences did in the name of token. The
-	// fence is opened, with a fresh nonce, if nobody else keeps it closed.
+	// ReopenFences removes keys and undoes the CloseFences with token. If the fence is not closed
+	// under another token, it gets a fresh nonce and lives for ttl.
 	ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error
 }
 
-// FencedItem is an item to store, and when.
+// FencedItem is an item to store, and the conditions under which it is stored.
 type FencedItem struct {
 	Item
-	// Nonce is what the key's fence has to hold, and is never that of a closed one; empty: it
-	// does not matter.
+	// Nonce is the nonce that the key's fence must hold. If it is empty, the fence does not matter.
+	// The nonce of a closed fence never fits.
 	Nonce string
-	// Renew renews the key's fence, unless it is closed, if the item is stored.
+	// Renew makes a stored item renew the key's fence, unless the fence is closed.
 	Renew bool
-	// IfAbsent and IfPresent make it store only if the key is absent, or present. Both at once
-	// are an error.
+	// IfAbsent stores the item only if the key is absent, IfPresent only if it is present. Both
+	// together are an error.
 	IfAbsent, IfPresent bool
 }
 
-// FenceOutcome is what became of a FencedItem.
+// FenceOutcome says what happened to a FencedItem.
 type FenceOutcome uint8
 
-// What may become of a FencedItem.
+// The outcomes of a FencedItem.
 const (
-	FenceUnknown   FenceOutcome = iota // there is an error
+	FenceUnknown   FenceOutcome = iota // it failed; the error says why
 	FenceStored                        // it was stored
-	FenceChanged                       // refused: the fence does not hold the nonce
-	FenceCondition                     // refused by IfAbsent or IfPresent
+	FenceChanged                       // it was refused: the fence does not hold the nonce
+	FenceCondition                     // it was refused by IfAbsent or IfPresent
 )
 
-// Leaser is an optional ability of a Remote: leases, by which the nodes of a fleet agree on who
-// loads a key. LeaseKey says where the lease of a key is. Many keys, errors and ttls are as with
-// Fencer.
+// Leaser is an optional ability of a Remote: leases, by which the nodes of a fleet agree which of
+// them loads a key. A lease is a key beside another key, at LeaseKey. What Fencer says of many
+// keys, of errors, of ttls and of concurrent calls is true here, too.
 type Leaser interface {
-	// AcquireLeases tries to take leases for ttl, in few round trips; the answers are in the
-	// order of asks. A key that is there has no lease to take. A token that has the lease wins
-	// it again, for no longer than before. With an error, the answers that could not be had are
-	// LeaseUnknown.
+	// AcquireLeases asks for leases, which live for ttl. The answers are in the order of asks. If
+	// the key is present, there is no lease to win. A token that holds the lease wins it again,
+	// without more time. For a key that failed, the answer is LeaseUnknown.
 	AcquireLeases(ctx context.Context, ttl time.Duration, asks ...LeaseAsk) ([]LeaseAnswer, error)
-	// ReleaseLeases gives back leases that are still held by their token, in few round trips.
-	// wanted says for each whether somebody else has asked for it meanwhile. A failure, if not
-	// empty, is left for those who have, for ttl, or until another takes the lease.
+	// ReleaseLeases releases the leases that their token still holds. wanted reports, for each,
+	// whether another token has asked for the lease since it was won. If the Failure of an end is
+	// not empty and the lease is wanted, the Failure stays for ttl, or until the lease is won
+	// again, for those who await this token.
 	ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...LeaseEnd) (wanted []bool, err error)
 }
 
 // LeaseAsk asks for the lease of a key.
 type LeaseAsk struct {
 	Key   string
-	Token string // of who asks: a fresh random text for each attempt, not empty and without ":"
-	// Awaited is the Holder that an earlier answer named, if there was one.
+	Token string // of the caller: a fresh random text for each attempt, not empty and without ":"
+	// Awaited is the Holder of an earlier answer, whose load the caller waits for; empty if there
+	// is none.
 	Awaited string
 }
 
 // LeaseAnswer is the answer to a LeaseAsk.
 type LeaseAnswer struct {
 	State   LeaseState
-	Holder  string // LeaseHeld: the token of who has it
-	Failure string // LeaseFailed: why Awaited had nothing to store
+	Holder  string // for LeaseHeld: the token that holds the lease
+	Failure string // for LeaseFailed: why Awaited has stored nothing
 }
 
 // LeaseState says who has a lease.
@@ -93,15 +102,15 @@ type LeaseState uint8
 
 // The states of a lease.
 const (
-	LeaseUnknown LeaseState = iota // there is an error
-	LeaseWon                       // who asked has it
-	LeaseHeld                      // another has it
-	LeaseFailed                    // the one that was awaited has given it back with a failure
-	LeaseStored                    // nobody needs it: the key has a value
+	LeaseUnknown LeaseState = iota // it failed; the error says why
+	LeaseWon                       // the caller's token holds it
+	LeaseHeld                      // another token holds it
+	LeaseFailed                    // the awaited token has released it with a Failure
+	LeaseStored                    // nobody needs it: the key is present
 )
 
-// LeaseEnd gives back the lease of a key.
+// LeaseEnd releases the lease of a key.
 type LeaseEnd struct {
 	Key, Token string
-	Failure    string // empty: the value was stored, or others may try
+	Failure    string // why nothing was stored; empty if the value was stored, or if others may try
 }

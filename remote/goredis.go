@@ -9,21 +9,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// GoRedisV9Adapter is a Remote on go-redis v9. It works with every client of that
-// package (single node, Sentinel, Ring, Cluster): batches are pipelines, in parts of 500
-// keys of which up to four are under way at a time, of commands that the client spreads over
-// the nodes by itself. Lifetimes are exact to the millisecond; one below a millisecond is a
-// millisecond.
+// GoRedisV9Adapter is a Remote on go-redis v9. Make one with NewGoRedisV9Adapter or NewGoRedis. It
+// works with every client of that package: single node, Sentinel, Ring and Cluster. A batch is sent
+// in pipelines of up to 500 keys, up to four of them at a time; the client spreads their commands
+// over the nodes. Lifetimes are rounded up to whole milliseconds.
 //
-// It has all the optional abilities of this package.
+// It has all the optional abilities of this package. Its methods may be called concurrently. It
+// needs no Close: the caller closes the client.
 type GoRedisV9Adapter struct {
 	client redis.Cmdable
 	single bool                 // client speaks to one node, which can be asked for many keys at once
-	auto   *redis.AutoPipeliner // nil: each call is a round trip of its own
+	auto   *redis.AutoPipeliner // nil if each call is a round trip of its own
 
 	plainPublish bool          // WithPlainPublish
-	unsharded    atomic.Bool   // a server has no SPUBLISH
-	pings        time.Duration // the interval of pings on connections that listen
+	unsharded    atomic.Bool   // a server does not have SPUBLISH
+	pings        time.Duration // the interval of pings on the connections of listeners
 }
 
 var (
@@ -36,13 +36,14 @@ var (
 	_ Tracker        = (*GoRedisV9Adapter)(nil)
 )
 
-// NewGoRedisV9Adapter returns a Remote that sends its commands to client, which stays
-// the caller's to close. It panics if client is nil.
+// NewGoRedisV9Adapter returns a Remote, a *GoRedisV9Adapter, that sends its commands to client. The
+// caller closes client after use. It panics if client is nil.
 func NewGoRedisV9Adapter(client redis.Cmdable) Remote {
 	return newGoRedis("NewGoRedisV9Adapter", client, nil)
 }
 
-// NewGoRedis is NewGoRedisV9Adapter with options. It panics also if an option cannot be met.
+// NewGoRedis is NewGoRedisV9Adapter with options. It also panics if an option is nil, or cannot be
+// met with this client. With WithoutTTL, the Remote is not a *GoRedisV9Adapter.
 func NewGoRedis(client redis.Cmdable, opts ...GoRedisOption) Remote {
 	return newGoRedis("NewGoRedis", client, opts)
 }
@@ -67,25 +68,25 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return untimed{r, r, r, r, r, r, r, r}
+		return withoutTTL{r, r, r, r, r, r, r, r}
 	}
 	return r
 }
 
-// GoRedisOption configures NewGoRedis.
+// GoRedisOption is an option of NewGoRedis.
 type GoRedisOption func(*goRedisOptions)
 
 type goRedisOptions struct{ autoPipeline, withoutTTL, plainPublish bool }
 
-// WithoutTTL makes reads not ask for what remains of a key's lifetime, which is a command
-// more for each key: batches get faster by a little (the benchmark MGetRemote shows how much),
-// and the server is relieved. Default: reads do ask. With this option, a local copy of what
-// was read may outlive the value in Redis: it is kept for the remote expiry of the cache, or
-// the lifetime of the local store's entries, whichever is shorter.
+// WithoutTTL makes reads not ask for the remaining lifetime of a key. That saves a command for each
+// key: batches get a little faster (the benchmark MGetRemote shows how much), and the server has
+// less to do. The price: a local copy may outlive the value in Redis. It lives for the remote
+// expiry of the cache, or for the lifetime of the local store's entries, whichever is shorter.
+// Default: reads ask, and no local copy outlives the value.
 func WithoutTTL() GoRedisOption { return func(o *goRedisOptions) { o.withoutTTL = true } }
 
-// untimed is an adapter without TTLGetter.
-type untimed struct {
+// withoutTTL is an adapter without TTLGetter.
+type withoutTTL struct {
 	Remote
 	ItemSetter
 	KeysDeleter
@@ -96,7 +97,7 @@ type untimed struct {
 	Tracker
 }
 
-// SetEX stores value under key for expire.
+// SetEX stores value under key for expire, by SET. Zero means that the key does not expire.
 func (r *GoRedisV9Adapter) SetEX(ctx context.Context, key string, value any, expire time.Duration) error {
 	expire, err := lifetime(key, expire)
 	if err != nil {
@@ -105,7 +106,7 @@ func (r *GoRedisV9Adapter) SetEX(ctx context.Context, key string, value any, exp
 	return r.client.Set(ctx, key, value, expire).Err()
 }
 
-// SetNX stores value under key for expire if key is absent.
+// SetNX is SetEX if key is absent. It reports whether it stored the value.
 func (r *GoRedisV9Adapter) SetNX(ctx context.Context, key string, value any, expire time.Duration) (bool, error) {
 	expire, err := lifetime(key, expire)
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *GoRedisV9Adapter) SetNX(ctx context.Context, key string, value any, exp
 	return r.client.SetNX(ctx, key, value, expire).Result()
 }
 
-// SetXX stores value under key for expire if key is present.
+// SetXX is SetEX if key is present. It reports whether it stored the value.
 func (r *GoRedisV9Adapter) SetXX(ctx context.Context, key string, value any, expire time.Duration) (bool, error) {
 	expire, err := lifetime(key, expire)
 	if err != nil {
@@ -123,7 +124,7 @@ func (r *GoRedisV9Adapter) SetXX(ctx context.Context, key string, value any, exp
 	return r.client.SetXX(ctx, key, value, expire).Result()
 }
 
-// Get returns the value of key, redis.Nil if there is none.
+// Get returns the value of key, or the error redis.Nil if key is absent.
 func (r *GoRedisV9Adapter) Get(ctx context.Context, key string) (string, error) {
 	if r.auto != nil {
 		get := redis.NewStringCmd(ctx, "get", key)
@@ -140,7 +141,7 @@ func pttl(ctx context.Context, key string) *redis.DurationCmd {
 	return redis.NewDurationCmd(ctx, time.Millisecond, "pttl", key)
 }
 
-// between returns a value with the shorter of two lifetimes.
+// between returns the value of get with the shorter of two lifetimes.
 func between(before *redis.DurationCmd, get *redis.StringCmd, after *redis.DurationCmd) (Value, error) {
 	for _, cmd := range []redis.Cmder{get, before, after} {
 		if err := cmd.Err(); err != nil {
@@ -154,12 +155,13 @@ func between(before *redis.DurationCmd, get *redis.StringCmd, after *redis.Durat
 	return v, nil
 }
 
-// GetWithTTL returns the value of key and what remains of its lifetime, redis.Nil if
-// there is none.
+// GetWithTTL returns the value of key and its remaining lifetime, or the error redis.Nil if key is
+// absent.
 func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, error) {
 	if r.auto != nil {
-		// A write may come between the pipelines in which these are sent. Of two lifetimes, one
-		// before the value and one after it, the shorter is right whichever value it was.
+		// The three commands may be sent in different pipelines, and a write may come between
+		// them. So the lifetime is asked before the value and after it. The shorter one is safe
+		// for the old value and for the new one.
 		before, get, after := pttl(ctx, key), redis.NewStringCmd(ctx, "get", key), pttl(ctx, key)
 		if sent, err := r.share(ctx, before, get, after); err != nil {
 			return Value{}, err
@@ -175,7 +177,7 @@ func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, e
 	return p.value(err)
 }
 
-// Del removes key.
+// Del removes key, and returns the number of keys that it removed.
 func (r *GoRedisV9Adapter) Del(ctx context.Context, key string) (int64, error) {
 	return r.client.Del(ctx, key).Result()
 }
@@ -187,7 +189,8 @@ if redis.call("get", KEYS[1]) == ARGV[1] then
 end
 return 0`)
 
-// CompareAndDelete removes key if its value is value, by a script.
+// CompareAndDelete removes key if its value is value, by a script. It reports whether it removed
+// key.
 func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value string) (bool, error) {
 	n, err := compareAndDelete.Run(ctx, r.client, []string{key}, value).Int64()
 	return n > 0, err
@@ -196,8 +199,8 @@ func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value stri
 // Nil returns redis.Nil.
 func (r *GoRedisV9Adapter) Nil() error { return redis.Nil }
 
-// pair is a read of a key's remaining lifetime and, right behind it, of its value. In
-// this order, a write between the two can only make the lifetime too short.
+// pair is a read of a key's remaining lifetime and then of its value. In this order, a write
+// between the two can only make the lifetime too short.
 type pair struct {
 	pttl *redis.DurationCmd
 	get  *redis.StringCmd
@@ -207,14 +210,14 @@ func queuePair(ctx context.Context, pipe redis.Pipeliner, key string) pair {
 	return pair{pttl: unsent(pipe.PTTL(ctx, key)), get: unsent(pipe.Get(ctx, key))}
 }
 
-// What PTTL answers for a key that does not expire, and for one that is not there.
+// The replies of PTTL for a key that does not expire, and for an absent key.
 // https://redis.io/docs/latest/commands/pttl/
 const (
 	pttlNoExpiry = -1
 	pttlAbsent   = -2
 )
 
-// value returns what was read; pipeline is the error of the pipeline as a whole.
+// value returns the value that was read; pipeline is the error of the whole pipeline.
 func (p pair) value(pipeline error) (Value, error) {
 	if err := outcome(p.get, pipeline); err != nil {
 		return Value{}, err
@@ -225,12 +228,12 @@ func (p pair) value(pipeline error) (Value, error) {
 	return timed(p.get.Val(), p.pttl.Val()), nil
 }
 
-// timed returns a value with what PTTL answered before it was read.
+// timed returns a value with the lifetime that PTTL had returned before the value was read.
 func timed(data string, ttl time.Duration) Value {
 	switch {
 	case ttl == pttlNoExpiry:
 		return Value{Data: data}
-	case ttl <= 0: // absent or in its last millisecond, then written anew: ask again soon
+	case ttl <= 0: // it was absent, or in its last millisecond, and was then written: read it again soon
 		return Value{Data: data, TTL: time.Millisecond}
 	}
 	return Value{Data: data, TTL: ttl}

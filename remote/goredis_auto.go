@@ -8,25 +8,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// WithAutoPipeline has reads of single keys by concurrent callers share pipelines: while one
-// pipeline is under way, what is asked for meanwhile waits for the next. It is for services in
-// which many keys are read from Redis at a time: with 128 callers it has more than twice the
-// throughput, and a lone caller waits longer, as the commands are sent by another goroutine.
-// Default: each read is a round trip of its own, on a connection of its own. Writes and batches
-// are sent as without it.
+// WithAutoPipeline makes reads of single keys by concurrent callers share pipelines. While a
+// pipeline is under way, further reads wait for the next one. Use it if many keys are read from
+// Redis at a time: with 128 callers, the throughput is more than twice as high. A lone caller waits
+// longer, because another goroutine sends its command. Writes and batches are not affected.
+// Default: each read is a round trip of its own, on a connection of its own.
 //
-// It is go-redis' own automatic pipelining, which its authors call experimental, with the
-// client's settings for it (AutoPipelineOptions of redis.Options). By default one pipeline is
-// under way at a time, to each node of a cluster: a stalled connection, or a very large value,
-// holds up all of these reads, until the client's ReadTimeout at the longest. A caller leaves
-// when its ctx ends, but the command that it waited for is still sent. NewGoRedis panics if
-// client is neither a *redis.Client nor a *redis.ClusterClient, or if it is closed.
+// It uses the automatic pipelining of go-redis, which its authors call experimental, with the
+// client's settings (AutoPipelineOptions of redis.Options). By default one pipeline is under way at
+// a time, on a cluster one to each node. So a stalled connection, or a very large value, delays all
+// of these reads, for at most the client's ReadTimeout. A caller leaves when its ctx ends, but its
+// command is still sent. NewGoRedis panics if client is neither a *redis.Client nor a
+// *redis.ClusterClient, or if it is closed. Closing the client ends the pipelining.
 func WithAutoPipeline() GoRedisOption { return func(o *goRedisOptions) { o.autoPipeline = true } }
 
-// enough is how many commands a pipeline is not held back for more of, where the client has no
-// settings. go-redis would wait for as many as the last one had: but of callers that wait for
-// the same key, one asks.
-const enough = 1
+// minBatch is the number of commands at which a pipeline is sent at once, if the client has no
+// settings. By default go-redis waits for as many commands as the last pipeline had. They may never
+// come: of the callers that wait for one key, only one sends a command.
+const minBatch = 1
 
 func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 	c, ok := client.(interface {
@@ -43,7 +42,7 @@ func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 		settings = c.Options().AutoPipelineOptions
 	}
 	if settings == nil {
-		settings = &redis.AutoPipelineOptions{MaxBatchSize: enough}
+		settings = &redis.AutoPipelineOptions{MaxBatchSize: minBatch}
 	}
 	auto, err := c.AsyncAutoPipelineWithOptions(settings)
 	if err != nil {
@@ -52,9 +51,10 @@ func autoPipeliner(client redis.Cmdable) *redis.AutoPipeliner {
 	return auto
 }
 
-// share sends commands of one key with those of other callers and waits for their replies.
-// With an error, the caller's ctx has ended and cmds are not to be looked at; if they were not
-// sent, somebody has closed the pipeliner, which go-redis shares between all users of a client.
+// share sends commands of one key together with those of other callers, and waits for their
+// replies. If it returns an error, ctx has ended, and the caller must not read cmds. If sent is
+// false, cmds were not sent, because the pipeliner was closed: go-redis shares it between all users
+// of a client.
 func (r *GoRedisV9Adapter) share(ctx context.Context, cmds ...redis.Cmder) (sent bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err

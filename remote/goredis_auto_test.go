@@ -41,7 +41,7 @@ func TestAutoPipelineOnACluster(t *testing.T) {
 	})
 }
 
-// roundTrips counts what a client sends.
+// roundTrips counts the round trips of a client.
 type roundTrips struct{ single, pipelines atomic.Int64 }
 
 func (*roundTrips) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -111,11 +111,13 @@ func TestAutoPipelineLeavesWithItsContext(t *testing.T) {
 	}
 }
 
-// blocking holds pipelines back.
+// blocking delays pipelines until it is closed.
 type blocking struct{ until chan struct{} }
 
-func (blocking) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (blocking) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (blocking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (b blocking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		<-b.until
@@ -137,8 +139,8 @@ func TestAutoPipelineWithoutAServer(t *testing.T) {
 	}
 }
 
-// The pipeliner belongs to the client: others may close it.
-func TestAutoPipelineThatSomebodyClosed(t *testing.T) {
+// The pipeliner belongs to the client, so another user of the client may close it.
+func TestAutoPipelineThatWasClosed(t *testing.T) {
 	s := redistest.Embedded(t)
 	r := remote.NewGoRedis(s.Client, remote.WithAutoPipeline())
 	auto, err := s.Client.AsyncAutoPipeline()
@@ -176,144 +178,10 @@ func TestAutoPipelineOfAClientThatCannot(t *testing.T) {
 	}
 }
 
-func TestWithoutTTL(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s redistest.Server) {
-		r := remote.NewGoRedis(s.Client, remote.WithoutTTL())
-		if _, ok := r.(remote.TTLGetter); ok {
-			t.Error("it tells remaining lifetimes")
-		}
-		for _, ok := range []bool{is[remote.ItemSetter](r), is[remote.KeysDeleter](r), is[remote.CompareDeleter](r), is[remote.Fencer](r), is[remote.Leaser](r)} {
-			if !ok {
-				t.Error("another optional ability is missing")
-			}
-		}
-		if err := r.MSet(ctx, map[string]any{"a": "1", "b": ""}, time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Client.LPush(ctx, "list", "x").Err(); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.MGet(ctx, "a", "absent", "list", "b"); err == nil || len(got) != 2 || !strings.Contains(err.Error(), `"list"`) {
-			t.Errorf("MGet: %v, %v, want the error of the list", got, err)
-		}
-		var trips roundTrips
-		s.Client.AddHook(&trips)
-		got, err := r.MGet(ctx, "a", "absent", "b")
-		if err != nil || len(got) != 2 || got["a"] != "1" || got["b"] != "" {
-			t.Errorf("MGet: %v, %v", got, err)
-		}
-		if n := trips.single.Load() + trips.pipelines.Load(); n != 1 {
-			t.Errorf("MGet took %d round trips", n)
-		}
-	})
-}
+func (refusing) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func is[I any](v any) bool {
-	_, ok := v.(I)
-	return ok
-}
-
-func TestWithoutTTLPassesTheSuite(t *testing.T) {
-	for name, wrap := range map[string]func(*redis.Client) redis.Cmdable{
-		"single node": func(c *redis.Client) redis.Cmdable { return c },
-		"other":       func(c *redis.Client) redis.Cmdable { return struct{ redis.Cmdable }{c} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			remotetest.Run(t, func(t *testing.T) remotetest.Target {
-				s := redistest.Embedded(t)
-				return remotetest.Target{Remote: remote.NewGoRedis(wrap(s.Client), remote.WithoutTTL()), Advance: s.Advance}
-			})
-		})
-	}
-}
-
-// A batch beyond the size of a pipeline is sent in parts, and nothing of it is lost.
-func TestLargeBatchesAreSentInParts(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, s redistest.Server) {
-		var trips roundTrips
-		s.Client.AddHook(&trips)
-		r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
-		const n = 2345
-		values := make(map[string]any)
-		keys := make([]string, n)
-		items := make([]remote.Item, n)
-		for i := range keys {
-			keys[i] = fmt.Sprint("k", i)
-			values[keys[i]] = keys[i]
-			items[i] = remote.Item{Key: keys[i], Data: []byte(keys[i]), Expire: time.Minute}
-		}
-		check := func(what string, got map[string]string, err error) {
-			t.Helper()
-			if err != nil || len(got) != n {
-				t.Errorf("%s: %d keys, %v", what, len(got), err)
-			}
-			for k, v := range got {
-				if k != v {
-					t.Errorf("%s: %q is %q", what, k, v)
-				}
-			}
-			if p := trips.pipelines.Swap(0); p != 5 {
-				t.Errorf("%s took %d pipelines, want 5 of 500 keys", what, p)
-			}
-		}
-		read := func() (map[string]string, error) {
-			got, err := r.MGet(ctx, keys...)
-			texts := make(map[string]string)
-			for k, v := range got {
-				texts[k] = v.(string)
-			}
-			return texts, err
-		}
-		err := r.MSet(ctx, values, time.Minute)
-		check("MSet", same(keys), err)
-		got, err := read()
-		check("MGet", got, err)
-		err = r.MSetItems(ctx, items...)
-		check("MSetItems", same(keys), err)
-		withTTL, err := r.MGetWithTTL(ctx, keys...)
-		texts := make(map[string]string)
-		for k, v := range withTTL {
-			if v.TTL <= 0 {
-				t.Errorf("%q has %s left", k, v.TTL)
-			}
-			texts[k] = v.Data
-		}
-		check("MGetWithTTL", texts, err)
-		err = r.MDel(ctx, keys...)
-		check("MDel", same(keys), err)
-		if got, err := read(); len(got) != 0 || err != nil {
-			t.Errorf("after MDel, %d keys are there, %v", len(got), err)
-		}
-	})
-}
-
-func same(keys []string) map[string]string {
-	m := make(map[string]string)
-	for _, k := range keys {
-		m[k] = k
-	}
-	return m
-}
-
-// A node of a cluster refuses an MGET of keys in several slots: they are read one by one.
-func TestMGetThatIsRefused(t *testing.T) {
-	s := redistest.Embedded(t)
-	s.Client.AddHook(refusing{})
-	r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
-	if err := r.MSet(ctx, map[string]any{"a": "1", "b": "2"}, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	got, err := r.MGetWithTTL(ctx, "a", "absent", "b")
-	if err != nil || len(got) != 2 || got["a"].Data != "1" || got["b"].TTL != time.Minute {
-		t.Errorf("MGetWithTTL: %v, %v", got, err)
-	}
-}
-
-// refusing answers MGET as a cluster's node does.
-type refusing struct{}
-
-func (refusing) DialHook(next redis.DialHook) redis.DialHook          { return next }
 func (refusing) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (refusing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
@@ -327,16 +195,14 @@ func (refusing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-type crossSlot struct{}
-
 func (crossSlot) Error() string { return "CROSSSLOT Keys in request don't hash to the same slot" }
-func (crossSlot) RedisError()   {}
 
-// panicking panics in the pipelines of a batch.
-type panicking struct{}
+func (crossSlot) RedisError() {}
 
-func (panicking) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (panicking) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (panicking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (panicking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if name := cmds[0].Name(); name == "set" {
@@ -346,25 +212,8 @@ func (panicking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// A panic in a part of a batch is the caller's, as that of a small one.
-func TestAPanicInAPartReachesTheCaller(t *testing.T) {
-	s := redistest.Embedded(t)
-	s.Client.AddHook(panicking{})
-	r := remote.NewGoRedis(s.Client)
-	values := make(map[string]any)
-	for i := range 1200 {
-		values[fmt.Sprint("k", i)] = "v"
-	}
-	defer func() {
-		if p := recover(); p != "boom" {
-			t.Errorf("panicked with %v", p)
-		}
-	}()
-	_ = r.MSet(ctx, values, time.Minute)
-}
-
-// A value is never read with the longer lifetime of another one, whatever comes in between,
-// and whether or not go-redis keeps the order of commands.
+// A value is never read with the longer lifetime of another value, whatever is written in between,
+// and whether or not go-redis keeps the order of the commands.
 func TestAutoPipelineReadsTheLifetimeOfItsValue(t *testing.T) {
 	s := redistest.Real(t)
 	for name, settings := range map[string]*redis.AutoPipelineOptions{
@@ -404,22 +253,5 @@ func TestAutoPipelineReadsTheLifetimeOfItsValue(t *testing.T) {
 			close(stop)
 			wg.Wait()
 		})
-	}
-}
-
-func TestNewGoRedisOfNothing(t *testing.T) {
-	for want, make := range map[string]func(){
-		"NewGoRedisV9Adapter: the client is nil": func() { remote.NewGoRedisV9Adapter(nil) },
-		"NewGoRedis: the client is nil":          func() { remote.NewGoRedis(nil) },
-		"NewGoRedis: option 1 is nil":            func() { remote.NewGoRedis(struct{ redis.Cmdable }{}, nil) },
-	} {
-		func() {
-			defer func() {
-				if text := fmt.Sprint(recover()); !strings.Contains(text, want) {
-					t.Errorf("panicked with %q, want %q", text, want)
-				}
-			}()
-			make()
-		}()
 	}
 }

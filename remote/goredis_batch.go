@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// pipelineSize is how many keys a pipeline has at most: a longer one keeps the server
-	// and its connection busy for so long that others notice.
+	// pipelineSize bounds the number of keys in a pipeline. A longer one occupies the server and
+	// the connection for so long that other callers notice it.
 	pipelineSize = 500
-	// pipelines is how many pipelines of one batch are under way at a time.
+	// pipelines bounds the number of pipelines of one batch that are under way at a time.
 	pipelines = 4
 )
 
-// inParts calls do for the parts of n keys, of pipelineSize each, up to pipelines at a time.
+// inParts calls do for each part of n keys. A part has up to pipelineSize keys, and up to pipelines
+// calls run at a time. If do panics, so does inParts.
 func inParts(n int, do func(from, to int)) {
 	switch {
 	case n == 0:
@@ -38,7 +39,7 @@ func inParts(n int, do func(from, to int)) {
 		wg.Go(func() {
 			defer func() {
 				<-free
-				if r := recover(); r != nil { // of a hook of the client, say: it is the caller's
+				if r := recover(); r != nil { // such as a panic of a client's hook: the caller gets it
 					panicked.Store(&r)
 				}
 			}()
@@ -51,24 +52,23 @@ func inParts(n int, do func(from, to int)) {
 	}
 }
 
-// MGet returns the values of keys in one pipeline: from a single node by one MGET, otherwise
-// by GETs. A key that cannot be read, such as one that holds a list, does not spoil the
-// others: they are returned together with its error.
+// MGet returns the values of the keys that are present: on a single node by MGET, otherwise by a
+// pipeline of GETs. A key that cannot be read, such as one that holds a list, does not affect the
+// others: MGet returns their values, and a KeysError.
 func (r *GoRedisV9Adapter) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
 	found := make(map[string]any, len(keys))
 	err := r.read(ctx, keys, false, func(key, data string, _ time.Duration) { found[key] = data })
 	return found, err
 }
 
-// MGetWithTTL returns the values of keys and what remains of their lifetimes in one
-// pipeline, as MGet does.
+// MGetWithTTL is MGet with the remaining lifetimes, in the same pipeline.
 func (r *GoRedisV9Adapter) MGetWithTTL(ctx context.Context, keys ...string) (map[string]Value, error) {
 	found := make(map[string]Value, len(keys))
 	err := r.read(ctx, keys, true, func(key, data string, ttl time.Duration) { found[key] = timed(data, ttl) })
 	return found, err
 }
 
-// read calls found for each of keys that is there.
+// read calls found for each key that is present.
 func (r *GoRedisV9Adapter) read(ctx context.Context, keys []string, withTTL bool, found func(key, data string, ttl time.Duration)) error {
 	all := newReading(keys, withTTL)
 	inParts(len(keys), func(from, to int) {
@@ -90,12 +90,12 @@ func (r *GoRedisV9Adapter) read(ctx context.Context, keys []string, withTTL bool
 	return failed.err("get")
 }
 
-// reading is a batch of keys, with what has been read of them by index.
+// reading is a read of a batch of keys, with the results by index.
 type reading struct {
 	keys    []string
 	data    []string
-	ttls    []time.Duration // as PTTL says
-	errs    []error         // redis.Nil for a key that is not there
+	ttls    []time.Duration // the replies of PTTL, if withTTL
+	errs    []error         // redis.Nil for an absent key
 	withTTL bool
 }
 
@@ -108,8 +108,9 @@ func (p *reading) part(from, to int) *reading {
 	return &reading{p.keys[from:to], p.data[from:to], p.ttls[from:to], p.errs[from:to], p.withTTL}
 }
 
-// queueTTLs asks for the remaining lifetimes, if they are wanted: before the values, so that
-// what is written in between has a lifetime that is too short rather than too long.
+// queueTTLs queues the commands for the remaining lifetimes, if they are wanted. It is called
+// before the values are asked for: if a key is written in between, its lifetime is too short rather
+// than too long.
 func (p *reading) queueTTLs(ctx context.Context, pipe redis.Pipeliner) []*redis.DurationCmd {
 	if !p.withTTL {
 		return nil
@@ -121,7 +122,7 @@ func (p *reading) queueTTLs(ctx context.Context, pipe redis.Pipeliner) []*redis.
 	return cmds
 }
 
-// takeTTLs takes over the replies; err is the error of the pipeline.
+// takeTTLs takes the replies to queueTTLs; err is the error of the pipeline.
 func (p *reading) takeTTLs(cmds []*redis.DurationCmd, err error) {
 	for i, cmd := range cmds {
 		p.ttls[i] = cmd.Val()
@@ -131,8 +132,8 @@ func (p *reading) takeTTLs(cmds []*redis.DurationCmd, err error) {
 	}
 }
 
-// readByGets reads each key by commands of its own, which a cluster's client sends to the
-// key's node.
+// readByGets reads each key by commands of its own. The client of a cluster or a Ring sends them to
+// the node of the key.
 func (r *GoRedisV9Adapter) readByGets(ctx context.Context, p *reading) {
 	var ttls []*redis.DurationCmd
 	gets := make([]*redis.StringCmd, len(p.keys))
@@ -149,12 +150,12 @@ func (r *GoRedisV9Adapter) readByGets(ctx context.Context, p *reading) {
 	p.takeTTLs(ttls, err)
 }
 
-// readByMGet reads all values by one command. If it gives no value for keys that are there,
-// as of those that hold something else than a string, these are read by commands of their
-// own, whose replies say what is wrong; so are all of them if it is refused.
+// readByMGet reads all values by one MGET. If MGET returns no value for a key that is present, such
+// as one that holds a list, the key is read again by commands of its own, whose replies say what is
+// wrong. If MGET is refused, all keys are read in this way.
 func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 	var ttls []*redis.DurationCmd
-	var exists *redis.IntCmd // how many keys there are; nil: the lifetimes tell
+	var exists *redis.IntCmd // the number of keys that are present; nil if the lifetimes say which
 	var mget *redis.SliceCmd
 	_, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		if ttls = p.queueTTLs(ctx, pipe); ttls == nil {
@@ -164,7 +165,7 @@ func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 		return nil
 	})
 	if err := outcome(mget, err); err != nil {
-		if isReply(err) { // such as that the keys are not all in one slot
+		if isReply(err) { // such as that the keys are not in one slot
 			r.readByGets(ctx, p)
 			return
 		}
@@ -173,7 +174,7 @@ func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 		}
 		return
 	}
-	none := make([]int, 0, len(p.keys)) // the places of keys without a value
+	none := make([]int, 0, len(p.keys)) // the indices of the keys without a value
 	for i, v := range mget.Val() {
 		data, ok := v.(string)
 		if !ok {
@@ -203,13 +204,14 @@ func (r *GoRedisV9Adapter) readByMGet(ctx context.Context, p *reading) {
 	}
 }
 
-// isReply reports whether err is an answer of the server.
+// isReply reports whether err is a reply of the server.
 func isReply(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
 }
 
-// MSet stores each of values for expire, in one pipeline of SETs.
+// MSet stores each value under its key for expire, by a pipeline of SETs. If some keys fail, it
+// stores the others, and returns a KeysError.
 func (r *GoRedisV9Adapter) MSet(ctx context.Context, values map[string]any, expire time.Duration) error {
 	items := make([]setting, 0, len(values))
 	for key, value := range values {
@@ -218,12 +220,12 @@ func (r *GoRedisV9Adapter) MSet(ctx context.Context, values map[string]any, expi
 	return r.set(ctx, len(items), func(i int) setting { return items[i] })
 }
 
-// MSetItems stores each item for its own time, in one pipeline of SETs.
+// MSetItems is MSet for items with lifetimes of their own.
 func (r *GoRedisV9Adapter) MSetItems(ctx context.Context, items ...Item) error {
 	return r.set(ctx, len(items), func(i int) setting { return setting{items[i].Key, items[i].Data, items[i].Expire} })
 }
 
-// setting is a key to set.
+// setting is a SET to send.
 type setting struct {
 	key    string
 	value  any
@@ -241,14 +243,16 @@ func (r *GoRedisV9Adapter) set(ctx context.Context, n int, item func(i int) sett
 	})
 }
 
-// MDel removes keys in one pipeline of DELs.
+// MDel removes keys by a pipeline of DELs. If some keys fail, it removes the others, and returns a
+// KeysError.
 func (r *GoRedisV9Adapter) MDel(ctx context.Context, keys ...string) error {
 	return r.change(ctx, "del", len(keys), func(pipe redis.Pipeliner, i int) (string, redis.Cmder, error) {
 		return keys[i], pipe.Del(ctx, keys[i]), nil
 	})
 }
 
-// change sends n commands, which queue puts into a pipeline each.
+// change sends n commands in pipelines. queue puts command i into a pipeline, and returns its key;
+// if it returns an error, the command is not sent.
 func (r *GoRedisV9Adapter) change(ctx context.Context, op string, n int, queue func(pipe redis.Pipeliner, i int) (key string, cmd redis.Cmder, err error)) error {
 	keys, errs := make([]string, n), make([]error, n)
 	inParts(n, func(from, to int) {

@@ -9,16 +9,18 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// WithPlainPublish makes messages of the bus go out by PUBLISH also on a cluster: for fleets in
-// which other programs read them with SUBSCRIBE. Default: SPUBLISH on a *redis.ClusterClient
-// whose servers have it (Redis 7 and later), which reaches the nodes of one shard instead of the
-// whole cluster; PUBLISH elsewhere, where this option has no effect. Subscribe hears both, so
-// nodes with and without this option understand each other.
+// WithPlainPublish makes Publish use PUBLISH on a cluster, too. Use it if other programs read the
+// messages with SUBSCRIBE. Default: on a *redis.ClusterClient whose servers have it (Redis 7 and
+// later), Publish uses SPUBLISH, which sends a message to the nodes of one shard instead of the
+// whole cluster. With other clients it uses PUBLISH in any case, and this option has no effect.
+// Subscribe receives both, so nodes with and without this option can be mixed.
 func WithPlainPublish() GoRedisOption { return func(o *goRedisOptions) { o.plainPublish = true } }
 
-// The clients of go-redis that can be listened to, by what is needed of them.
+// The clients of go-redis with which a listener works, by the methods that it needs.
 type (
 	nodeClient interface {
 		Options() *redis.Options
@@ -34,12 +36,13 @@ type (
 	}
 )
 
-// Publish sends message to the subscribers of channel by Redis' pub/sub. An error does not say
-// that nobody has got the message. Errors wrap ErrUnsupported if the server's ACL forbids it.
+// Publish sends message to the subscribers of channel by the pub/sub of Redis. After an error, some
+// subscribers may have got the message all the same. The error wraps ErrUnsupported if the server's
+// ACL forbids the command.
 //
-// On a cluster all messages of a channel go to the master of the channel's hash slot, by
-// SPUBLISH or by PUBLISH (WithPlainPublish), on a Ring to the channel's shard: of one publisher
-// they keep their order. https://redis.io/docs/latest/develop/pubsub/
+// On a cluster all messages of a channel go to the master of the channel's hash slot, by SPUBLISH
+// or by PUBLISH (see WithPlainPublish), and on a Ring to the channel's shard. So the messages of
+// one publisher keep their order. https://redis.io/docs/latest/develop/pubsub/
 func (r *GoRedisV9Adapter) Publish(ctx context.Context, channel string, message []byte) error {
 	cluster, ok := r.client.(clusterClient)
 	if !ok {
@@ -53,10 +56,11 @@ func (r *GoRedisV9Adapter) Publish(ctx context.Context, channel string, message 
 		if !unknownCommand(err) {
 			return publishing("spublish", channel, err)
 		}
-		r.unsharded.Store(true) // for good: PUBLISH reaches all who subscribe
+		r.unsharded.Store(true) // for good: PUBLISH reaches all subscribers, too
 	}
-	// go-redis sends each PUBLISH to another node, and by which way they go on from there
-	// decides about their order; so it is told that the channel is a key.
+	// go-redis sends each PUBLISH to another node. Then the messages may overtake each other
+	// between the nodes. So the command says that the channel is a key: go-redis sends all of them
+	// to the node of its slot.
 	cmd := redis.NewIntCmd(ctx, "publish", channel, message)
 	cmd.SetFirstKeyPos(1)
 	return publishing("publish", channel, cluster.Process(ctx, cmd))
@@ -66,38 +70,39 @@ func publishing(command, channel string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("remote: publishing on %q: %w", channel, permission(err, command, channel))
+	return fmt.Errorf("remote: publishing on %s: %w", quote.Key(channel), permission(err, command, channel))
 }
 
-// permission makes an error that says that the server's ACL does not allow a command on a
-// channel one that says what to do.
+// permission returns err. If err says that the server's ACL does not allow a command on a channel,
+// it returns an error that also says how to allow it.
 func permission(err error, command, channel string) error {
 	if !noPermission(err) {
 		return err
 	}
-	return fmt.Errorf("%w: the server's ACL does not allow it; grant the user +%s and the channel &%s, as by ACL SETUSER: %w", ErrUnsupported, command, channel, err)
+	return fmt.Errorf("%w: the server's ACL does not allow it; grant the user +%s and the channel &%s, as by ACL SETUSER: %w", ErrUnsupported, command, quote.Line(channel), err)
 }
 
-// cannot is the error of a call that the client cannot do.
+// cannot returns the error of a call that is impossible with this client.
 func (r *GoRedisV9Adapter) cannot(call string) error {
 	return fmt.Errorf("%w: %s on a %T; give NewGoRedis a *redis.Client, *redis.ClusterClient or *redis.Ring itself", ErrUnsupported, call, r.client)
 }
 
-// Subscribe receives what is published on channels, on connections of its own that are made
-// with the client's options: one, or one for each hash slot of a cluster or shard of a Ring that
-// a channel belongs to. Hooks of the client are not called for them, and closing the client
-// does not end them. On a cluster it subscribes by both SSUBSCRIBE, where the server has it, and
-// SUBSCRIBE, on the master of the channel's slot.
+// Subscribe receives the messages of channels. It makes connections of its own with the client's
+// options: one, or on a cluster one for each hash slot of a channel, or on a Ring one for each
+// shard of a channel. The client's hooks are not called for them, and closing the client does not
+// end them. On a cluster it connects to the master of the slot, and subscribes by SUBSCRIBE and, if
+// the server has it, by SSUBSCRIBE.
 //
-// It returns an error at the first sign that messages may be lost: the connection breaks, the
-// server does not answer to pings (sent twice a second) for one and a half seconds, or ends the
-// subscription as the slot moves. What it does not see is a failover after which the old master
-// is still there and still answers: Sentinel takes ten seconds and more to close its
-// connections. Who has to know sooner publishes to itself, as WithSyncLocal does.
+// It returns an error at the first sign that messages may be lost: a connection breaks, the server
+// does not answer pings (two a second) for one and a half seconds, or the server ends the
+// subscription because the slot moves. It does not notice a failover after which the old master
+// still runs and still answers: Sentinel takes ten seconds or more to close the connections of the
+// old master. A program that must notice this earlier can publish messages to itself, as
+// WithSyncLocal does.
 //
-// The error wraps ErrUnsupported if the server's ACL forbids the subscription, or the client is
-// none that can subscribe; it is redis.ErrClosed for a client that was closed before. When ctx
-// ends, it is the error of ctx. All connections are closed when it returns.
+// The error wraps ErrUnsupported if the server's ACL forbids the subscription, or if the client is
+// none that can subscribe. If the client was closed before the call, it wraps redis.ErrClosed. When
+// ctx ends, it is ctx's error. Subscribe closes its connections before it returns.
 func (r *GoRedisV9Adapter) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
 	parts, err := r.subscriptions(ctx, channels)
 	if err != nil {
@@ -109,13 +114,13 @@ func (r *GoRedisV9Adapter) Subscribe(ctx context.Context, channels []string, rea
 	return runAll(ctx, parts, ready, receive)
 }
 
-// subscription is the part of a Subscribe that one connection does.
+// subscription is the part of a Subscribe that uses one connection.
 type subscription struct {
 	listener
 	node *redis.Options
 }
 
-// subscriptions returns what to subscribe to, and where.
+// subscriptions returns a subscription for each connection that channels need.
 func (r *GoRedisV9Adapter) subscriptions(ctx context.Context, channels []string) ([]*subscription, error) {
 	channels = slices.Compact(slices.Sorted(slices.Values(channels)))
 	if len(channels) == 0 {
@@ -135,30 +140,32 @@ func (r *GoRedisV9Adapter) subscriptions(ctx context.Context, channels []string)
 
 func (r *GoRedisV9Adapter) subscription(node nodeClient, channels ...string) (*subscription, error) {
 	if err := open(node); err != nil {
-		return nil, fmt.Errorf("remote: subscribing to %q: %w", channels, err)
+		return nil, fmt.Errorf("remote: subscribing to %s: %w", quote.Keys(channels), err)
 	}
 	return &subscription{listener: listener{interval: r.pings, channels: channels}, node: listenerOptions(node.Options())}, nil
 }
 
-// open returns redis.ErrClosed if node has been closed. Its dialer may not know: that of a
-// client for Sentinel would begin to ask for the master again, and nobody would end that.
+// open returns redis.ErrClosed if node has been closed. The dialer of a closed client may still
+// work: that of a client for Sentinel would begin to watch for the master again, and nothing would
+// end that.
 func open(node nodeClient) error {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	// With a ctx that has ended, nothing is sent.
+	// Nothing is sent, because the ctx has ended.
 	if err := node.Ping(ended).Err(); errors.Is(err, redis.ErrClosed) {
 		return err
 	}
 	return nil
 }
 
-// onRing groups channels by shard: the Subscribe of a Ring would take all to that of the first.
+// onRing groups channels by shard. The Subscribe of a Ring would subscribe to all channels on the
+// shard of the first one.
 func (r *GoRedisV9Adapter) onRing(ring ringClient, channels []string) (parts []*subscription, err error) {
 	of := make(map[*redis.Client]*subscription)
 	for _, channel := range channels {
 		shard, err := ring.GetShardClientForKey(channel)
 		if err != nil {
-			return nil, fmt.Errorf("remote: subscribing to %q: %w", channel, err)
+			return nil, fmt.Errorf("remote: subscribing to %s: %w", quote.Key(channel), err)
 		}
 		if part := of[shard]; part != nil {
 			part.channels = append(part.channels, channel)
@@ -172,11 +179,11 @@ func (r *GoRedisV9Adapter) onRing(ring ringClient, channels []string) (parts []*
 	return parts, nil
 }
 
-// onCluster groups channels by hash tag, which decides about their slot: channels of one slot
-// keep the order of their messages, and SSUBSCRIBE takes no others together.
+// onCluster groups channels by hash tag, which decides their slot. The messages of the channels of
+// one slot keep their order, and one SSUBSCRIBE can name only channels of one slot.
 func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient, channels []string) (parts []*subscription, err error) {
 	if err := reloadState(ctx, cluster); err != nil {
-		return nil, fmt.Errorf("remote: subscribing: the state of the cluster: %w", err)
+		return nil, fmt.Errorf("remote: subscribing: reading the state of the cluster: %w", err)
 	}
 	of := make(map[string]*subscription)
 	for _, channel := range channels {
@@ -187,7 +194,7 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 		}
 		master, err := cluster.MasterForKey(ctx, channel)
 		if err != nil {
-			return nil, fmt.Errorf("remote: subscribing to %q: %w", channel, err)
+			return nil, fmt.Errorf("remote: subscribing to %s: %w", quote.Key(channel), err)
 		}
 		if of[tag], err = r.subscription(master, channel); err != nil {
 			return nil, err
@@ -197,7 +204,7 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 	for _, part := range parts {
 		part.sharded = part.channels
 		part.spare = func(err error) (kind string) {
-			// This is not remembered: the next server may be a newer one.
+			// It is asked anew for each connection: the next server may be newer.
 			if unknownCommand(err) {
 				return kindSharded
 			}
@@ -207,13 +214,14 @@ func (r *GoRedisV9Adapter) onCluster(ctx context.Context, cluster clusterClient,
 	return parts, nil
 }
 
-// reloadState has cluster find out about its nodes.
+// reloadState makes cluster read which nodes it has now.
 func reloadState(ctx context.Context, cluster clusterClient) error {
 	return forEachMaster(ctx, cluster, func(context.Context, *redis.Client) error { return nil })
 }
 
-// forEachMaster calls fn for each master that cluster has now. It does not wait for that longer
-// than ctx: go-redis asks one node after the other, each for as long as its timeouts allow.
+// forEachMaster calls fn for each master that cluster has now. It returns when ctx ends, although
+// the calls may still run then: go-redis asks one node after the other, and waits for each of them
+// as long as its timeouts allow.
 func forEachMaster(ctx context.Context, cluster clusterClient, fn func(context.Context, *redis.Client) error) error {
 	done := make(chan error, 1)
 	go func() { done <- cluster.ForEachMaster(ctx, fn) }()
@@ -225,7 +233,7 @@ func forEachMaster(ctx context.Context, cluster clusterClient, fn func(context.C
 	}
 }
 
-// run subscribes and receives.
+// run subscribes, and receives until the subscription ends.
 func (s *subscription) run(ctx context.Context, ready func(), message func(channel, payload string)) error {
 	s.confirmed, s.message = ready, message
 	err := s.listener.run(ctx, s.node)
@@ -236,10 +244,10 @@ func (s *subscription) run(ctx context.Context, ready func(), message func(chann
 	if len(s.sharded) > 0 {
 		command += " +ssubscribe"
 	}
-	return fmt.Errorf("remote: subscribed to %q: %w", s.channels, permission(err, command, strings.Join(s.channels, " &")))
+	return fmt.Errorf("remote: subscribed to %s: %w", quote.Keys(s.channels), permission(err, command, strings.Join(s.channels, " &")))
 }
 
-// runAll runs parts together, until the first of them ends.
+// runAll runs parts at the same time, until the first of them ends.
 func runAll(ctx context.Context, parts []*subscription, ready func(), receive func(channel string, message []byte)) error {
 	type message struct{ channel, payload string }
 	messages, readies := make(chan message), make(chan struct{})

@@ -12,7 +12,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
-// keysOn returns a key of each master's slots.
+// keysOn returns, for each master, a key in one of its slots.
 func keysOn(t *testing.T, c *redistest.Cluster) map[*redistest.Process]string {
 	t.Helper()
 	keys := make(map[*redistest.Process]string)
@@ -50,7 +50,7 @@ func TestBusOnACluster(t *testing.T) {
 				}
 			}
 			next := make(map[string]int)
-			last := make(map[string]string) // of a slot
+			last := make(map[string]string) // the last message of a slot
 			for _, got := range sub.received(rounds * len(channels)) {
 				channel, message, _ := strings.Cut(got, " ")
 				if message != fmt.Sprint(next[channel]) {
@@ -121,7 +121,7 @@ func TestBusOnACluster(t *testing.T) {
 		}
 		c.WaitUntilWhole()
 		var again *subscriber
-		within(t, func() error { // as who calls Subscribe does
+		within(t, func() error { // as a caller of Subscribe does
 			again = subscribe(t, sharded, channels...)
 			select {
 			case <-again.ready:
@@ -135,7 +135,7 @@ func TestBusOnACluster(t *testing.T) {
 	})
 }
 
-// within repeats done until it succeeds.
+// within calls done until it succeeds.
 func within(t *testing.T, done func() error) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
@@ -201,7 +201,7 @@ func TestTrackOnACluster(t *testing.T) {
 	})
 }
 
-// trackAgain calls Track until it becomes ready, as who uses it does.
+// trackAgain calls Track until it becomes ready, as a user of it does.
 func trackAgain(t *testing.T, r any) (tr *tracker) {
 	t.Helper()
 	within(t, func() error {
@@ -219,7 +219,7 @@ func trackAgain(t *testing.T, r any) (tr *tracker) {
 	return tr
 }
 
-// A server that hangs is not one that has nothing to say.
+// A server that hangs is noticed, although a server may have nothing to send.
 func TestSilentServers(t *testing.T) {
 	p := redistest.NewProcess(t)
 	r := remote.NewGoRedisV9Adapter(p.Client())

@@ -7,19 +7,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errUnsent marks a queued command until it has a reply. go-redis leaves the commands
-// of a pipeline that found no connection without an error, as if each had been answered
-// with nothing.
+// errUnsent marks a queued command until it has a reply. If a pipeline finds no connection,
+// go-redis leaves its commands without an error, as if each of them had an empty reply.
 var errUnsent = errors.New("remote: the command was not sent")
 
-// unsent marks cmd.
+// unsent marks cmd with errUnsent.
 func unsent[C redis.Cmder](cmd C) C {
 	cmd.SetErr(errUnsent)
 	return cmd
 }
 
-// outcome returns the error of a command that was queued as unsent; pipeline is the
-// error of its pipeline.
+// outcome returns the error of a command that was queued as unsent; pipeline is the error of its
+// pipeline.
 func outcome(cmd redis.Cmder, pipeline error) error {
 	if err := cmd.Err(); err != errUnsent || pipeline == nil {
 		return err
@@ -27,7 +26,7 @@ func outcome(cmd redis.Cmder, pipeline error) error {
 	return pipeline
 }
 
-// failures gathers the errors of a batch's keys.
+// failures collects the errors of the keys of a batch.
 type failures map[string]error
 
 func (f *failures) add(key string, err error) {
@@ -37,7 +36,7 @@ func (f *failures) add(key string, err error) {
 	(*f)[key] = err
 }
 
-// err returns what was gathered, nil if that is nothing.
+// err returns a KeysError with the collected errors, nil if there are none.
 func (f failures) err(op string) error {
 	if len(f) == 0 {
 		return nil
@@ -45,11 +44,11 @@ func (f failures) err(op string) error {
 	return &KeysError{op, f}
 }
 
-// noPermission reports whether the server's ACL does not allow what was asked.
+// noPermission reports whether the server's ACL does not allow the command.
 // https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 func noPermission(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }
 
-// unknownCommand reports whether the server is too old for what was asked.
+// unknownCommand reports whether the server is too old for the command.
 func unknownCommand(err error) bool {
 	return isReply(err) && strings.Contains(strings.ToLower(err.Error()), "unknown command")
 }

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
 var _ Fencer = (*GoRedisV9Adapter)(nil)
 
-// A fence holds its nonce or, while it is closed, "!" and the tokens in whose name it is,
-// joined by ",".
+// The value of a fence is its nonce. While it is closed, the value is "!" and the tokens under
+// which it is closed, joined by ",".
 const fenceLua = `
 local ttl = ARGV[1]
 
@@ -28,7 +30,7 @@ local function extend(fence)
 	end
 end
 
--- A fence that is closed stays so, for as long as who closed it said. was is what it holds.
+-- A closed fence stays closed, and its lifetime does not change. was is the value of the fence.
 local function renew(fence, was, fresh)
 	if not isClosed(was) then
 		redis.call("set", fence, fresh, "px", ttl)
@@ -51,8 +53,8 @@ local function handle(i)
 	return fresh
 end`)
 
-// setFenced answers with a FenceOutcome. If the fence holds the nonce that it would be given,
-// the item was stored before: the client sends a call again whose reply it has lost.
+// setFenced replies with a FenceOutcome. If the fence has the fresh nonce already, the item was
+// stored by an earlier attempt: go-redis repeats a call whose reply was lost.
 var setFenced = itemScript(2, fenceLua+`
 local function handle(i)
 	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
@@ -83,8 +85,8 @@ local function handle(i)
 	return 1
 end`)
 
-// The scripts that remove values begin with that: a server that is out of memory allows it,
-// and then lets the script write what it has to.
+// The scripts that remove values do so first. A server that is out of memory allows that as the
+// first write of a script, and then allows the other writes of the script, too.
 var delFenced = itemScript(2, fenceLua+`
 local function handle(i)
 	local value, fence, fresh = KEYS[2 * i - 1], KEYS[2 * i], ARGV[i + 1]
@@ -131,17 +133,20 @@ local function handle(i)
 	return 1
 end`)
 
-// OpenFences returns the nonces of keys, by a script: from a single node one call for each 100
-// keys, otherwise one for each key, in pipelines of 500 keys. So do the other methods of fences
-// and leases.
+// OpenFences returns the nonces of keys, by a script. On a single node, each call of the script has
+// up to 100 keys, otherwise one. The calls are sent in pipelines of up to 500 keys. The other
+// methods for fences and leases work in the same way.
 func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, keys ...string) ([]string, error) {
 	fresh := freshNonces(len(keys))
-	replies, err := r.evalItems(ctx, "open fences", openFences, ttl, len(keys), at(keys), func(c *scriptCall, i int) error {
-		fence, err := siblingOf(keys[i], FenceKey)
-		if err != nil {
-			return err
-		}
-		return c.add([]string{fence}, fresh[i])
+	replies, err := r.evalItems(ctx, itemBatch{
+		op: "open fences", script: openFences, ttl: ttl, n: len(keys), key: at(keys),
+		add: func(c *scriptCall, i int) error {
+			fence, err := sideKeyOf(keys[i], FenceKey)
+			if err != nil {
+				return err
+			}
+			return c.add([]string{fence}, fresh[i])
+		},
 	})
 	nonces := make([]string, len(keys))
 	for i, reply := range replies {
@@ -150,25 +155,28 @@ func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, ke
 	return nonces, err
 }
 
-// SetFenced stores items by a script, as OpenFences works.
+// SetFenced stores items by a script, in the calls that OpenFences describes.
 func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, items ...FencedItem) ([]FenceOutcome, error) {
 	fresh := freshNonces(len(items))
-	key := func(i int) string { return items[i].Key }
-	replies, err := r.evalItems(ctx, "set fenced", setFenced, ttl, len(items), key, func(c *scriptCall, i int) error {
-		item := items[i]
-		expire, err := lifetime(item.Key, item.Expire)
-		if err != nil {
-			return err
-		}
-		condition, err := item.condition()
-		if err != nil {
-			return err
-		}
-		renewal := ""
-		if item.Renew {
-			renewal = fresh[i]
-		}
-		return c.addFenced(item.Key, item.Data, expire.Milliseconds(), condition, item.Nonce, renewal)
+	replies, err := r.evalItems(ctx, itemBatch{
+		op: "set fenced", script: setFenced, ttl: ttl, n: len(items),
+		key: func(i int) string { return items[i].Key },
+		add: func(c *scriptCall, i int) error {
+			item := items[i]
+			expire, err := lifetime(item.Key, item.Expire)
+			if err != nil {
+				return err
+			}
+			condition, err := item.condition()
+			if err != nil {
+				return err
+			}
+			renewal := ""
+			if item.Renew {
+				renewal = fresh[i]
+			}
+			return c.addFenced(item.Key, item.Data, expire.Milliseconds(), condition, item.Nonce, renewal)
+		},
 	})
 	outcomes := make([]FenceOutcome, len(items))
 	for i, reply := range replies {
@@ -179,11 +187,11 @@ func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, ite
 	return outcomes, err
 }
 
-// condition returns what SET calls the condition of an item.
+// condition returns the option of SET for the condition of an item, "" if it has none.
 func (f *FencedItem) condition() (string, error) {
 	switch {
 	case f.IfAbsent && f.IfPresent:
-		return "", fmt.Errorf("remote: %q is to be set both if it is absent and if it is present; choose one", f.Key)
+		return "", fmt.Errorf("remote: both IfAbsent and IfPresent are set for the key %s; choose one", quote.Key(f.Key))
 	case f.IfAbsent:
 		return "nx", nil
 	case f.IfPresent:
@@ -192,66 +200,77 @@ func (f *FencedItem) condition() (string, error) {
 	return "", nil
 }
 
-// DelFenced removes keys by a script, as OpenFences works.
+// DelFenced removes keys and renews their fences by a script, in the calls that OpenFences
+// describes.
 func (r *GoRedisV9Adapter) DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error {
 	fresh := freshNonces(len(keys))
-	_, err := r.evalItems(ctx, "del fenced", delFenced, ttl, len(keys), at(keys), func(c *scriptCall, i int) error {
-		return c.addFenced(keys[i], fresh[i])
+	_, err := r.evalItems(ctx, itemBatch{
+		op: "del fenced", script: delFenced, ttl: ttl, n: len(keys), key: at(keys),
+		add: func(c *scriptCall, i int) error { return c.addFenced(keys[i], fresh[i]) },
 	})
 	return err
 }
 
-// CloseFences removes keys and closes their fences by a script, as OpenFences works.
+// CloseFences removes keys and closes their fences by a script, in the calls that OpenFences
+// describes.
 func (r *GoRedisV9Adapter) CloseFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	invalid := checkFenceToken(token)
-	_, err := r.evalItems(ctx, "close fences", closeFences, ttl, len(keys), at(keys), func(c *scriptCall, i int) error {
-		if invalid != nil {
-			return invalid
-		}
-		return c.addFenced(keys[i], token)
+	_, err := r.evalItems(ctx, itemBatch{
+		op: "close fences", script: closeFences, ttl: ttl, n: len(keys), key: at(keys),
+		add: func(c *scriptCall, i int) error {
+			if invalid != nil {
+				return invalid
+			}
+			return c.addFenced(keys[i], token)
+		},
 	})
 	return err
 }
 
-// ReopenFences removes keys and opens their fences by a script, as OpenFences works.
+// ReopenFences removes keys and opens their fences by a script, in the calls that OpenFences
+// describes.
 func (r *GoRedisV9Adapter) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	invalid := checkFenceToken(token)
 	fresh := freshNonces(len(keys))
-	_, err := r.evalItems(ctx, "reopen fences", reopenFences, ttl, len(keys), at(keys), func(c *scriptCall, i int) error {
-		if invalid != nil {
-			return invalid
-		}
-		return c.addFenced(keys[i], token, fresh[i])
+	_, err := r.evalItems(ctx, itemBatch{
+		op: "reopen fences", script: reopenFences, ttl: ttl, n: len(keys), key: at(keys),
+		add: func(c *scriptCall, i int) error {
+			if invalid != nil {
+				return invalid
+			}
+			return c.addFenced(keys[i], token, fresh[i])
+		},
 	})
 	return err
 }
 
 // addFenced puts key and its fence into the call.
 func (c *scriptCall) addFenced(key string, args ...any) error {
-	fence, err := siblingOf(key, FenceKey)
+	fence, err := sideKeyOf(key, FenceKey)
 	if err != nil {
 		return err
 	}
 	return c.add([]string{key, fence}, args...)
 }
 
-// checkFenceToken checks a token of CloseFences.
+// checkFenceToken returns an error for a token that CloseFences does not accept.
 func checkFenceToken(token string) error {
 	if token == "" || strings.ContainsAny(token, "!,") {
-		return errors.New(`remote: a token that closes fences must be a text without "!" and ","`)
+		return errors.New(`remote: a token that closes fences must be a text that is not empty and contains neither "!" nor ","`)
 	}
 	return nil
 }
 
+// at returns a function that returns keys by index.
 func at(keys []string) func(i int) string { return func(i int) string { return keys[i] } }
 
-// nonceBytes is how many random bytes a nonce has, as hexadecimal digits.
+// nonceBytes is the number of random bytes in a nonce, which has two hexadecimal digits for each.
 const nonceBytes = 8
 
 // freshNonces returns n nonces.
 func freshNonces(n int) []string {
 	random := make([]byte, n*nonceBytes)
-	_, _ = rand.Read(random) // never fails: crypto/rand ends the process instead
+	_, _ = rand.Read(random) // it returns no error: if it fails, crypto/rand ends the process
 	digits := hex.EncodeToString(random)
 	nonces := make([]string, n)
 	for i := range nonces {

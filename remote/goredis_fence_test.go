@@ -54,7 +54,7 @@ func TestFencesOnTheServer(t *testing.T) {
 	})
 }
 
-// A fence that is no string is the trouble of its key alone, and its key is removed anyway.
+// A fence that is not a string is an error of its key alone, and the key is removed all the same.
 func TestOneBadFenceDoesNotSpoilABatch(t *testing.T) {
 	eachAdapter(t, func(t *testing.T, s redistest.Server, r *remote.GoRedisV9Adapter) {
 		for _, key := range []string{"{bad}#f", "{bad}#l", "list"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A value that was read between two lifetimes has the shorter one, whatever was written when.
+// A value that was read between two lifetimes gets the shorter one, whenever a write came.
 func TestTheLifetimeOfAValueReadBetweenTwo(t *testing.T) {
 	const never = time.Duration(pttlNoExpiry)
 	tests := map[string]struct{ before, after, want time.Duration }{

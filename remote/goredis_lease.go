@@ -9,12 +9,16 @@ import (
 
 var _ Leaser = (*GoRedisV9Adapter)(nil)
 
-// A lease holds "h:" and the token of who has it, or "w:" and the token if somebody else wants
-// it, or "f:", the token of who had it, ":" and why there is nothing to store. Tokens have no
-// ":". What is none of these is as nothing.
+// A lease has one of three values:
+//
+//   - "h:" and a token: the token holds the lease.
+//   - "w:" and a token: the token holds the lease, and another token has asked for it (it is wanted).
+//   - "f:", a token, ":" and a text: the token has released the lease with this failure.
+//
+// A token contains no ":". A lease with any other value counts as absent.
 
-// acquireLeases answers with a LeaseState, and the holder or the failure. A lease that is held
-// by who asks is won: the client sends a call again whose reply it has lost.
+// acquireLeases replies with a LeaseState, and with the holder or the failure. A token that holds
+// the lease wins it again: go-redis repeats a call whose reply was lost.
 var acquireLeases = itemScript(2, `
 local function handle(i)
 	local value, lease = KEYS[2 * i - 1], KEYS[2 * i]
@@ -40,8 +44,8 @@ local function handle(i)
 	return {1, ""}
 end`)
 
-// releaseLeases answers with 1 if somebody has asked for the lease, and with 0 if not, or if it
-// was not held.
+// releaseLeases replies with 1 if the lease was wanted, and with 0 if it was not, or if the token
+// did not hold it.
 var releaseLeases = itemScript(1, `
 local function handle(i)
 	local lease, token, failure = KEYS[i], ARGV[2 * i], ARGV[2 * i + 1]
@@ -56,11 +60,18 @@ local function handle(i)
 	return was == "w:" .. token and 1 or 0
 end`)
 
-// AcquireLeases tries to take leases by a script, as OpenFences works.
+// AcquireLeases asks for leases by a script, in the calls that OpenFences describes.
 func (r *GoRedisV9Adapter) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...LeaseAsk) ([]LeaseAnswer, error) {
-	key := func(i int) string { return asks[i].Key }
-	replies, err := r.evalItems(ctx, "acquire leases", acquireLeases, ttl, len(asks), key, func(c *scriptCall, i int) error {
-		return c.addLease(asks[i].Key, true, asks[i].Token, asks[i].Awaited)
+	replies, err := r.evalItems(ctx, itemBatch{
+		op: "acquire leases", script: acquireLeases, ttl: ttl, n: len(asks),
+		key: func(i int) string { return asks[i].Key },
+		add: func(c *scriptCall, i int) error {
+			lease, err := leaseFor(asks[i].Key, asks[i].Token)
+			if err != nil {
+				return err
+			}
+			return c.add([]string{asks[i].Key, lease}, asks[i].Token, asks[i].Awaited)
+		},
 	})
 	answers := make([]LeaseAnswer, len(asks))
 	for i, reply := range replies {
@@ -85,11 +96,18 @@ func leaseAnswer(reply any) (a LeaseAnswer) {
 	return a
 }
 
-// ReleaseLeases gives back leases by a script, as OpenFences works.
+// ReleaseLeases releases leases by a script, in the calls that OpenFences describes.
 func (r *GoRedisV9Adapter) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...LeaseEnd) ([]bool, error) {
-	key := func(i int) string { return ends[i].Key }
-	replies, err := r.evalItems(ctx, "release leases", releaseLeases, ttl, len(ends), key, func(c *scriptCall, i int) error {
-		return c.addLease(ends[i].Key, false, ends[i].Token, ends[i].Failure)
+	replies, err := r.evalItems(ctx, itemBatch{
+		op: "release leases", script: releaseLeases, ttl: ttl, n: len(ends),
+		key: func(i int) string { return ends[i].Key },
+		add: func(c *scriptCall, i int) error {
+			lease, err := leaseFor(ends[i].Key, ends[i].Token)
+			if err != nil {
+				return err
+			}
+			return c.add([]string{lease}, ends[i].Token, ends[i].Failure)
+		},
 	})
 	wanted := make([]bool, len(ends))
 	for i, reply := range replies {
@@ -100,17 +118,10 @@ func (r *GoRedisV9Adapter) ReleaseLeases(ctx context.Context, ttl time.Duration,
 
 var errLeaseToken = errors.New(`remote: the token of a lease must be a text without ":"`)
 
-// addLease puts the lease of key into the call, behind the key itself if that is wanted.
-func (c *scriptCall) addLease(key string, withKey bool, token, arg string) error {
+// leaseFor checks token, and returns the key of key's lease.
+func leaseFor(key, token string) (string, error) {
 	if token == "" || strings.Contains(token, ":") {
-		return errLeaseToken
+		return "", errLeaseToken
 	}
-	lease, err := siblingOf(key, LeaseKey)
-	if err != nil {
-		return err
-	}
-	if withKey {
-		return c.add([]string{key, lease}, token, arg)
-	}
-	return c.add([]string{lease}, token, arg)
+	return sideKeyOf(key, LeaseKey)
 }

@@ -25,7 +25,7 @@ func TestLeasesOnTheServer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// What somebody else has put there is no lease.
+		// A value that another program has put there is no lease.
 		if err := s.Client.Set(ctx, "{k}#l", "something", 0).Err(); err != nil {
 			t.Fatal(err)
 		}

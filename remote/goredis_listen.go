@@ -13,53 +13,56 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// A listener is a connection of its own, on which a server sends by itself: the messages of
-// pub/sub, and keys that have changed.
+// A listener is a connection on which the server sends without being asked: messages of pub/sub,
+// and keys that have changed.
 //
-// It is not one of the user's client. The PubSub of go-redis replaces a connection that breaks
-// in the middle of the call that notices it, and one that the server hands over without a word:
-// what is sent meanwhile is lost, and the call holds back its error until it has dialled again.
-// A listener has a client that may dial once, and sees the bytes of its connection.
+// It does not use a connection of the user's client. The PubSub of go-redis dials again when its
+// connection breaks, within the call that notices it, and it replaces a connection silently when
+// the server asks for that. Messages that are sent in between are lost, and the caller learns of it
+// late or not at all. So a listener has a client that may dial only once, and it sees the bytes of
+// the connection.
 type listener struct {
 	interval time.Duration // of pings
 	channels []string      // to SUBSCRIBE to
 	sharded  []string      // to SSUBSCRIBE to, all of one hash slot
 
-	// confirmed is called once, when the server has answered for all channels.
+	// confirmed is called once, when the server has confirmed all channels.
 	confirmed func()
-	// message is called for each message; nil: there are none.
+	// message is called for each message. It is nil if the listener expects none.
 	message func(channel, payload string)
-	// spare is asked about an error by which the server refuses to subscribe. It returns the kind
-	// of subscription that this is about if the listener can do without it, "" if not.
+	// spare is called with an error by which the server refuses a subscription. If the listener
+	// can do without the subscription, spare returns its kind, otherwise "". It may be nil.
 	spare func(err error) (kind string)
 
 	mu     sync.Mutex
 	wire   *wire // guarded by mu
 	dialed bool  // guarded by mu
-	cause  error // guarded by mu: why it was ended, if not by the connection itself
+	cause  error // guarded by mu: why end was called; nil if it was not
 }
 
 const (
-	// pingInterval is how often a listener has its server show that it is there.
+	// pingInterval is the interval at which a listener pings the server.
 	pingInterval = 500 * time.Millisecond
-	// silentPings is for how many intervals nothing may arrive.
+	// silentPings is the number of intervals without a byte from the server that ends a listener.
 	silentPings = 3
-	// silenceChecks is how often in an interval a listener looks whether something has arrived.
+	// silenceChecks is the number of times in an interval that a listener checks for new bytes.
 	silenceChecks = 4
 )
 
 var (
 	errSilentServer = errors.New("the server does not answer any more")
 	errDialedTwice  = errors.New("the connection was lost")
-	errEndedByHost  = errors.New("the server has ended the subscription, as when a slot moves to another node")
+	errEndedByHost  = errors.New("the server has ended the subscription, as it does when a slot moves to another node")
 	errReconnected  = errors.New("the connection was replaced")
 )
 
-// listenerOptions returns a copy of a client's options for a client with one connection, which
-// may be altered. What NewClient has put in for a setting that means "none" is a zero there,
-// and would mean "the default" here.
+// listenerOptions returns a copy of a client's options for a client with one connection. The caller
+// may change it. The options come from a client, and its constructor has replaced some values in
+// them: to another constructor, the new values would mean something else. So these are set again.
 func listenerOptions(of *redis.Options) *redis.Options {
 	o := *of
 	o.MaxRetries, o.DialerRetries = -1, 1
@@ -71,14 +74,14 @@ func listenerOptions(of *redis.Options) *redis.Options {
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	for _, timeout := range []*time.Duration{&o.ReadTimeout, &o.WriteTimeout} {
 		if *timeout < 0 {
-			*timeout = -2 // no deadlines at all
+			*timeout = -2 // no deadlines
 		}
 	}
 	return &o
 }
 
-// run connects by options, which come from listenerOptions, and listens until ctx ends or
-// the connection does.
+// run connects with options, which are of listenerOptions, and listens until ctx or the connection
+// ends.
 func (l *listener) run(ctx context.Context, options *redis.Options) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -98,8 +101,8 @@ func (l *listener) run(ctx context.Context, options *redis.Options) error {
 	if err != nil {
 		return l.reason(err)
 	}
-	// What is read has no deadline: go-redis goes on after a timeout, though it may have been in
-	// the middle of a message. The watch ends the connection, and so the reading.
+	// Reads have no deadline: after a timeout, go-redis would go on reading, perhaps in the middle
+	// of a message. Instead watch closes the connection, which ends the reads.
 	reading := context.WithoutCancel(ctx)
 	done := make(chan struct{})
 	var watching sync.WaitGroup
@@ -109,7 +112,7 @@ func (l *listener) run(ctx context.Context, options *redis.Options) error {
 	return l.receive(reading, pubsub, waiting)
 }
 
-// dialOnce dials the only connection.
+// dialOnce dials the connection. A second call is an error.
 func (l *listener) dialOnce(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), network, addr string) (net.Conn, error) {
 	l.mu.Lock()
 	again := l.dialed
@@ -132,7 +135,7 @@ func (l *listener) dialOnce(ctx context.Context, dial func(context.Context, stri
 	return l.wire, nil
 }
 
-// end closes the connection because of cause.
+// end closes the connection. The first cause is what run returns.
 func (l *listener) end(cause error) {
 	l.mu.Lock()
 	if l.cause == nil {
@@ -145,7 +148,8 @@ func (l *listener) end(cause error) {
 	}
 }
 
-// reason returns why the listener has ended, where the connection says err.
+// reason returns why the listener has ended: the cause given to end, or else err, the error of the
+// connection.
 func (l *listener) reason(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,17 +159,17 @@ func (l *listener) reason(err error) error {
 	return err
 }
 
-// The kinds of subscription, as the server confirms them.
+// The kinds of subscription, in the words of the server's confirmations.
 const (
 	kindPlain   = "subscribe"
 	kindSharded = "ssubscribe"
 )
 
-// confirmation is what the server sends for a channel. A message of the same kind that nobody
-// waits for means that a PubSub has subscribed anew on another connection.
+// confirmation is the server's confirmation of a subscription to a channel. An unexpected
+// confirmation means that the PubSub has subscribed again on another connection.
 type confirmation struct{ kind, channel string }
 
-// subscribe connects and sends what the server is to confirm.
+// subscribe connects and subscribes. It returns the confirmations to wait for.
 func (l *listener) subscribe(ctx context.Context, pubsub *redis.PubSub) (map[confirmation]bool, error) {
 	waiting := make(map[confirmation]bool)
 	for _, part := range []struct {
@@ -186,7 +190,8 @@ func (l *listener) subscribe(ctx context.Context, pubsub *redis.PubSub) (map[con
 	return waiting, nil
 }
 
-// receive hands out what arrives.
+// receive handles confirmations and messages until the connection ends. waiting are the
+// confirmations that have not arrived.
 func (l *listener) receive(ctx context.Context, pubsub *redis.PubSub, waiting map[confirmation]bool) error {
 	ready := false
 	for {
@@ -207,7 +212,7 @@ func (l *listener) receive(ctx context.Context, pubsub *redis.PubSub, waiting ma
 			case c.kind == kindPlain, c.kind == kindSharded:
 				return errReconnected
 			default:
-				return fmt.Errorf("%w: %q", errEndedByHost, c.channel)
+				return fmt.Errorf("%w: %s", errEndedByHost, quote.Key(c.channel))
 			}
 		case *redis.Message:
 			if l.message != nil {
@@ -221,8 +226,9 @@ func (l *listener) receive(ctx context.Context, pubsub *redis.PubSub, waiting ma
 	}
 }
 
-// dispensable returns the kind of command that a reply refuses, if the listener can do without.
-// A ping that is not allowed has been answered all the same.
+// dispensable returns the kind of command that an error reply refuses, if the listener can do
+// without it, and otherwise "". A ping may be refused: the refusal, too, shows that the server is
+// there.
 func (l *listener) dispensable(err error, subscribing bool) (kind string) {
 	switch {
 	case !isReply(err):
@@ -235,9 +241,9 @@ func (l *listener) dispensable(err error, subscribing bool) (kind string) {
 	return ""
 }
 
-// watch pings the server until done is closed, and ends the listener when nothing arrives.
-// It counts looks rather than time: a process that stood still finds what has arrived
-// meanwhile when it goes on.
+// watch pings the server until done is closed, and ends the listener if nothing arrives. It counts
+// checks instead of time: when a process that was stopped goes on, the time is over, but bytes have
+// arrived that are still to be read.
 func (l *listener) watch(ctx context.Context, pubsub *redis.PubSub, done <-chan struct{}) {
 	l.mu.Lock()
 	wire := l.wire
@@ -252,7 +258,7 @@ func (l *listener) watch(ctx context.Context, pubsub *redis.PubSub, done <-chan 
 		case <-ticker.C:
 		}
 		arrived := wire.arrived.Load()
-		if arrived != last || !wire.reading.Load() { // who is not reading cannot hear anything
+		if arrived != last || !wire.reading.Load() { // without a read under way, nothing can arrive
 			last, silent = arrived, 0
 		} else if silent++; silent >= silentPings*silenceChecks {
 			l.end(fmt.Errorf("%w: nothing for %s", errSilentServer, silentPings*l.interval))
@@ -262,7 +268,7 @@ func (l *listener) watch(ctx context.Context, pubsub *redis.PubSub, done <-chan 
 			continue
 		}
 		if err := pubsub.Ping(ctx); err != nil {
-			if !errors.Is(err, errDialedTwice) { // receive knows why the connection was lost
+			if !errors.Is(err, errDialedTwice) { // receive returns why the connection was lost
 				l.end(err)
 			}
 			return
@@ -273,7 +279,7 @@ func (l *listener) watch(ctx context.Context, pubsub *redis.PubSub, done <-chan 
 // wire is the connection of a listener.
 type wire struct {
 	net.Conn
-	arrived atomic.Uint64 // reads that brought something
+	arrived atomic.Uint64 // reads that returned bytes
 	reading atomic.Bool   // a read is under way
 }
 

@@ -9,16 +9,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// scriptKeys is how many items one call of a script has where the client speaks to one node:
-// the server answers nobody else until the call has ended.
+// scriptKeys bounds the number of items in one call of a script, if the client speaks to one node.
+// The server serves no other client during a call.
 const scriptKeys = 100
 
-// itemScript makes a script that handles items of so many KEYS each. body is Lua with a function
-// handle(i), which returns the reply for the item with the number i. It must bear to be run
-// again with the same arguments. A key of a wrong type is the trouble of its item, whose reply
-// is then a list of the error's text; any other error, such as that the server is a replica, is
-// that of the call, so that go-redis sees it too. Replies never have errors in them: go-redis
-// 9.22 stops reading at some of those, and takes what is left for the reply to another command.
+// itemScript makes a script that handles items with this number of KEYS each. body is Lua that
+// defines a function handle(i), which returns the reply for item i. A second run of handle with the
+// same arguments must do no harm, as go-redis retries calls.
+//
+// If an item has a key of a wrong type, its reply is a list with the text of the error. Any other
+// error, such as that the server is a replica, is the error of the whole call, so that go-redis
+// sees it, too. A reply never contains an error reply: go-redis 9.22 stops reading at some of them,
+// and takes the rest for the reply to another command.
 func itemScript(keys int, body string) *redis.Script {
 	return redis.NewScript(fmt.Sprintf("local items = #KEYS / %d\n%s", keys, body) + `
 
@@ -37,7 +39,7 @@ end
 return replies`)
 }
 
-// keyError is the error of an item, as the server told it.
+// keyError is the error of an item, in the words of the server.
 type keyError string
 
 func (e keyError) Error() string { return string(e) }
@@ -45,12 +47,12 @@ func (e keyError) Error() string { return string(e) }
 // RedisError makes it a redis.Error.
 func (keyError) RedisError() {}
 
-// scriptCall is a call of an item script: its ARGV[1] is a lifetime in milliseconds, and all
-// items add equally many keys, and equally many arguments.
+// scriptCall is a call of an item script. ARGV[1] is a lifetime in milliseconds. All items have the
+// same number of keys, and the same number of arguments.
 type scriptCall struct {
 	keys  []string
 	args  []any
-	items []int // their indexes
+	items []int // the indexes of the items
 	reply *redis.Cmd
 }
 
@@ -61,46 +63,54 @@ func (c *scriptCall) add(keys []string, args ...any) error {
 	return nil
 }
 
-// evalItems has script handle n items, which add puts into calls, unless it returns an error.
-// The replies of items and their errors are by index; where there is no error, there is a reply.
-// op is the operation, for its error as a whole, which names the items by key.
-func (r *GoRedisV9Adapter) evalItems(
-	ctx context.Context, op string, script *redis.Script, ttl time.Duration, n int,
-	key func(i int) string, add func(c *scriptCall, i int) error,
-) (replies []any, err error) {
-	replies = make([]any, n)
-	errs := make([]error, n)
-	px, invalid := positive(ttl)
+// itemBatch is a batch of items for an item script.
+type itemBatch struct {
+	op     string // the operation, for the KeysError
+	script *redis.Script
+	ttl    time.Duration // of the fences or leases
+	n      int           // the number of items
+	key    func(i int) string
+	// add puts item i into a call. If it returns an error, the item is not handled.
+	add func(c *scriptCall, i int) error
+}
+
+// evalItems handles a batch. The replies are by index; the reply of an item that failed is nil. The
+// error is a KeysError, nil if no item failed.
+func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies []any, err error) {
+	replies = make([]any, b.n)
+	errs := make([]error, b.n)
+	px, invalid := positive(b.ttl)
 	if invalid != nil {
-		add = func(*scriptCall, int) error { return invalid }
+		b.add = func(*scriptCall, int) error { return invalid }
 	}
-	size := 1 // a cluster's client sends a call to where its keys are
+	size := 1 // the client of a cluster or a Ring sends a call to the node of its keys
 	if r.single {
 		size = scriptKeys
 	}
-	inParts(n, func(from, to int) {
+	inParts(b.n, func(from, to int) {
 		var calls []*scriptCall
 		for i := from; i < to; i++ {
 			if last := len(calls) - 1; last < 0 || len(calls[last].items) == size {
 				calls = append(calls, &scriptCall{args: []any{px}})
 			}
 			c := calls[len(calls)-1]
-			if errs[i] = add(c, i); errs[i] == nil {
+			if errs[i] = b.add(c, i); errs[i] == nil {
 				c.items = append(c.items, i)
 			}
 		}
-		r.eval(ctx, script, calls, replies, errs)
+		r.eval(ctx, b.script, calls, replies, errs)
 	})
 	var failed failures
 	for i, err := range errs {
 		if err != nil {
-			failed.add(key(i), err)
+			failed.add(b.key(i), err)
 		}
 	}
-	return replies, failed.err(op)
+	return replies, failed.err(b.op)
 }
 
-// eval sends calls in one pipeline, and puts what becomes of their items into replies and errs.
+// eval sends calls in one pipeline, and puts the replies and errors of their items into replies and
+// errs, by the index of the item.
 func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls []*scriptCall, replies []any, errs []error) {
 	calls = nonEmpty(calls)
 	r.send(ctx, calls, func(pipe redis.Pipeliner, c *scriptCall) *redis.Cmd {
@@ -154,8 +164,8 @@ func (r *GoRedisV9Adapter) send(ctx context.Context, calls []*scriptCall, queue 
 	}
 }
 
-// isRefusalOfKeys reports whether err may concern some of a call's keys alone: they are not in
-// one slot of a cluster, or the user may not touch one of them.
+// isRefusalOfKeys reports whether err may be about some keys of a call only: the keys are not in
+// one slot of a cluster, or the server's ACL does not allow one of them.
 func isRefusalOfKeys(err error) bool {
 	return redis.HasErrorPrefix(err, "CROSSSLOT") || redis.HasErrorPrefix(err, "NOPERM")
 }
@@ -174,9 +184,9 @@ func (c *scriptCall) split() []*scriptCall {
 	return calls
 }
 
-var errReply = errors.New("remote: the server answered a script with something else than it returns")
+var errReply = errors.New("remote: the server's reply to a script is not what the script returns")
 
-// take puts the replies of the call's items into replies and errs.
+// take puts the replies and errors of the call's items into replies and errs.
 func (c *scriptCall) take(replies []any, errs []error) {
 	answers, err := c.reply.Slice()
 	if err == nil && len(answers) != len(c.items) {
@@ -191,7 +201,7 @@ func (c *scriptCall) take(replies []any, errs []error) {
 	}
 }
 
-// itemReply returns the reply for an item, or its error.
+// itemReply returns the reply for an item, or the item's error.
 func itemReply(answer any) (any, error) {
 	list, ok := answer.([]any)
 	switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// eachAdapter runs test with an adapter that sends many keys by one call of a script, and with
-// one that sends a call for each.
+// eachAdapter runs test with an adapter that sends many keys in one call of a script, and with an
+// adapter that sends a call for each key.
 func eachAdapter(t *testing.T, test func(t *testing.T, s redistest.Server, r *remote.GoRedisV9Adapter)) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
 		for name, client := range map[string]redis.Cmdable{"single node": s.Client, "other": struct{ redis.Cmdable }{s.Client}} {
@@ -62,7 +62,7 @@ func allAre(outcomes []remote.FenceOutcome, n int, want remote.FenceOutcome) boo
 	return len(outcomes) == n && !slices.ContainsFunc(outcomes, func(o remote.FenceOutcome) bool { return o != want })
 }
 
-// A server that has been restarted, or failed over to, does not know the scripts.
+// After a restart or a failover, the server does not know the scripts.
 func TestScriptsThatTheServerDoesNotKnow(t *testing.T) {
 	eachAdapter(t, func(t *testing.T, s redistest.Server, r *remote.GoRedisV9Adapter) {
 		for _, n := range []int{1, 250, 700} {
@@ -82,7 +82,7 @@ func TestScriptsThatTheServerDoesNotKnow(t *testing.T) {
 	})
 }
 
-// Of the nodes of a ring, one knows the scripts and one does not.
+// One node of a Ring knows the scripts, and the other does not.
 func TestScriptsThatOneNodeDoesNotKnow(t *testing.T) {
 	one, two := miniredis.RunT(t), miniredis.RunT(t)
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": one.Addr(), "two": two.Addr()}})
@@ -107,7 +107,7 @@ func TestScriptsThatOneNodeDoesNotKnow(t *testing.T) {
 	}
 }
 
-// What was never sent has no outcome.
+// Items that were not sent have no outcome.
 func TestScriptsWithoutAServer(t *testing.T) {
 	m := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1, DialerRetries: 1})
@@ -156,11 +156,13 @@ func TestScriptsOnARingWithANodeDown(t *testing.T) {
 	}
 }
 
-// togetherRefused refuses calls of scripts with several items, as a cluster's node does.
+// togetherRefused refuses calls of scripts with several items, as a node of a cluster does.
 type togetherRefused struct{}
 
-func (togetherRefused) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (togetherRefused) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (togetherRefused) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (togetherRefused) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if args := cmds[0].Args(); args[0] == "evalsha" && args[2].(int) > 2 {
@@ -197,7 +199,7 @@ func TestScriptsThatAreRefusedTogether(t *testing.T) {
 	})
 }
 
-// asUser returns an adapter for a user of a real Redis who has the rights.
+// asUser returns an adapter for a user of a real Redis with these rights.
 func asUser(t *testing.T, rights ...any) *remote.GoRedisV9Adapter {
 	t.Helper()
 	s := redistest.Real(t)
@@ -222,7 +224,7 @@ func TestScriptsOnKeysThatAreForbidden(t *testing.T) {
 	}
 }
 
-// An error that is not that of a key is the error of all.
+// An error that is not about one key is the error of all keys.
 func TestScriptsWhoseCommandsAreForbidden(t *testing.T) {
 	r := asUser(t, "~*", "-set")
 	const n = 250
@@ -237,11 +239,13 @@ func TestScriptsWhoseCommandsAreForbidden(t *testing.T) {
 	}
 }
 
-// sentTwice sends each pipeline twice, as a client does that has lost the replies.
+// sentTwice sends each pipeline twice, as a client does whose replies were lost.
 type sentTwice struct{}
 
-func (sentTwice) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (sentTwice) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (sentTwice) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (sentTwice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		_ = next(ctx, cmds)
@@ -293,11 +297,13 @@ func TestRoundTripsOfScripts(t *testing.T) {
 	})
 }
 
-// lying answers scripts with a list of another length.
+// lying replies to scripts with a list of a wrong length.
 type lying struct{}
 
-func (lying) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (lying) DialHook(next redis.DialHook) redis.DialHook { return next }
+
 func (lying) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
 func (lying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		for _, cmd := range cmds {

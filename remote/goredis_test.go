@@ -2,7 +2,6 @@ package remote_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -73,7 +72,7 @@ func TestNilClientPanics(t *testing.T) {
 	remote.NewGoRedisV9Adapter(nil)
 }
 
-// PTTL shows what was really stored.
+// PTTL shows the lifetime that was stored.
 func TestLifetimesOnTheServer(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
 		r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
@@ -101,7 +100,7 @@ func TestLifetimesOnTheServer(t *testing.T) {
 					_, err := r.SetFenced(ctx, tt.give, remote.FencedItem{Item: remote.Item{Key: key, Expire: tt.give}})
 					return err
 				},
-				// The keys of a fence and of a lease are those of the keys beside them.
+				// These write a fence or a lease, so the call gets the key without the suffix.
 				"OpenFences#f": func(key string) error { _, err := r.OpenFences(ctx, tt.give, key[:len(key)-2]); return err },
 				"DelFenced#f":  func(key string) error { return r.DelFenced(ctx, tt.give, key[:len(key)-2]) },
 				"CloseFences#f": func(key string) error {
@@ -145,82 +144,70 @@ func TestLifetimesOnTheServer(t *testing.T) {
 	})
 }
 
-func TestOneBadKeyDoesNotSpoilABatch(t *testing.T) {
+func TestWithoutTTL(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, s redistest.Server) {
-		r := remote.NewGoRedisV9Adapter(s.Client).(*remote.GoRedisV9Adapter)
+		r := remote.NewGoRedis(s.Client, remote.WithoutTTL())
+		if _, ok := r.(remote.TTLGetter); ok {
+			t.Error("it tells remaining lifetimes")
+		}
+		for _, ok := range []bool{is[remote.ItemSetter](r), is[remote.KeysDeleter](r), is[remote.CompareDeleter](r), is[remote.Fencer](r), is[remote.Leaser](r)} {
+			if !ok {
+				t.Error("another optional ability is missing")
+			}
+		}
+		if err := r.MSet(ctx, map[string]any{"a": "1", "b": ""}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Client.LPush(ctx, "list", "x").Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.MSet(ctx, map[string]any{"a": "1", "b": "2"}, time.Minute); err != nil {
-			t.Fatal(err)
+		if got, err := r.MGet(ctx, "a", "absent", "list", "b"); err == nil || len(got) != 2 || !strings.Contains(err.Error(), `"list"`) {
+			t.Errorf("MGet: %v, %v, want the error of the list", got, err)
 		}
-		got, err := r.MGet(ctx, "a", "list", "absent", "b")
-		if len(got) != 2 || got["a"] != "1" || got["b"] != "2" {
-			t.Errorf("MGet returned %v", got)
+		var trips roundTrips
+		s.Client.AddHook(&trips)
+		got, err := r.MGet(ctx, "a", "absent", "b")
+		if err != nil || len(got) != 2 || got["a"] != "1" || got["b"] != "" {
+			t.Errorf("MGet: %v, %v", got, err)
 		}
-		if err == nil || !strings.Contains(err.Error(), `"list"`) || !strings.Contains(err.Error(), "WRONGTYPE") {
-			t.Errorf("MGet's error is %v, want it to name the key and the reason", err)
-		}
-		withTTL, err := r.MGetWithTTL(ctx, "a", "list", "absent", "b")
-		if len(withTTL) != 2 || err == nil {
-			t.Errorf("MGetWithTTL returned %v, %v", withTTL, err)
+		if n := trips.single.Load() + trips.pipelines.Load(); n != 1 {
+			t.Errorf("MGet took %d round trips", n)
 		}
 	})
 }
 
-func TestABrokenConnectionIsReportedOnce(t *testing.T) {
-	m := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{Addr: m.Addr(), MaxRetries: -1, DialerRetries: 1})
-	t.Cleanup(func() { _ = client.Close() })
-	r := remote.NewGoRedisV9Adapter(client).(*remote.GoRedisV9Adapter)
-	m.Close()
-	keys := make([]string, 50)
-	values := make(map[string]any)
-	for i := range keys {
-		keys[i] = fmt.Sprint("k", i)
-		values[keys[i]] = "v"
-	}
-	_, err := r.MGet(ctx, keys...)
-	_, ttlErr := r.MGetWithTTL(ctx, keys...)
-	for _, err := range []error{err, ttlErr, r.MSet(ctx, values, time.Minute)} {
-		if err == nil || errors.Is(err, redis.Nil) || strings.Count(err.Error(), "refused") != 1 || !strings.Contains(err.Error(), "50 keys") {
-			t.Errorf("the error is %v, want one reason for all 50 keys", err)
-		}
-	}
-	if got, err := r.MGet(ctx, keys...); len(got) != 0 {
-		t.Errorf("MGet without a connection returned %v, %v", got, err)
-	}
-	if _, err := r.GetWithTTL(ctx, "k"); err == nil || errors.Is(err, redis.Nil) {
-		t.Errorf("GetWithTTL: %v", err)
+func is[I any](v any) bool {
+	_, ok := v.(I)
+	return ok
+}
+
+func TestWithoutTTLPassesTheSuite(t *testing.T) {
+	for name, wrap := range map[string]func(*redis.Client) redis.Cmdable{
+		"single node": func(c *redis.Client) redis.Cmdable { return c },
+		"other":       func(c *redis.Client) redis.Cmdable { return struct{ redis.Cmdable }{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			remotetest.Run(t, func(t *testing.T) remotetest.Target {
+				s := redistest.Embedded(t)
+				return remotetest.Target{Remote: remote.NewGoRedis(wrap(s.Client), remote.WithoutTTL()), Advance: s.Advance}
+			})
+		})
 	}
 }
 
-// A node of a ring that is down must not look like keys with empty values.
-func TestARingWithANodeDown(t *testing.T) {
-	one, two := miniredis.RunT(t), miniredis.RunT(t)
-	ring := redis.NewRing(&redis.RingOptions{
-		Addrs:              map[string]string{"one": one.Addr(), "two": two.Addr()},
-		HeartbeatFrequency: time.Hour, // it must not notice by itself
-		MaxRetries:         -1,
-	})
-	t.Cleanup(func() { _ = ring.Close() })
-	r := remote.NewGoRedisV9Adapter(ring).(*remote.GoRedisV9Adapter)
-	keys := make([]string, 40)
-	for i := range keys {
-		keys[i] = fmt.Sprint("k", i)
-		if err := r.SetEX(ctx, keys[i], "v", time.Minute); err != nil {
-			t.Fatal(err)
-		}
-	}
-	two.Close()
-	got, err := r.MGet(ctx, keys...)
-	withTTL, ttlErr := r.MGetWithTTL(ctx, keys...)
-	if err == nil || ttlErr == nil || len(got) != len(withTTL) || len(got) == 0 || len(got) == len(keys) {
-		t.Errorf("read %d and %d of %d keys, %v, %v", len(got), len(withTTL), len(keys), err, ttlErr)
-	}
-	for k, v := range got {
-		if v != "v" || withTTL[k].Data != "v" {
-			t.Errorf("%q is %q and %q", k, v, withTTL[k].Data)
-		}
+func TestNewGoRedisOfNothing(t *testing.T) {
+	for want, make := range map[string]func(){
+		"NewGoRedisV9Adapter: the client is nil": func() { remote.NewGoRedisV9Adapter(nil) },
+		"NewGoRedis: the client is nil":          func() { remote.NewGoRedis(nil) },
+		"NewGoRedis: option 1 is nil":            func() { remote.NewGoRedis(struct{ redis.Cmdable }{}, nil) },
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, want) {
+					t.Errorf("panicked with %q, want %q", text, want)
+				}
+			}()
+			make()
+		}()
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
@@ -20,7 +18,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// tracker is a Track that is under way.
+// tracker is a call of Track that is under way.
 type tracker struct {
 	t      *testing.T
 	cancel context.CancelFunc
@@ -32,7 +30,7 @@ type tracker struct {
 	all  int            // guarded by mu: how often all keys were
 }
 
-// track begins to track prefixes. It ends with the test.
+// track calls Track for prefixes. The call ends with the test.
 func track(t *testing.T, r any, prefixes ...string) *tracker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -81,7 +79,7 @@ func (tr *tracker) end() error {
 	}
 }
 
-// heard waits until cond holds of what was reported.
+// heard waits until cond is true of the reported keys.
 func (tr *tracker) heard(what string, cond func(keys map[string]int, all int) bool) {
 	tr.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -103,7 +101,7 @@ func (tr *tracker) heardKey(key string) {
 	tr.heard(fmt.Sprintf("%q", key), func(keys map[string]int, _ int) bool { return keys[key] > 0 })
 }
 
-// forget forgets what was reported.
+// forget forgets the reported keys.
 func (tr *tracker) forget() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -158,7 +156,7 @@ func TestTrack(t *testing.T) {
 	some.heardKey(p + "a-script")
 }
 
-func TestTrackHearsOfFlushes(t *testing.T) {
+func TestTrackReportsFlushes(t *testing.T) {
 	s := own(t)
 	tr := track(t, remote.NewGoRedisV9Adapter(s.Client), "some:").waitReady()
 	set(t, s.Client, "key")
@@ -170,7 +168,7 @@ func TestTrackHearsOfFlushes(t *testing.T) {
 	tr.heardKey("some:key")
 }
 
-func TestTrackHearsOfOtherDatabases(t *testing.T) {
+func TestTrackReportsOtherDatabases(t *testing.T) {
 	s := own(t)
 	options := optionsOf(s.Client)
 	tr := track(t, remote.NewGoRedisV9Adapter(s.Client)).waitReady()
@@ -181,7 +179,7 @@ func TestTrackHearsOfOtherDatabases(t *testing.T) {
 	tr.heardKey("elsewhere")
 }
 
-func TestTrackHearsOfManyKeys(t *testing.T) {
+func TestTrackReportsManyKeys(t *testing.T) {
 	s := redistest.Real(t)
 	tr := track(t, remote.NewGoRedisV9Adapter(s.Client), t.Name()).waitReady()
 	for _, burst := range []int{1, 1000, 50_000} {
@@ -274,8 +272,8 @@ func TestTrackNoticesSilence(t *testing.T) {
 	}
 }
 
-// A client that follows a name, or Sentinel, speaks to another server after a failover, while
-// the old one may still be there.
+// A client whose address is a name, or which asks Sentinel, speaks to another server after a
+// failover. The old server may still run.
 func TestTrackNoticesAnotherServer(t *testing.T) {
 	one, two := own(t), own(t)
 	var second atomic.Bool
@@ -298,103 +296,4 @@ func TestTrackNoticesAnotherServer(t *testing.T) {
 	tr = track(t, remote.NewGoRedisV9Adapter(client)).waitReady()
 	set(t, two.Client, "key")
 	tr.heardKey("key")
-}
-
-func TestTrackTakesTheClientsOptions(t *testing.T) {
-	s := redistest.Real(t)
-	for _, protocol := range []int{2, 3} {
-		var connected atomic.Int64
-		options := optionsOf(s.Client)
-		options.Protocol, options.ReadTimeout, options.MinIdleConns = protocol, -1, 0
-		options.OnConnect = func(context.Context, *redis.Conn) error {
-			connected.Add(1)
-			return nil
-		}
-		client := redis.NewClient(options)
-		defer func() { _ = client.Close() }()
-		set(t, client, "key")
-		before, was := connected.Load(), *client.Options()
-		tr := track(t, remote.NewGoRedisV9Adapter(client)).waitReady()
-		if n := connected.Load() - before; n != 1 {
-			t.Errorf("OnConnect was called %d times", n)
-		}
-		set(t, client, "key")
-		tr.heardKey("key")
-		if now := client.Options(); now.Protocol != was.Protocol || now.PoolSize != was.PoolSize || now.PushNotificationProcessor != was.PushNotificationProcessor {
-			t.Errorf("the options of the client were altered: %+v", now)
-		}
-		if client.GetPushNotificationHandler("invalidate") != nil {
-			t.Error("the client got a handler")
-		}
-	}
-	options := optionsOf(s.Client)
-	boom := errors.New("boom")
-	options.OnConnect = func(context.Context, *redis.Conn) error { return boom }
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	if err := track(t, remote.NewGoRedisV9Adapter(client)).end(); !errors.Is(err, boom) || errors.Is(err, remote.ErrUnsupported) {
-		t.Errorf("with an OnConnect that fails: %v", err)
-	}
-}
-
-func TestTrackingIsNotAllowed(t *testing.T) {
-	s := own(t)
-	t.Run("tracking", func(t *testing.T) {
-		r := remote.NewGoRedisV9Adapter(aclUser(t, s, "~*", "+@all", "&*", "-client|tracking"))
-		err := track(t, r).end()
-		if !errors.Is(err, remote.ErrUnsupported) || !strings.Contains(err.Error(), "+client|tracking") || !strings.Contains(err.Error(), "WithSyncLocal(true)") {
-			t.Errorf("Track: %v", err)
-		}
-	})
-	for name, rules := range map[string][]string{
-		"info, channels and pings": {"~*", "+@all", "resetchannels", "-info", "-ping"},
-		"subscribe":                {"~*", "+@all", "&*", "-subscribe"},
-		"all but what is needed":   {"~*", "+hello", "+client|tracking", "+set"},
-	} {
-		t.Run(name, func(t *testing.T) { // it does without
-			client := aclUser(t, s, rules...)
-			r := remote.NewGoRedisV9Adapter(client)
-			remote.SetPings(r, 20*time.Millisecond)
-			tr := track(t, r).waitReady()
-			time.Sleep(200 * time.Millisecond)
-			set(t, client, "key")
-			tr.heardKey("key")
-		})
-	}
-}
-
-func TestServersThatCannotTrack(t *testing.T) {
-	client := redistest.Embedded(t).Client // it has HELLO, but no CLIENT TRACKING
-	old := miniredis.RunT(t)
-	old.Server().SetPreHook(refuse("HELLO"))
-	ancient := redis.NewClient(&redis.Options{Addr: old.Addr()})
-	defer func() { _ = ancient.Close() }()
-	for name, c := range map[string]*redis.Client{"CLIENT TRACKING": client, "RESP3": ancient} {
-		err := track(t, remote.NewGoRedisV9Adapter(c)).end()
-		if !errors.Is(err, remote.ErrUnsupported) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "WithSyncLocal(true)") {
-			t.Errorf("without %s: %v", name, err)
-		}
-	}
-	if err := track(t, remote.NewGoRedisV9Adapter(client), "a:", "ab", "a:b").end(); !errors.Is(err, remote.ErrUnsupported) || !strings.Contains(err.Error(), `"a:b" together with "a:"`) {
-		t.Errorf("with prefixes of which one covers another: %v", err)
-	}
-	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"one": client.Options().Addr}})
-	defer func() { _ = ring.Close() }()
-	for _, c := range []redis.Cmdable{ring, client.Pipeline()} {
-		err := track(t, remote.NewGoRedisV9Adapter(c)).end()
-		if !errors.Is(err, remote.ErrUnsupported) || !strings.Contains(err.Error(), fmt.Sprintf("%T", c)) {
-			t.Errorf("%T: %v", c, err)
-		}
-	}
-}
-
-// refuse makes a server that does not know the command name.
-func refuse(name string) server.Hook {
-	return func(c *server.Peer, cmd string, _ ...string) bool {
-		if strings.EqualFold(cmd, name) {
-			c.WriteError("ERR unknown command '" + strings.ToLower(cmd) + "'")
-			return true
-		}
-		return false
-	}
 }

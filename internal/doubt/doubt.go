@@ -83,9 +83,9 @@ func (s *Set) Deaf() bool {
 }
 
 // Stored records that a value was stored under key that was asked for in phase p. If p is not the
-// phase of this moment any more, the entry stays in doubt. Call it after the store was written. Until
-// then, a reader may take the new entry for one in doubt, which is safe. The other order would not
-// be: a reader could take the old entry for the new one.
+// phase of this moment any more, the entry stays in doubt. Call it after the store was written.
+// Until then, a reader may take the new entry for one in doubt, which is safe. The other order
+// would not be: a reader could take the old entry for the new one.
 func (p *Phase) Stored(key string) {
 	if p == nil || p.down || p.ended {
 		return

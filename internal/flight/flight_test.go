@@ -31,7 +31,8 @@ func bubble(t *testing.T, test func(t *testing.T, table *Table[string])) {
 	})
 }
 
-// slow returns a loader that takes d, unless its ctx ends first. It counts its runs, if runs is not nil.
+// slow returns a loader that takes d, unless its ctx ends first. It counts its runs, if runs is not
+// nil.
 func slow(d time.Duration, v string, runs *atomic.Int32) func(context.Context, Note[string]) (string, error) {
 	return func(ctx context.Context, _ Note[string]) (string, error) {
 		if runs != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// PanicError is the error of a load whose loader panicked: every caller that waits for the load gets
-// it. It is also the error of other code that panicked during a call of the cache: What says
+// PanicError is the error of a load whose loader panicked: every caller that waits for the load
+// gets it. It is also the error of other code that panicked during a call of the cache: What says
 // which.
 //
 // Its text is one line of bounded length. The stack is in the field Stack, and in the text that

@@ -13,7 +13,7 @@ import (
 var abilityChecks = []suitetest.Check[Target]{
 	{Name: "items of a batch have lifetimes of their own", Verify: itemSetter},
 	{Name: "MDel removes each of its keys", Verify: keysDeleter},
-	{Name: "CompareAndDelete removes only what it was told", Verify: compareDeleter},
+	{Name: "CompareAndDelete removes a key only with the given value", Verify: compareDeleter},
 }
 
 func itemSetter(t Target) error {

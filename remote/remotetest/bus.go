@@ -8,15 +8,15 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// Bus is a remote.Bus in memory, for tests of fleets within a process: caches that share one
-// hear of each other's changes. It can be told to lose messages, to break and to fail. It works
-// under testing/synctest, and its methods may be called from any goroutine.
+// Bus is a remote.Bus in memory, for tests of fleets within a process: caches that share a Bus hear
+// of each other's changes. A test can make it lose messages, break and fail. It works in bubbles of
+// testing/synctest. Make one with NewBus. Its methods may be called concurrently.
 type Bus struct {
 	mu        sync.Mutex
 	subs      map[*subscription]struct{}                // guarded by mu
-	lose      func(channel string, message []byte) bool // guarded by mu; nil: it loses nothing
-	err       error                                     // guarded by mu: of every call
-	published map[string]int                            // guarded by mu: messages, by channel
+	lose      func(channel string, message []byte) bool // guarded by mu; nil if it loses nothing
+	err       error                                     // guarded by mu: the error of every call
+	published map[string]int                            // guarded by mu: number of messages by channel
 }
 
 var _ remote.Bus = (*Bus)(nil)
@@ -26,8 +26,8 @@ type subscription struct {
 
 	mu      sync.Mutex
 	waiting []message     // guarded by mu
-	err     error         // guarded by mu: why it is broken
-	news    chan struct{} // has an element when something waits, or it is broken
+	err     error         // guarded by mu: why it is broken; nil if it is not
+	news    chan struct{} // has an element if there is a message or an error to take
 }
 
 type message struct {
@@ -35,12 +35,12 @@ type message struct {
 	data    []byte
 }
 
-// NewBus returns a Bus that nobody listens to.
+// NewBus returns a Bus without subscribers.
 func NewBus() *Bus {
 	return &Bus{subs: make(map[*subscription]struct{}), published: make(map[string]int)}
 }
 
-// Publish hands message to the subscribers of channel.
+// Publish passes a message to the subscribers of channel.
 func (b *Bus) Publish(ctx context.Context, channel string, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (b *Bus) Publish(ctx context.Context, channel string, data []byte) error {
 	return nil
 }
 
-// Subscribe hands over the messages of channels until ctx ends or the Bus is broken.
+// Subscribe calls receive with the messages of channels, until ctx ends or Fail is called.
 func (b *Bus) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
 	s := &subscription{channels: slices.Clone(channels), news: make(chan struct{}, 1)}
 	b.mu.Lock()
@@ -123,14 +123,16 @@ func (s *subscription) take() ([]message, error) {
 	return waiting, s.err
 }
 
-// Lose makes the Bus lose the messages that lose says true for, silently; nil ends that.
+// Lose makes the Bus lose the messages for which lose returns true, without an error. A nil lose,
+// which is the default, loses none.
 func (b *Bus) Lose(lose func(channel string, message []byte) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lose = lose
 }
 
-// Fail makes every call fail with err, and ends the subscriptions with it; nil ends that.
+// Fail makes every call fail with err, and ends the subscriptions with it. After Fail(nil) the Bus
+// works again.
 func (b *Bus) Fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,14 +144,14 @@ func (b *Bus) Fail(err error) {
 	}
 }
 
-// Published returns how many messages were published on channel, lost ones included.
+// Published returns the number of messages that were published on channel, including the lost ones.
 func (b *Bus) Published(channel string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.published[channel]
 }
 
-// Subscribers returns how many subscriptions channel has.
+// Subscribers returns the number of subscriptions of channel.
 func (b *Bus) Subscribers(channel string) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

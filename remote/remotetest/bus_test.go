@@ -42,7 +42,7 @@ func TestTheBusInMemoryBreaks(t *testing.T) {
 	}
 }
 
-// brokenBus is a Bus with one fault.
+// brokenBus is a Bus with one fault, which one of the flags names.
 type brokenBus struct {
 	*Bus
 	early, anyChannel, reverse, once, concurrent, deaf, eager bool
@@ -95,19 +95,19 @@ func (b *brokenBus) Subscribe(ctx context.Context, channels []string, ready func
 
 func TestTheSuiteOfBusesNoticesFaults(t *testing.T) {
 	for name, b := range map[string]*brokenBus{
-		"a subscriber hears its channels from ready on":              {early: true},
-		"it hears no other channels":                                 {anyChannel: true},
-		"messages of one publisher keep their order and their bytes": {reverse: true},
-		"every subscriber hears every message":                       {once: true},
-		"receive is called one at a time":                            {concurrent: true},
-		"a subscription ends with its context":                       {deaf: true},
-		"a cancelled context ends Publish with an error":             {eager: true},
+		"a subscriber receives the messages of its channels from ready on": {early: true},
+		"a subscriber receives no messages of other channels":              {anyChannel: true},
+		"messages of one publisher keep their order and their bytes":       {reverse: true},
+		"every subscriber receives every message":                          {once: true},
+		"receive is called one at a time":                                  {concurrent: true},
+		"a subscription ends with its context":                             {deaf: true},
+		"a cancelled context ends Publish with an error":                   {eager: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b.Bus = NewBus()
 			if err := suitetest.Verify[remote.Bus](busChecks, name, b); err == nil {
-				t.Error("the suite noticed nothing")
+				t.Error("the suite does not notice the fault")
 			}
 			b.Fail(errors.New("end of test"))
 		})

@@ -14,18 +14,19 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// RunBus verifies that a remote.Bus keeps its promises, but for that of noticing lost messages,
-// which needs a way to lose some: each property as a subtest, on what make returns for it.
+// RunBus verifies the properties of a remote.Bus, each in a subtest of its own, with a Bus that
+// make returns for it. It does not verify that the Bus notices lost messages: for that, a test must
+// be able to lose some.
 func RunBus(t *testing.T, make func(t *testing.T) remote.Bus) {
 	t.Helper()
 	suitetest.Run(t, busChecks, make)
 }
 
 var busChecks = []suitetest.Check[remote.Bus]{
-	{Name: "a subscriber hears its channels from ready on", Verify: busHears},
-	{Name: "it hears no other channels", Verify: busChannels},
+	{Name: "a subscriber receives the messages of its channels from ready on", Verify: busHears},
+	{Name: "a subscriber receives no messages of other channels", Verify: busChannels},
 	{Name: "messages of one publisher keep their order and their bytes", Verify: busOrder},
-	{Name: "every subscriber hears every message", Verify: busAll},
+	{Name: "every subscriber receives every message", Verify: busAll},
 	{Name: "receive is called one at a time", Verify: busSerial},
 	{Name: "a subscription ends with its context", Verify: busEnds},
 	{Name: "a cancelled context ends Publish with an error", Verify: busCancelled},
@@ -34,14 +35,14 @@ var busChecks = []suitetest.Check[remote.Bus]{
 // busPatience bounds the wait for a message.
 const busPatience = 5 * time.Second
 
-// listener is a subscription of a test.
+// listener is a subscription that records its messages.
 type listener struct {
 	cancel context.CancelFunc
 	ended  chan error
 
 	mu    sync.Mutex
 	heard []string      // guarded by mu: "channel:message"
-	news  chan struct{} // has an element when something was heard
+	news  chan struct{} // has an element if there are new messages
 }
 
 func listen(b remote.Bus, receive func(), channels ...string) (*listener, error) {
@@ -69,11 +70,11 @@ func listen(b remote.Bus, receive func(), channels ...string) (*listener, error)
 	case err := <-l.ended:
 		return nil, fmt.Errorf("Subscribe: %w", err)
 	case <-time.After(busPatience):
-		return nil, errors.New("Subscribe does not get ready")
+		return nil, errors.New("Subscribe does not call ready")
 	}
 }
 
-// close ends the subscription, which has to end soon.
+// close ends the subscription. It fails if Subscribe does not return soon.
 func (l *listener) close() error {
 	l.cancel()
 	select {
@@ -84,7 +85,7 @@ func (l *listener) close() error {
 	}
 }
 
-// wait returns what was heard as soon as that are n messages.
+// wait returns the messages as soon as there are n.
 func (l *listener) wait(n int) ([]string, error) {
 	timeout := time.After(busPatience)
 	for {
@@ -125,7 +126,7 @@ func busHears(b remote.Bus) error {
 	heard, err := l.wait(2)
 	slices.Sort(heard)
 	if err != nil || !slices.Equal(heard, []string{"a:1", "b:2"}) {
-		return fmt.Errorf("it heard %q, %v", heard, err)
+		return fmt.Errorf("it received %q, %v", heard, err)
 	}
 	return l.close()
 }
@@ -139,7 +140,7 @@ func busChannels(b remote.Bus) error {
 		return err
 	}
 	if heard, err := l.wait(1); err != nil || heard[0] != "a:3" {
-		return fmt.Errorf("it heard %q, %v", heard, err)
+		return fmt.Errorf("it received %q, %v", heard, err)
 	}
 	return l.close()
 }
@@ -158,7 +159,7 @@ func busOrder(b remote.Bus) error {
 		}
 	}
 	if heard, err := l.wait(len(want)); err != nil || !slices.Equal(heard, want) {
-		return fmt.Errorf("%d messages came in another order, or with other bytes: %v", len(heard), err)
+		return fmt.Errorf("%d messages came, in another order or with other bytes: %v", len(heard), err)
 	}
 	return l.close()
 }
@@ -187,7 +188,7 @@ func busAll(b remote.Bus) error {
 	}
 	for i, l := range all {
 		if heard, err := l.wait(100); err != nil || len(heard) != 100 {
-			return fmt.Errorf("subscriber %d heard %d messages of 100: %w", i, len(heard), err)
+			return fmt.Errorf("subscriber %d received %d messages of 100: %w", i, len(heard), err)
 		}
 		if err := l.close(); err != nil {
 			return err

@@ -11,12 +11,12 @@ import (
 )
 
 var closedFenceChecks = []suitetest.Check[Target]{
-	{Name: "a closed fence lets nothing through that was loaded", Verify: fenced(closedRefuses)},
+	{Name: "under a closed fence no loaded value is stored", Verify: fenced(closedRefuses)},
 	{Name: "changes leave a closed fence closed", Verify: fenced(closedStays)},
-	{Name: "a fence opens when all who closed it have reopened it", Verify: fenced(reopenByAll)},
-	{Name: "a fence is not closed for longer than its ttl", Verify: fenced(closedTTL)},
+	{Name: "a fence opens when it is reopened under all its tokens", Verify: fenced(reopenByAll)},
+	{Name: "a fence is closed for its ttl at most", Verify: fenced(closedTTL)},
 	{Name: "a fence stays closed for the longest ttl", Verify: fenced(closedLongest)},
-	{Name: "only closing makes a fence stay closed for longer", Verify: fenced(closedNotExtended)},
+	{Name: "only CloseFences makes a closed fence live longer", Verify: fenced(closedNotExtended)},
 	{Name: "tokens of fences are checked", Verify: fenced(fenceTokens)},
 }
 
@@ -82,7 +82,7 @@ func reopenByAll(f fencer) error {
 	}
 	if err := errors.Join(
 		f.close("a", "k"), f.close("ab", "k"), f.close("b", "k"),
-		f.close("a", "k"), // once more is as once
+		f.close("a", "k"), // a second time changes nothing
 		f.reopen("a", "k"), f.closed("k"),
 		f.reopen("a", "k"), f.reopen("c", "k"), f.closed("k"),
 		f.reopen("b", "k"), f.closed("k"),
@@ -93,7 +93,7 @@ func reopenByAll(f fencer) error {
 	); err != nil {
 		return err
 	}
-	// A fence that is open, and none, get a fresh nonce too.
+	// An open fence gets a fresh nonce, too, and so does a key without a fence.
 	nonce, err := f.open("k")
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func closedTTL(f fencer) error {
 		f.CloseFences(ctx, short, "a", "k"),
 		f.CloseFences(ctx, short, "a", "others"),
 		f.CloseFences(ctx, short, "b", "others"),
-		f.ReopenFences(ctx, time.Minute, "b", "others"), // which does not extend what is left
+		f.ReopenFences(ctx, time.Minute, "b", "others"), // it does not make the other token's ttl longer
 	); err != nil {
 		return err
 	}

@@ -13,14 +13,13 @@ import (
 
 var fencedSetChecks = []suitetest.Check[Target]{
 	{Name: "SetFenced stores only under the nonce of the fence", Verify: fenced(setUnderNonce)},
-	{Name: "SetFenced renews fences that it is told to", Verify: fenced(setRenews)},
+	{Name: "SetFenced renews the fences of items that ask for it", Verify: fenced(setRenews)},
 	{Name: "SetFenced stores only if the key is absent, or present", Verify: fenced(setConditions)},
 	{Name: "lifetimes of SetFenced are exact to the millisecond", Verify: fenced(setLifetimes)},
-	{Name: "of concurrent SetFenced that renew one stores", Verify: fenced(setConcurrent)},
+	{Name: "of concurrent SetFenced that renew one fence, one stores", Verify: fenced(setConcurrent)},
 }
 
-// set stores an item, for a minute if it does not say otherwise, and compares what becomes of
-// it.
+// set stores an item, for a minute if it has no lifetime. It fails unless the outcome is want.
 func (f fencer) set(want remote.FenceOutcome, item remote.FencedItem) error {
 	if item.Expire == 0 {
 		item.Expire = time.Minute
@@ -67,7 +66,7 @@ func setUnderNonce(f fencer) error {
 	); err != nil {
 		return err
 	}
-	// A fence that is gone is not the one that was known.
+	// A missing fence does not hold the nonce.
 	if err := f.set(remote.FenceChanged, item("never opened", "v", nonce)); err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func setRenews(f fencer) error {
 	); err != nil {
 		return err
 	}
-	// The fence that is put there lives for ttl.
+	// The new fence lives for ttl.
 	const short = 100 * time.Millisecond
 	if _, err := f.SetFenced(ctx, short, renewing("short", "v", "")); err != nil {
 		return err
@@ -134,7 +133,7 @@ func setConditions(f fencer) error {
 		f.set(remote.FenceStored, absent("k", "first", false)),
 		f.set(remote.FenceCondition, absent("k", "second", true)),
 		f.expect("k", "first"),
-		f.sameNonce("k", nonce), // what is refused renews nothing
+		f.sameNonce("k", nonce), // a refused item renews no fence
 		f.set(remote.FenceStored, present("k", "third", nonce)),
 		f.set(remote.FenceChanged, present("k", "fourth", "another")),
 		f.expect("k", "third"),

@@ -16,9 +16,9 @@ import (
 var fenceChecks = []suitetest.Check[Target]{
 	{Name: "a fence keeps its nonce, and each has its own", Verify: fenced(openTwice)},
 	{Name: "a fence is where FenceKey says", Verify: fenced(fenceKey)},
-	{Name: "a fence lives for the longest ttl it was opened with", Verify: fenced(fenceTTL)},
+	{Name: "a fence lives for the longest ttl that it was opened with", Verify: fenced(fenceTTL)},
 	{Name: "DelFenced removes keys and renews their fences", Verify: fenced(delRenews)},
-	{Name: "one key that can have no fence spoils no other", Verify: fenced(fenceFailures)},
+	{Name: "a key that can have no fence does not affect the others", Verify: fenced(fenceFailures)},
 	{Name: "batches of fences have any size", Verify: fenced(fenceSizes)},
 	{Name: "a cancelled context ends calls of fences with an error", Verify: fenced(fencesCancelled)},
 }
@@ -29,7 +29,7 @@ type fencer struct {
 	remote.Fencer
 }
 
-// fenced makes check one that a Target without fences passes.
+// fenced returns a check that a Target without fences passes.
 func fenced(check func(fencer) error) func(Target) error {
 	return func(t Target) error {
 		f, ok := t.Remote.(remote.Fencer)
@@ -154,7 +154,7 @@ func delRenews(f fencer) error {
 	return f.freshNonce("short", nonce)
 }
 
-// onlyFailed fails unless err is the failure of keys alone.
+// onlyFailed fails unless err is a KeysError of exactly these keys.
 func onlyFailed(err error, keys ...string) error {
 	var some *remote.KeysError
 	if !errors.As(err, &some) {
@@ -166,7 +166,7 @@ func onlyFailed(err error, keys ...string) error {
 	return nil
 }
 
-// unfenceable is a key that has no other in its hash slot.
+// unfenceable is a key that can have neither a fence nor a lease.
 const unfenceable = "a}b"
 
 func fenceFailures(f fencer) error {

@@ -11,27 +11,27 @@ import (
 var brokenFences = []brokenRemote{
 	{func(m *Memory) remote.Remote { return brokenNonces{m} }, "a fence keeps its nonce, and each has its own"},
 	{func(m *Memory) remote.Remote { return brokenFencePlace{m} }, "a fence is where FenceKey says"},
-	{func(m *Memory) remote.Remote { return brokenShortens{m} }, "a fence lives for the longest ttl it was opened with"},
+	{func(m *Memory) remote.Remote { return brokenShortens{m} }, "a fence lives for the longest ttl that it was opened with"},
 	{func(m *Memory) remote.Remote { return brokenBlind{m} }, "SetFenced stores only under the nonce of the fence"},
 	{func(m *Memory) remote.Remote { return brokenAbsentFence{m} }, "SetFenced stores only under the nonce of the fence"},
-	{func(m *Memory) remote.Remote { return brokenNeverRenews{m} }, "SetFenced renews fences that it is told to"},
+	{func(m *Memory) remote.Remote { return brokenNeverRenews{m} }, "SetFenced renews the fences of items that ask for it"},
 	{func(m *Memory) remote.Remote { return brokenAlwaysRenews{m} }, "SetFenced stores only under the nonce of the fence"},
 	{func(m *Memory) remote.Remote { return brokenConditions{m} }, "SetFenced stores only if the key is absent, or present"},
 	{func(m *Memory) remote.Remote { return brokenRenewsRefused{m} }, "SetFenced stores only if the key is absent, or present"},
 	{func(m *Memory) remote.Remote { return brokenFencedSeconds{m} }, "lifetimes of SetFenced are exact to the millisecond"},
-	{func(m *Memory) remote.Remote { return brokenRacySet{m} }, "of concurrent SetFenced that renew one stores"},
+	{func(m *Memory) remote.Remote { return brokenRacySet{m} }, "of concurrent SetFenced that renew one fence, one stores"},
 	{func(m *Memory) remote.Remote { return brokenPlainDel{m} }, "DelFenced removes keys and renews their fences"},
-	{func(m *Memory) remote.Remote { return brokenSpoils{m} }, "one key that can have no fence spoils no other"},
+	{func(m *Memory) remote.Remote { return brokenSpoils{m} }, "a key that can have no fence does not affect the others"},
 	{func(m *Memory) remote.Remote { return brokenFenceSize{m} }, "batches of fences have any size"},
 	{func(m *Memory) remote.Remote { return brokenFenceDeaf{m} }, "a cancelled context ends calls of fences with an error"},
-	{func(m *Memory) remote.Remote { return brokenNeverCloses{m} }, "a closed fence lets nothing through that was loaded"},
-	{func(m *Memory) remote.Remote { return brokenAdmitsClosed{m} }, "a closed fence lets nothing through that was loaded"},
+	{func(m *Memory) remote.Remote { return brokenNeverCloses{m} }, "under a closed fence no loaded value is stored"},
+	{func(m *Memory) remote.Remote { return brokenAdmitsClosed{m} }, "under a closed fence no loaded value is stored"},
 	{func(m *Memory) remote.Remote { return brokenDelOpens{m} }, "changes leave a closed fence closed"},
-	{func(m *Memory) remote.Remote { return brokenReopens{m} }, "a fence opens when all who closed it have reopened it"},
-	{func(m *Memory) remote.Remote { return brokenOneToken{m} }, "a fence opens when all who closed it have reopened it"},
-	{func(m *Memory) remote.Remote { return brokenClosedForever{m} }, "a fence is not closed for longer than its ttl"},
+	{func(m *Memory) remote.Remote { return brokenReopens{m} }, "a fence opens when it is reopened under all its tokens"},
+	{func(m *Memory) remote.Remote { return brokenOneToken{m} }, "a fence opens when it is reopened under all its tokens"},
+	{func(m *Memory) remote.Remote { return brokenClosedForever{m} }, "a fence is closed for its ttl at most"},
 	{func(m *Memory) remote.Remote { return brokenLastTTL{m} }, "a fence stays closed for the longest ttl"},
-	{func(m *Memory) remote.Remote { return brokenExtendsClosed{m} }, "only closing makes a fence stay closed for longer"},
+	{func(m *Memory) remote.Remote { return brokenExtendsClosed{m} }, "only CloseFences makes a closed fence live longer"},
 	{func(m *Memory) remote.Remote { return brokenAnyToken{m} }, "tokens of fences are checked"},
 }
 
@@ -78,7 +78,7 @@ func (b brokenShortens) OpenFences(ctx context.Context, ttl time.Duration, keys 
 	return nonces, err
 }
 
-// change makes a copy of items in which each is changed.
+// change returns a copy of items, with change applied to each.
 func change(items []remote.FencedItem, change func(*remote.FencedItem)) []remote.FencedItem {
 	items = slices.Clone(items)
 	for i := range items {

@@ -15,13 +15,13 @@ import (
 var leaseChecks = []suitetest.Check[Target]{
 	{Name: "a lease has one holder", Verify: leased(oneHolder)},
 	{Name: "of concurrent asks for a lease one wins", Verify: leased(leaseConcurrent)},
-	{Name: "a lease ends with its ttl, whoever asks for it", Verify: leased(leaseTTL)},
-	{Name: "a key that is there has no lease", Verify: leased(leaseStored)},
-	{Name: "a lease is released by its holder alone", Verify: leased(releaseOwn)},
-	{Name: "who releases a lease learns whether it is wanted", Verify: leased(releaseWanted)},
-	{Name: "a failure is told to those who awaited it", Verify: leased(failureTold)},
-	{Name: "a failure is kept for its ttl, if somebody awaits it", Verify: leased(failureTTL)},
-	{Name: "one key that can have no lease spoils no other", Verify: leased(leaseFailures)},
+	{Name: "a lease ends with its ttl, also if others ask for it", Verify: leased(leaseTTL)},
+	{Name: "a key that is present has no lease", Verify: leased(leaseStored)},
+	{Name: "only its holder can release a lease", Verify: leased(releaseOwn)},
+	{Name: "a release reports whether the lease is wanted", Verify: leased(releaseWanted)},
+	{Name: "a failure is reported to those who await its token", Verify: leased(failureTold)},
+	{Name: "a failure lives for its ttl, if the lease is wanted", Verify: leased(failureTTL)},
+	{Name: "a key that can have no lease does not affect the others", Verify: leased(leaseFailures)},
 	{Name: "batches of leases have any size", Verify: leased(leaseSizes)},
 	{Name: "a cancelled context ends calls of leases with an error", Verify: leased(leasesCancelled)},
 }
@@ -32,7 +32,7 @@ type leaser struct {
 	remote.Leaser
 }
 
-// leased makes check one that a Target without leases passes.
+// leased returns a check that a Target without leases passes.
 func leased(check func(leaser) error) func(Target) error {
 	return func(t Target) error {
 		l, ok := t.Remote.(remote.Leaser)
@@ -53,7 +53,7 @@ func failedWith(text string) remote.LeaseAnswer {
 	return remote.LeaseAnswer{State: remote.LeaseFailed, Failure: text}
 }
 
-// ask asks for a lease and compares the answer.
+// ask asks for a lease. It fails unless the answer is want.
 func (l leaser) ask(want remote.LeaseAnswer, key, token, awaited string) error {
 	answers, err := l.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: key, Token: token, Awaited: awaited})
 	if err != nil || !slices.Equal(answers, []remote.LeaseAnswer{want}) {
@@ -62,7 +62,7 @@ func (l leaser) ask(want remote.LeaseAnswer, key, token, awaited string) error {
 	return nil
 }
 
-// release gives a lease back and compares whether it was wanted.
+// release releases a lease. It fails unless it was wanted as want says.
 func (l leaser) release(want bool, key, token, failure string) error {
 	wanted, err := l.ReleaseLeases(ctx, time.Minute, remote.LeaseEnd{Key: key, Token: token, Failure: failure})
 	if err != nil || !slices.Equal(wanted, []bool{want}) {
@@ -90,7 +90,7 @@ func oneHolder(l leaser) error {
 		l.ask(won, "another", "a", ""),
 		l.ask(heldBy("a"), "k", "b", ""),
 		l.ask(heldBy("a"), "k", "c", "a"),
-		l.ask(won, "k", "a", ""), // as a client does that has lost the reply
+		l.ask(won, "k", "a", ""), // as a client that repeats a call whose reply was lost
 		l.ask(heldBy("a"), "k", "b", "a"),
 	); err != nil {
 		return err
@@ -150,12 +150,12 @@ func leaseTTL(l leaser) error {
 
 func releaseOwn(l leaser) error {
 	return errors.Join(
-		l.release(false, "k", "a", ""), // of nobody
+		l.release(false, "k", "a", ""), // nobody holds it
 		l.ask(won, "k", "a", ""),
 		l.release(false, "k", "b", ""),
 		l.release(false, "k", "b", "failure"),
 		l.ask(heldBy("a"), "k", "b", ""),
-		l.release(false, "k", "b", "failure"), // who wants it does not hold it
+		l.release(false, "k", "b", "failure"), // a token that asked for it does not hold it
 		l.ask(heldBy("a"), "k", "b", ""),
 		l.release(true, "k", "a", ""),
 		l.release(false, "k", "a", ""),
@@ -168,18 +168,18 @@ func releaseWanted(l leaser) error {
 		l.ask(won, "k", "a", ""),
 		l.release(false, "k", "a", ""),
 		l.ask(won, "k", "a", ""),
-		l.ask(won, "k", "a", ""), // who asks again is not somebody else
+		l.ask(won, "k", "a", ""), // the holder asks again, so it is not wanted
 		l.release(false, "k", "a", ""),
 		l.ask(won, "k", "b", ""),
 		l.ask(heldBy("b"), "k", "c", ""),
-		l.ask(won, "k", "b", ""), // nor does that forget others
+		l.ask(won, "k", "b", ""), // the holder asks again, and it is still wanted
 		l.release(true, "k", "b", ""),
 		l.ask(won, "k", "c", "b"),
 		l.release(false, "k", "c", ""),
 	)
 }
 
-// failureTexts are texts that leave no doubt about where they end.
+// failureTexts are texts with bytes that could be taken for the end, or for another state.
 var failureTexts = []string{"not found", "h:a", ":", "f:a:b:", "\x00\n\xff", "%[^"}
 
 func failureTold(l leaser) error {
@@ -190,10 +190,10 @@ func failureTold(l leaser) error {
 			l.ask(heldBy("a"), key, "b", ""),
 			l.release(true, key, "a", text),
 			l.ask(failedWith(text), key, "b", "a"),
-			l.ask(failedWith(text), key, "c", "a"), // it is there for each of them
-			l.release(false, key, "a", ""),         // and its holder has it no more
+			l.ask(failedWith(text), key, "c", "a"), // each of those who await it gets it
+			l.release(false, key, "a", ""),         // the lease is released already
 			l.ask(failedWith(text), key, "a", "a"),
-			l.ask(won, key, "d", ""), // who awaited nothing, or another, tries for itself
+			l.ask(won, key, "d", ""), // a caller that awaits nothing, or another token, gets the lease
 			l.ask(heldBy("d"), key, "b", "a"),
 			l.release(true, key, "d", text),
 			l.ask(won, key, "e", "a"),

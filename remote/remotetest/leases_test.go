@@ -12,15 +12,15 @@ import (
 var brokenLeases = []brokenRemote{
 	{func(m *Memory) remote.Remote { return brokenManyHolders{m} }, "a lease has one holder"},
 	{func(m *Memory) remote.Remote { return brokenRacyLease{m} }, "of concurrent asks for a lease one wins"},
-	{func(m *Memory) remote.Remote { return brokenAskExtends{m} }, "a lease ends with its ttl, whoever asks for it"},
-	{func(m *Memory) remote.Remote { return brokenBlindLease{m} }, "a key that is there has no lease"},
-	{func(m *Memory) remote.Remote { return brokenAnyRelease{m} }, "a lease is released by its holder alone"},
-	{func(m *Memory) remote.Remote { return brokenNeverWanted{m} }, "who releases a lease learns whether it is wanted"},
-	{func(m *Memory) remote.Remote { return brokenForgetsWanted{m} }, "who releases a lease learns whether it is wanted"},
-	{func(m *Memory) remote.Remote { return brokenNoFailures{m} }, "a failure is told to those who awaited it"},
-	{func(m *Memory) remote.Remote { return brokenFailureText{m} }, "a failure is told to those who awaited it"},
-	{func(m *Memory) remote.Remote { return brokenFailureForever{m} }, "a failure is kept for its ttl, if somebody awaits it"},
-	{func(m *Memory) remote.Remote { return brokenLeaseSpoils{m} }, "one key that can have no lease spoils no other"},
+	{func(m *Memory) remote.Remote { return brokenAskExtends{m} }, "a lease ends with its ttl, also if others ask for it"},
+	{func(m *Memory) remote.Remote { return brokenBlindLease{m} }, "a key that is present has no lease"},
+	{func(m *Memory) remote.Remote { return brokenAnyRelease{m} }, "only its holder can release a lease"},
+	{func(m *Memory) remote.Remote { return brokenNeverWanted{m} }, "a release reports whether the lease is wanted"},
+	{func(m *Memory) remote.Remote { return brokenForgetsWanted{m} }, "a release reports whether the lease is wanted"},
+	{func(m *Memory) remote.Remote { return brokenNoFailures{m} }, "a failure is reported to those who await its token"},
+	{func(m *Memory) remote.Remote { return brokenFailureText{m} }, "a failure is reported to those who await its token"},
+	{func(m *Memory) remote.Remote { return brokenFailureForever{m} }, "a failure lives for its ttl, if the lease is wanted"},
+	{func(m *Memory) remote.Remote { return brokenLeaseSpoils{m} }, "a key that can have no lease does not affect the others"},
 	{func(m *Memory) remote.Remote { return brokenLeaseSize{m} }, "batches of leases have any size"},
 	{func(m *Memory) remote.Remote { return brokenLeaseDeaf{m} }, "a cancelled context ends calls of leases with an error"},
 }
@@ -60,7 +60,7 @@ func (b brokenAskExtends) AcquireLeases(ctx context.Context, ttl time.Duration, 
 	return answers, err
 }
 
-// altered makes a copy of ends in which each is changed.
+// altered returns a copy of ends, with a change applied to each.
 func altered(ends []remote.LeaseEnd, change func(*remote.LeaseEnd)) []remote.LeaseEnd {
 	ends = slices.Clone(ends)
 	for i := range ends {

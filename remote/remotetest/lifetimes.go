@@ -172,8 +172,7 @@ func longLeases(l leaser) error {
 	return nil
 }
 
-// near reports whether a remaining lifetime is what it should be, give or take what
-// the calls themselves may take.
+// near reports whether a remaining lifetime is want, less the time that the calls may take.
 func near(got, want time.Duration) bool {
 	return got <= want && got > want-500*time.Millisecond
 }

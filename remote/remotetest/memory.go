@@ -8,16 +8,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // ErrNil is what a Memory returns for an absent key.
 var ErrNil = errors.New("remotetest: key is absent")
 
-// Memory is a Remote in the memory of the process, for tests: it needs no network, so
-// it works in bubbles of testing/synctest, and it can be slow or fail on command. Make
-// one with NewMemory; several caches may share it. It has all the optional abilities of
-// package remote.
+// Memory is a Remote in the memory of the process, for tests. It uses no network, so it works in
+// bubbles of testing/synctest. A test can make it slow, or make it fail. Make one with NewMemory.
+// Several caches may share it, and its methods may be called concurrently. It has all the optional
+// abilities of package remote, except those of a bus: see Bus.
 type Memory struct {
 	mu      sync.Mutex
 	m       map[string]stored // guarded by mu
@@ -28,7 +29,7 @@ type Memory struct {
 
 type stored struct {
 	data string
-	end  time.Time // zero: it does not expire
+	end  time.Time // when it expires; zero if it does not
 }
 
 var (
@@ -39,40 +40,40 @@ var (
 	_ remote.KeysDeleter    = (*Memory)(nil)
 )
 
-// Fault decides about each call before it does anything. op is "get", "set", "setnx",
-// "setxx", "del", "mget", "mset", "compareAndDelete", "openFences", "setFenced", "delFenced",
-// "closeFences", "reopenFences", "acquireLeases" or "releaseLeases". An error that it returns
-// is the call's result. It may block, to hold the call up; it is called concurrently.
+// Fault is called at the beginning of each call of a Memory. If it returns an error, the call
+// returns this error and does nothing. It may block to delay the call. It is called concurrently.
+// op is "get", "set", "setnx", "setxx", "del", "mget", "mset", "compareAndDelete", "openFences",
+// "setFenced", "delFenced", "closeFences", "reopenFences", "acquireLeases" or "releaseLeases".
 type Fault func(ctx context.Context, op string, keys ...string) error
 
-// NewMemory returns an empty store that answers at once.
+// NewMemory returns an empty Memory, without latency or faults.
 func NewMemory() *Memory {
 	return &Memory{m: make(map[string]stored), calls: make(map[string]int)}
 }
 
-// SetLatency makes each later call take d, before it does anything.
+// SetLatency makes each later call wait for d before it does anything. The default is zero.
 func (m *Memory) SetLatency(d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.latency = d
 }
 
-// SetFault makes f decide about each later call; nil lets all pass.
+// SetFault makes each later call call f first. A nil f, which is the default, makes no faults.
 func (m *Memory) SetFault(f Fault) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = f
 }
 
-// Calls returns how often op has been called (see Fault), failed calls included.
+// Calls returns the number of calls of op (see Fault), including those that failed.
 func (m *Memory) Calls(op string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.calls[op]
 }
 
-// TTL returns what remains of key's lifetime, zero if it does not expire, and whether
-// key is there. It is no call: latency, faults and counts do not concern it.
+// TTL returns the remaining lifetime of key, zero if key does not expire, and reports whether key
+// is present. It has no latency and no faults, and is not counted.
 func (m *Memory) TTL(key string) (time.Duration, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +81,8 @@ func (m *Memory) TTL(key string) (time.Duration, bool) {
 	return s.ttl(), ok
 }
 
-// Peek returns the value of key. Like TTL, it is no call.
+// Peek returns the value of key, and reports whether key is present. Like TTL, it has no latency
+// and no faults, and is not counted.
 func (m *Memory) Peek(key string) (string, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,14 +90,16 @@ func (m *Memory) Peek(key string) (string, bool) {
 	return s.data, ok
 }
 
-// Put stores data under key without expiry. Like TTL, it is no call.
+// Put stores data under key without expiry. Like TTL, it has no latency and no faults, and is not
+// counted.
 func (m *Memory) Put(key, data string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.m[key] = stored{data: data}
 }
 
-// Keys returns the keys that are there. Like TTL, it is no call.
+// Keys returns the keys that are present, in any order. Like TTL, it has no latency and no faults,
+// and is not counted.
 func (m *Memory) Keys() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -108,7 +112,7 @@ func (m *Memory) Keys() []string {
 	return keys
 }
 
-// begin counts a call and lets it wait or fail.
+// begin counts a call, delays it by the latency, and returns the error of the fault or of ctx.
 func (m *Memory) begin(ctx context.Context, op string, keys ...string) error {
 	m.mu.Lock()
 	m.calls[op]++
@@ -147,7 +151,7 @@ func (s stored) ttl() time.Duration {
 	return time.Until(s.end)
 }
 
-// storeLocked stores value; it accepts what go-redis accepts without conversion.
+// storeLocked stores value, which must be a string or a []byte.
 func (m *Memory) storeLocked(key string, value any, expire time.Duration) error {
 	var s stored
 	switch v := value.(type) {
@@ -156,11 +160,11 @@ func (m *Memory) storeLocked(key string, value any, expire time.Duration) error 
 	case []byte:
 		s.data = string(v)
 	default:
-		return fmt.Errorf("remotetest: the value of %q is a %T, want a string or bytes", key, value)
+		return fmt.Errorf("remotetest: the value of %s is a %T, want a string or bytes", quote.Key(key), value)
 	}
 	switch {
 	case expire < 0:
-		return fmt.Errorf("remotetest: the lifetime of %q is %s", key, expire)
+		return fmt.Errorf("remotetest: the lifetime of %s is %s", quote.Key(key), expire)
 	case expire > 0:
 		s.end = time.Now().Add(expire)
 	}
@@ -180,34 +184,40 @@ func (m *Memory) SetEX(ctx context.Context, key string, value any, expire time.D
 
 // SetNX stores value under key for expire if key is absent.
 func (m *Memory) SetNX(ctx context.Context, key string, value any, expire time.Duration) (bool, error) {
-	return m.setIf(ctx, "setnx", false, key, value, expire)
+	return m.setIf(ctx, condition{op: "setnx", present: false}, key, value, expire)
 }
 
 // SetXX stores value under key for expire if key is present.
 func (m *Memory) SetXX(ctx context.Context, key string, value any, expire time.Duration) (bool, error) {
-	return m.setIf(ctx, "setxx", true, key, value, expire)
+	return m.setIf(ctx, condition{op: "setxx", present: true}, key, value, expire)
 }
 
-func (m *Memory) setIf(ctx context.Context, op string, present bool, key string, value any, expire time.Duration) (bool, error) {
-	if err := m.begin(ctx, op, key); err != nil {
+// condition says whether a key must be present to be set by op.
+type condition struct {
+	op      string
+	present bool
+}
+
+func (m *Memory) setIf(ctx context.Context, c condition, key string, value any, expire time.Duration) (bool, error) {
+	if err := m.begin(ctx, c.op, key); err != nil {
 		return false, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.lookLocked(key); ok != present {
+	if _, ok := m.lookLocked(key); ok != c.present {
 		return false, nil
 	}
 	err := m.storeLocked(key, value, expire)
 	return err == nil, err
 }
 
-// Get returns the value of key.
+// Get returns the value of key, or ErrNil if key is absent.
 func (m *Memory) Get(ctx context.Context, key string) (string, error) {
 	v, err := m.GetWithTTL(ctx, key)
 	return v.Data, err
 }
 
-// GetWithTTL returns the value of key and what remains of its lifetime.
+// GetWithTTL returns the value of key and its remaining lifetime.
 func (m *Memory) GetWithTTL(ctx context.Context, key string) (remote.Value, error) {
 	if err := m.begin(ctx, "get", key); err != nil {
 		return remote.Value{}, err
@@ -235,7 +245,7 @@ func (m *Memory) Del(ctx context.Context, key string) (int64, error) {
 	return 1, nil
 }
 
-// MGet returns the values of those keys that are there.
+// MGet returns the values of the keys that are present.
 func (m *Memory) MGet(ctx context.Context, keys ...string) (map[string]any, error) {
 	values, err := m.MGetWithTTL(ctx, keys...)
 	found := make(map[string]any, len(values))
@@ -245,8 +255,7 @@ func (m *Memory) MGet(ctx context.Context, keys ...string) (map[string]any, erro
 	return found, err
 }
 
-// MGetWithTTL returns the values of those keys that are there, and what remains of
-// their lifetimes.
+// MGetWithTTL returns the values of the keys that are present, and their remaining lifetimes.
 func (m *Memory) MGetWithTTL(ctx context.Context, keys ...string) (map[string]remote.Value, error) {
 	found := make(map[string]remote.Value, len(keys))
 	if len(keys) == 0 {
@@ -286,7 +295,7 @@ func (m *Memory) MSet(ctx context.Context, values map[string]any, expire time.Du
 	return errors.Join(errs...)
 }
 
-// MSetItems stores each item for its own time.
+// MSetItems stores each item for its own lifetime.
 func (m *Memory) MSetItems(ctx context.Context, items ...remote.Item) error {
 	if len(items) == 0 {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
@@ -29,7 +30,7 @@ func (m *Memory) OpenFences(ctx context.Context, ttl time.Duration, keys ...stri
 	return nonces, err
 }
 
-// SetFenced stores items whose fences and conditions admit it.
+// SetFenced stores the items whose conditions are met.
 func (m *Memory) SetFenced(ctx context.Context, ttl time.Duration, items ...remote.FencedItem) ([]remote.FenceOutcome, error) {
 	outcomes := make([]remote.FenceOutcome, len(items))
 	keys := make([]string, len(items))
@@ -45,10 +46,10 @@ func (m *Memory) SetFenced(ctx context.Context, ttl time.Duration, items ...remo
 
 func (m *Memory) setFencedLocked(item remote.FencedItem, fence string, ttl time.Duration) (remote.FenceOutcome, error) {
 	if item.IfAbsent && item.IfPresent {
-		return remote.FenceUnknown, fmt.Errorf("remotetest: the conditions of %q exclude each other", item.Key)
+		return remote.FenceUnknown, fmt.Errorf("remotetest: both IfAbsent and IfPresent are set for the key %s", quote.Key(item.Key))
 	}
 	if item.Expire < 0 {
-		return remote.FenceUnknown, fmt.Errorf("remotetest: the lifetime of %q is %s", item.Key, item.Expire)
+		return remote.FenceUnknown, fmt.Errorf("remotetest: the lifetime of %s is %s", quote.Key(item.Key), item.Expire)
 	}
 	if item.Nonce != "" {
 		if f, ok := m.lookLocked(fence); !ok || f.data != item.Nonce || isClosed(f.data) {
@@ -98,7 +99,7 @@ func (m *Memory) CloseFences(ctx context.Context, ttl time.Duration, token strin
 	})
 }
 
-// ReopenFences removes keys and opens fences that nobody else keeps closed.
+// ReopenFences removes keys, and opens their fences if they are not closed under another token.
 func (m *Memory) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	return m.eachFence(ctx, "reopenFences", ttl, keys, func(i int, fence string) error {
 		if err := checkFenceToken(token); err != nil {
@@ -118,39 +119,43 @@ func (m *Memory) ReopenFences(ctx context.Context, ttl time.Duration, token stri
 }
 
 func (m *Memory) eachFence(ctx context.Context, op string, ttl time.Duration, keys []string, do func(i int, fence string) error) error {
-	return m.eachSibling(ctx, op, ttl, keys, remote.FenceKey, do)
+	return m.eachSideKey(ctx, sideCall{op, ttl, remote.FenceKey}, keys, do)
 }
 
-// eachSibling is a call of op: it calls do, holding mu, for each of keys with its sibling. The
-// errors are those of their keys alone.
-func (m *Memory) eachSibling(
-	ctx context.Context, op string, ttl time.Duration, keys []string,
-	siblingOf func(key string) (string, bool), do func(i int, sibling string) error,
-) error {
+// sideCall is a call of op for the fences or leases of keys.
+type sideCall struct {
+	op    string
+	ttl   time.Duration
+	keyOf func(key string) (string, bool) // remote.FenceKey or remote.LeaseKey
+}
+
+// eachSideKey makes the call: it calls do with mu held for each key, and with its side key. If that
+// fails for some keys, it returns a KeysError.
+func (m *Memory) eachSideKey(ctx context.Context, c sideCall, keys []string, do func(i int, sideKey string) error) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := m.begin(ctx, op, keys...); err != nil {
+	if err := m.begin(ctx, c.op, keys...); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	failed := make(map[string]error)
 	for i, key := range keys {
-		sibling, ok := siblingOf(key)
+		sideKey, ok := c.keyOf(key)
 		switch {
-		case ttl <= 0:
-			failed[key] = fmt.Errorf("remotetest: the ttl is %s", ttl)
+		case c.ttl <= 0:
+			failed[key] = fmt.Errorf("remotetest: the ttl is %s", c.ttl)
 		case !ok:
 			failed[key] = remote.ErrNoSibling
 		default:
-			if err := do(i, sibling); err != nil {
+			if err := do(i, sideKey); err != nil {
 				failed[key] = err
 			}
 		}
 	}
 	if len(failed) > 0 {
-		return &remote.KeysError{Op: op, Failed: failed}
+		return &remote.KeysError{Op: c.op, Failed: failed}
 	}
 	return nil
 }
@@ -160,14 +165,14 @@ func (m *Memory) openLocked(fence string, ttl time.Duration) {
 	m.m[fence] = stored{data: rand.Text(), end: time.Now().Add(ttl)}
 }
 
-// renewLocked is openLocked unless the fence is closed.
+// renewLocked is openLocked, unless the fence is closed.
 func (m *Memory) renewLocked(fence string, ttl time.Duration) {
 	if f, ok := m.lookLocked(fence); !ok || !isClosed(f.data) {
 		m.openLocked(fence, ttl)
 	}
 }
 
-// extendLocked makes key live for ttl at least.
+// extendLocked makes key live for at least ttl.
 func (m *Memory) extendLocked(key string, ttl time.Duration) {
 	s := m.m[key]
 	if end := time.Now().Add(ttl); !s.end.IsZero() && s.end.Before(end) {
@@ -178,7 +183,7 @@ func (m *Memory) extendLocked(key string, ttl time.Duration) {
 
 func isClosed(nonce string) bool { return strings.HasPrefix(nonce, "!") }
 
-// tokensOf returns the tokens that keep a fence closed, none if it is open.
+// tokensOf returns the tokens under which a fence is closed, none if it is open.
 func tokensOf(nonce string) []string {
 	if !isClosed(nonce) {
 		return nil
@@ -188,7 +193,7 @@ func tokensOf(nonce string) []string {
 
 func checkFenceToken(token string) error {
 	if token == "" || strings.ContainsAny(token, "!,") {
-		return fmt.Errorf("remotetest: %q is no token of fences", token)
+		return fmt.Errorf("remotetest: %s is no token of a fence", quote.Key(token))
 	}
 	return nil
 }

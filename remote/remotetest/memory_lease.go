@@ -6,27 +6,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 var _ remote.Leaser = (*Memory)(nil)
 
-// What a lease begins with; the token of who has it, or had it, follows, and after leaseFailure
-// ":" and the failure.
+// The beginnings of a lease's value. The token follows, and after leaseFailure also ":" and the
+// failure.
 const (
-	leaseHeld    = "h:"
-	leaseWanted  = "w:" // held, and asked for by another
-	leaseFailure = "f:"
+	leaseHeld    = "h:" // the token holds it
+	leaseWanted  = "w:" // the token holds it, and another token has asked for it
+	leaseFailure = "f:" // the token has released it with a failure
 )
 
-// AcquireLeases tries to take leases.
+// AcquireLeases asks for leases.
 func (m *Memory) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...remote.LeaseAsk) ([]remote.LeaseAnswer, error) {
 	answers := make([]remote.LeaseAnswer, len(asks))
 	keys := make([]string, len(asks))
 	for i, ask := range asks {
 		keys[i] = ask.Key
 	}
-	err := m.eachSibling(ctx, "acquireLeases", ttl, keys, remote.LeaseKey, func(i int, lease string) error {
+	err := m.eachSideKey(ctx, sideCall{"acquireLeases", ttl, remote.LeaseKey}, keys, func(i int, lease string) error {
 		if err := checkLeaseToken(asks[i].Token); err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (m *Memory) acquireLocked(ask remote.LeaseAsk, lease string, ttl time.Durat
 	return remote.LeaseAnswer{State: remote.LeaseWon}
 }
 
-// holderOf returns the token of who holds a lease.
+// holderOf returns the token that holds a lease, and reports whether there is one.
 func holderOf(lease string) (token string, held bool) {
 	if token, held = strings.CutPrefix(lease, leaseHeld); held {
 		return token, true
@@ -66,14 +67,14 @@ func holderOf(lease string) (token string, held bool) {
 	return strings.CutPrefix(lease, leaseWanted)
 }
 
-// ReleaseLeases gives back leases.
+// ReleaseLeases releases leases.
 func (m *Memory) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
 	wanted := make([]bool, len(ends))
 	keys := make([]string, len(ends))
 	for i, end := range ends {
 		keys[i] = end.Key
 	}
-	err := m.eachSibling(ctx, "releaseLeases", ttl, keys, remote.LeaseKey, func(i int, lease string) error {
+	err := m.eachSideKey(ctx, sideCall{"releaseLeases", ttl, remote.LeaseKey}, keys, func(i int, lease string) error {
 		end := ends[i]
 		if err := checkLeaseToken(end.Token); err != nil {
 			return err
@@ -94,7 +95,7 @@ func (m *Memory) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...r
 
 func checkLeaseToken(token string) error {
 	if token == "" || strings.Contains(token, ":") {
-		return fmt.Errorf("remotetest: %q is no token of leases", token)
+		return fmt.Errorf("remotetest: %s is no token of a lease", quote.Key(token))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package remotetest is the suite that any remote.Remote has to pass, and a Remote in
-// memory for tests. Run the suite from a test of your own Remote:
+// Package remotetest has the suites that a remote.Remote and a remote.Bus must pass, and a Remote
+// and a Bus in memory for tests. Run the suite in a test of your own Remote:
 //
 //	func TestRemote(t *testing.T) {
 //		remotetest.Run(t, func(t *testing.T) remotetest.Target {
@@ -22,14 +22,16 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// Target is a Remote under test, with no keys in it.
+// Target is a Remote under test. It must have no keys.
 type Target struct {
 	Remote remote.Remote
-	// Advance lets time pass for the Remote. Default: time.Sleep.
+	// Advance makes time pass for the Remote, such as the clock of a fake server. The default, for
+	// nil, is time.Sleep.
 	Advance func(time.Duration)
 }
 
-// Run verifies each property as a subtest, on a Target that make returns for it.
+// Run verifies the properties of a Remote, each in a subtest of its own, with a Target that make
+// returns for it. A Remote without an optional ability passes the checks of that ability.
 func Run(t *testing.T, make func(t *testing.T) Target) {
 	t.Helper()
 	suitetest.Run(t, checks, make)
@@ -38,17 +40,17 @@ func Run(t *testing.T, make func(t *testing.T) Target) {
 var checks = slices.Concat(basicChecks, lifetimeChecks, abilityChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
 
 var basicChecks = []suitetest.Check[Target]{
-	{Name: "what was set is there", Verify: setGet},
+	{Name: "a value that was set can be read", Verify: setGet},
 	{Name: "an absent key is the error of Nil", Verify: absent},
 	{Name: "a later value replaces an earlier one and its lifetime", Verify: overwrite},
-	{Name: "any bytes, none included, come back as they were", Verify: anyBytes},
+	{Name: "values of any bytes, also of none, are read as they were set", Verify: anyBytes},
 	{Name: "SetNX stores only if absent", Verify: setNX},
 	{Name: "SetXX stores only if present", Verify: setXX},
 	{Name: "of concurrent SetNX one wins", Verify: setNXConcurrent},
 	{Name: "Del removes and counts", Verify: del},
-	{Name: "MGet returns what is there, as strings", Verify: mget},
+	{Name: "MGet returns the values that are present, as strings", Verify: mget},
 	{Name: "MSet stores each value", Verify: mset},
-	{Name: "batches of nothing are nothing", Verify: empty},
+	{Name: "an empty batch is no error", Verify: empty},
 	{Name: "a cancelled context ends the call with an error", Verify: cancelled},
 }
 

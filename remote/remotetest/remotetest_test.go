@@ -42,7 +42,7 @@ func TestMemoryLatency(t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
 		defer cancel()
 		if err := m.SetEX(ctx, "k", "v", 0); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a call that outlives its ctx: %v", err)
+			t.Errorf("a call whose ctx ends first: %v", err)
 		}
 		if _, ok := m.Peek("k"); ok {
 			t.Error("a call that failed stored its value")
@@ -94,7 +94,7 @@ func TestMemoryFaults(t *testing.T) {
 	}
 }
 
-// Each broken Remote changes one thing in a Memory that works.
+// Each broken Remote is a Memory with one fault.
 
 type brokenForgets struct{ *Memory }
 
@@ -211,7 +211,7 @@ func (b brokenCompare) CompareAndDelete(ctx context.Context, key, _ string) (boo
 	return n > 0, err
 }
 
-// brokenRemote is a Remote that must not pass a check.
+// brokenRemote is a Remote that must fail a check.
 type brokenRemote struct {
 	broken func(*Memory) remote.Remote
 	check  string
@@ -219,21 +219,21 @@ type brokenRemote struct {
 
 func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
 	tests := slices.Concat(brokenLifetimes, brokenFences, brokenLeases, []brokenRemote{
-		{func(m *Memory) remote.Remote { return brokenForgets{m} }, "what was set is there"},
+		{func(m *Memory) remote.Remote { return brokenForgets{m} }, "a value that was set can be read"},
 		{func(m *Memory) remote.Remote { return brokenNil{m} }, "an absent key is the error of Nil"},
 		{func(m *Memory) remote.Remote { return brokenKeepsTTL{m} }, "a later value replaces an earlier one and its lifetime"},
-		{func(m *Memory) remote.Remote { return brokenTrims{m} }, "any bytes, none included, come back as they were"},
+		{func(m *Memory) remote.Remote { return brokenTrims{m} }, "values of any bytes, also of none, are read as they were set"},
 		{func(m *Memory) remote.Remote { return brokenNX{m} }, "SetNX stores only if absent"},
 		{func(m *Memory) remote.Remote { return brokenXX{m} }, "SetXX stores only if present"},
 		{func(m *Memory) remote.Remote { return brokenRacyNX{m} }, "of concurrent SetNX one wins"},
 		{func(m *Memory) remote.Remote { return brokenDel{m} }, "Del removes and counts"},
-		{func(m *Memory) remote.Remote { return brokenMGet{m} }, "MGet returns what is there, as strings"},
+		{func(m *Memory) remote.Remote { return brokenMGet{m} }, "MGet returns the values that are present, as strings"},
 		{func(m *Memory) remote.Remote { return brokenMSet{m} }, "MSet stores each value"},
-		{func(m *Memory) remote.Remote { return brokenEmpty{m} }, "batches of nothing are nothing"},
+		{func(m *Memory) remote.Remote { return brokenEmpty{m} }, "an empty batch is no error"},
 		{func(m *Memory) remote.Remote { return brokenDeaf{m} }, "a cancelled context ends the call with an error"},
 		{func(m *Memory) remote.Remote { return brokenItems{m} }, "items of a batch have lifetimes of their own"},
 		{func(m *Memory) remote.Remote { return brokenMDel{m} }, "MDel removes each of its keys"},
-		{func(m *Memory) remote.Remote { return brokenCompare{m} }, "CompareAndDelete removes only what it was told"},
+		{func(m *Memory) remote.Remote { return brokenCompare{m} }, "CompareAndDelete removes a key only with the given value"},
 	})
 	covered := map[string]bool{}
 	for _, tt := range tests {
@@ -248,7 +248,7 @@ func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
 	}
 	for _, c := range checks {
 		if !covered[c.Name] {
-			t.Errorf("no broken Remote shows that %q can fail", c.Name)
+			t.Errorf("there is no broken Remote that fails %q", c.Name)
 		}
 	}
 }

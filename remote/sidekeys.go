@@ -1,0 +1,52 @@
+package remote
+
+import "strings"
+
+// A side key stands beside another key, in the same hash slot of a cluster. The suffix says what it
+// is.
+const (
+	fenceSuffix = "#f"
+	leaseSuffix = "#l"
+)
+
+// FenceKey returns the key of key's fence, which is in the same hash slot of a cluster: "{key}#f",
+// or "key#f" if key has a hash tag. It reports false if there is no such key. That is so for a key
+// that has a "}" but no hash tag.
+func FenceKey(key string) (string, bool) { return sideKey(key, fenceSuffix) }
+
+// LeaseKey returns the key of key's lease, by the rule of FenceKey: "{key}#l" or "key#l".
+func LeaseKey(key string) (string, bool) { return sideKey(key, leaseSuffix) }
+
+// sideKey returns a key in the hash slot of key. The slot is that of the hash tag: the text between
+// the first "{" and the first "}" after it. If there is no such text, or if it is empty, the slot
+// is that of the whole key.
+// https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+func sideKey(key, suffix string) (string, bool) {
+	if hasHashTag(key) {
+		return key + suffix, true
+	}
+	if strings.Contains(key, "}") {
+		return "", false // in "{" and "}", the hash tag would end at the key's own "}"
+	}
+	return "{" + key + "}" + suffix, true
+}
+
+func hasHashTag(key string) bool { return hashed(key) != key }
+
+// hashed returns the part of key that decides its slot: the hash tag, or the whole key.
+func hashed(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	if tag, _, closed := strings.Cut(rest, "}"); closed && tag != "" {
+		return tag
+	}
+	return key
+}
+
+// sideKeyOf returns the side key that of makes of key; of is FenceKey or LeaseKey. It returns
+// ErrNoSibling if there is none.
+func sideKeyOf(key string, of func(string) (string, bool)) (string, error) {
+	if s, ok := of(key); ok {
+		return s, nil
+	}
+	return "", ErrNoSibling
+}
