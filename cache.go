@@ -55,32 +55,34 @@ var (
 	// WithRemote and without WithLocal.
 	ErrRemoteLocalBothNil = errors.New("cache: both remote and local are nil")
 
-	// ErrNotFound is what loaders return, and what reads return for a placeholder, where
-	// WithErrNotFound is not given.
+	// ErrNotFound is the error by which loaders say, and reads report, that a record does not
+	// exist, unless WithErrNotFound is given.
 	ErrNotFound = errors.New("cache: record not found")
 
-	// ErrInvalidKey is returned by every call for an empty key and for one that is not
-	// valid UTF-8, which events could not carry to other nodes; with WithFence or WithLease
-	// also for one that has a "}" but no hash tag: no key beside it can be in its slot.
+	// ErrInvalidKey is returned by every call for an empty key, and for a key that is not
+	// valid UTF-8, because events could not carry it to other nodes. With WithFence or
+	// WithLease it is also returned for a key that has a "}" but no hash tag, because no key
+	// beside it can be in its hash slot.
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
-	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if what to
-	// decode into is not nil and no pointer, or a nil pointer of some type. Nothing has been
-	// read or loaded then.
+	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the destination
+	// is neither nil nor a pointer, or is a nil pointer of some type. Nothing has been read
+	// or loaded then.
 	ErrInvalidDestination = errors.New("cache: the destination must be a non-nil pointer")
 
 	// ErrReservedValue is returned by Set for a value whose stored form is the single byte
-	// "*", which stands for a record that does not exist. Store it in another form, such
-	// as in a struct.
+	// "*", which stands for a record that does not exist. Store the value in another form,
+	// for example in a struct. To store a placeholder on purpose, call Set with a Do that
+	// returns the not-found error.
 	ErrReservedValue = errors.New(`cache: the value is stored as "*", which is the placeholder of a record that does not exist`)
 
 	// ErrInvalidOption is returned by the methods of T that take ItemOptions for one that has
 	// no place in the call. Nothing has been read or written then.
 	ErrInvalidOption = errors.New("cache: an option has no place in this call")
 
-	// ErrLoaderCycle is returned by Once and by T to a loader that asks for what waits for
-	// it: its own key, or one whose loader waits for it. That goes for everything that uses
-	// the ctx which the loader was given.
+	// ErrLoaderCycle is returned by Once and by T to a loader that asks for its own key, or
+	// for a key whose loader waits for it. It also reaches other goroutines that use the ctx
+	// which the loader was given.
 	ErrLoaderCycle = flight.ErrCycle
 
 	// ErrRemoteUncertain is wrapped by the errors of reads for a key that a Set or Delete of
@@ -105,29 +107,33 @@ type PanicError = flight.PanicError
 
 // Cache is a two-level cache. New makes one.
 type Cache interface {
-	// Set stores the Value, or what Do returns, in the remote and then in the local
-	// level; without either, it stores no bytes, as for nil. If Do returns the not-found error, a placeholder is stored and Set returns
-	// nil. If the remote cannot be written, Set returns its error and the local entry is
-	// dropped. A write that SetNX or SetXX refuses changes nothing and returns nil.
+	// Set stores the Value, or what Do returns, in the remote and then in the local level.
+	// Without either, it stores no bytes, as for nil. If Do returns the not-found error, Set
+	// stores a placeholder and returns nil. If the remote cannot be written, Set returns its
+	// error and drops the local entry. A write that SetNX or SetXX refuses changes nothing and
+	// returns nil.
 	//
 	// What Do returns may be older than a change of the key that was made while Do ran:
 	//   - After a Set of a Value, or a Delete, this Set changes nothing.
-	//   - After another Set with Do, or a DeleteFromLocalCache, it cannot be told which
-	//     value is the newest. This Set then deletes the key, so that the next read loads
-	//     it; with SetNX or SetXX it changes nothing, and with a TTL below zero it removes
-	//     the local entry alone.
+	//   - After another Set with Do, or a DeleteFromLocalCache, nobody knows which value is
+	//     the newest. This Set then deletes the key, so that the next read loads it. With
+	//     SetNX or SetXX it changes nothing. With a TTL below zero it removes only the local
+	//     entry.
 	// In all these cases it returns nil.
 	Set(ctx context.Context, key string, opts ...ItemOption) error
 
 	// Once decodes the key's value into the pointer given by Value. It reads local, then
 	// remote, then calls Do, once for all concurrent callers, and stores the result in
-	// both levels. Each caller decodes a copy of its own, and leaves when its ctx ends;
-	// the load goes on as long as any caller is left.
+	// both levels. Each caller decodes a copy of its own, and leaves when its ctx ends.
+	// The load goes on as long as any caller is left.
 	//
-	// The error of Do is returned to all callers and not cached, but for the not-found
-	// error, which is remembered by a placeholder. A panic of Do is returned as a
-	// *PanicError. A remote that cannot be read counts as a miss. Without Do, a miss is
-	// ErrCacheMiss.
+	// The error of Do is returned to all callers and is not cached. The not-found error is
+	// an exception: a placeholder remembers it. A panic of Do is returned as a *PanicError.
+	// A remote that cannot be read counts as a miss. Without Do, a miss is ErrCacheMiss.
+	// Stored bytes that cannot be decoded are loaded again and overwritten; without Do they
+	// are an error.
+	//
+	// All DoFuncs that are used with one key must load the same value; see DoFunc.
 	Once(ctx context.Context, key string, opts ...ItemOption) error
 
 	// Get decodes the key's value into val, a pointer, or nil to decode nothing. It
@@ -138,13 +144,13 @@ type Cache interface {
 	// GetSkippingLocal is Get that neither reads nor fills the local level.
 	GetSkippingLocal(ctx context.Context, key string, val any) error
 
-	// Delete removes the key from both levels and ends its refreshing. Loads and reads
-	// that began before never put their value back. It returns the remote's error; the
-	// local entry is gone all the same.
+	// Delete removes the key from both levels and ends its refreshing. Loads and reads that
+	// began before never put their value back. It returns the remote's error, if there is
+	// one; the local entry is removed also then.
 	Delete(ctx context.Context, key string) error
 
-	// DeleteFromLocalCache removes the key from the local level of this node: what to do
-	// when another node's event says that it has changed.
+	// DeleteFromLocalCache removes the key from the local level of this node. Call it when
+	// another node's event says that the key has changed.
 	DeleteFromLocalCache(key string)
 
 	// Exists reports whether Get would return no error.
@@ -157,12 +163,12 @@ type Cache interface {
 	// level.
 	CacheType() string
 
-	// Close ends the refreshing, waits for the loads that are running, and then until the
-	// events that wait have been delivered: for 5s at most each, and it logs what has not
-	// ended by then. It does not close the local store nor the Redis client. It may be
-	// called again, and does not wait again for what has not ended. Later calls of other
-	// methods work, but refresh no keys. A loader or an
-	// event handler that calls Close waits for itself, for these 5s.
+	// Close ends the refreshing, waits for the loads that are running, and then for the events
+	// that have not been delivered. It waits for 5s at most for each of these, and logs what
+	// has not ended by then. It does not close the local store or the Redis client. It may be
+	// called again, and then does not wait again for what has not ended. Later calls of other
+	// methods work, but refresh no keys. A loader or an event handler that calls Close waits
+	// for itself, for these 5s.
 	Close()
 }
 

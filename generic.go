@@ -10,24 +10,28 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
-// T is a typed view of a Cache for entities with ids: K is the type of the ids, V that of
-// the entities. A key is a prefix, the cache's separator and the id as fmt.Sprint prints
-// it: T.Get(ctx, "user", 7, …) reads "user:7".
+// T is a typed view of a Cache for entities with ids. K is the type of the ids, V that of the
+// entities. A key is a prefix, the cache's separator and the text of the id, as fmt.Sprint prints it:
+// T.Get(ctx, "user", 7, …) reads "user:7".
 //
-// Over a local store that keeps values, T answers hits without decoding; what that means for
-// V is said at WithSharedValues.
+// Over a local store that keeps values, T answers hits without decoding; WithSharedValues says what
+// that means for V. If V is an interface type, the codec also stores text and bytes, so that they
+// come back as what they were.
 //
-// A T has no state of its own: it may be made anew or copied, and used from any goroutine.
-// It also has the methods of the Cache that it does not define itself.
+// A T has no state of its own. It may be made anew or copied, and used from any goroutine. It also
+// has the methods of the Cache that it does not define itself.
 type T[K comparable, V any] struct {
 	Cache
 }
 
-// NewT returns a typed view of c. c may also be a type that wraps or mocks a Cache: T then
-// works through its methods, one call for each id of a batch. From a wrapper that embeds a
-// Cache, or has a method Unwrap() Cache, it takes the separator and the not-found error;
-// of any other it assumes ":" and ErrNotFound. Through a wrapper, MGet neither shares loads
-// with other calls nor notices that a key is changed while its loader runs.
+// NewT returns a typed view of c. It panics if c is nil, and if ids of type K have no text of their
+// own: structs, pointers, interfaces and channels, and arrays of these, without a method String or
+// MarshalText. Their keys could be mixed up.
+//
+// c may also be a type that wraps or mocks a Cache. T then works through its methods, one call for
+// each id of a batch: MGet neither shares loads with other calls nor notices that a key is changed
+// while its loader runs. From a wrapper that embeds a Cache, or has a method Unwrap() Cache, T takes
+// the separator and the not-found error. For any other type it assumes ":" and ErrNotFound.
 func NewT[K comparable, V any](c Cache) *T[K, V] {
 	if c == nil {
 		panic("cache: NewT: the cache is nil; give what New returned")
@@ -46,9 +50,12 @@ func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
 	return t.Cache.Set(ctx, t.Key(key, id), Value(wrappedForm(t.Cache, v)))
 }
 
-// Get returns the entity with this id: from the cache, or else from fn, as Once does. If
-// fn says that it does not exist, by returning the not-found error, so does Get. A nil fn
-// makes a miss ErrCacheMiss.
+// Get returns the entity with this id, from the cache, or else from fn, as Once does. If fn returns
+// the not-found error, so does Get. If fn is nil, a miss is ErrCacheMiss.
+//
+// All fns that are used with one key must load the same value: concurrent callers share one load, so
+// one caller gets what another caller's fn has returned. If what a caller may see depends on the
+// caller, the key has to say who it is.
 func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error)) (V, error) {
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
@@ -125,11 +132,15 @@ var mgetFailures = observe.EverySecond()
 // has, what the remote has of the rest, in one round trip, and what fn returns for what is
 // then missing, in one call. What fn returns is stored; for ids that it leaves out, a
 // placeholder is. Ids whose entity does not exist are not in the result, nor are ids that
-// fn returned without being asked.
+// fn returned without being asked. A value that fn has just returned is in the result as it is; a
+// value from a level is decoded.
 //
-// An id that another call is loading at the time, a single read or a batch, is not loaded
-// again: its result is waited for. fn may go on when the caller has left, for others; it
-// gets the caller's ctx without its cancellation.
+// If another call, a single read or a batch, is loading an id, this call waits for its result. fn may
+// go on for other callers when this caller has left. It gets the caller's ctx without its
+// cancellation. As with Get, all fns that are used with one key must load the same value.
+//
+// Ids that are not equal but have the same key, such as any(1) and any("1"), are ErrInvalidKey, and
+// so is NaN. The other ids are read.
 //
 // The result and the error may come together. The result has everything that could be had;
 // the error, which errors.Is can see through, tells why there may be less: fn failed (values

@@ -15,11 +15,11 @@ import (
 // Which ids can be told apart, and what becomes of the others.
 
 type (
-	pairID  struct{ A, B string }
-	marshaledID  struct{ A, B string }
-	printID struct{ A, B string }
-	groupID [2]pairID
-	hexID   [4]byte
+	pairID      struct{ A, B string }
+	marshaledID struct{ A, B string }
+	printID     struct{ A, B string }
+	groupID     [2]pairID
+	hexID       [4]byte
 )
 
 func (id marshaledID) MarshalText() ([]byte, error) {

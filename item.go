@@ -8,9 +8,13 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// DoFunc loads a value: for Once when no level has it, for Set in place of Value. To say
-// that the record does not exist it returns the error of WithErrNotFound. It should end
-// when ctx does; a nil DoFunc is none.
+// DoFunc loads a value: for Once when no level has it, for Set in place of Value. It returns the error
+// of WithErrNotFound to say that the record does not exist. It should end when ctx does. A nil DoFunc
+// stands for none.
+//
+// All DoFuncs that are used with one key must load the same value: concurrent callers share one load,
+// so one caller gets what another caller's DoFunc has returned. If what a caller may see depends on
+// the caller, the key has to say who it is.
 type DoFunc func(ctx context.Context) (any, error)
 
 // ItemOption configures one call of Once or Set.
@@ -43,9 +47,9 @@ func Value(v any) ItemOption { return ItemOption{kind: itemValue, value: v} }
 // Once then answers a miss with ErrCacheMiss.
 func Do(do DoFunc) ItemOption { return ItemOption{kind: itemDo, do: do} }
 
-// TTL sets how long the remote keeps the value; the local level keeps it no longer.
-// Default, and for zero: the remote expiry of the cache. Less than zero: the remote is not
-// written, the local level still is.
+// TTL sets how long the remote keeps the value. The local level keeps it no longer. Default, and for
+// zero: the remote expiry of the cache. Below zero, the remote is not written, and the local level
+// still is.
 func TTL(d time.Duration) ItemOption { return ItemOption{kind: itemTTL, ttl: d} }
 
 // SetNX makes the value be stored only if the key is absent. Default: false. SetXX wins.
@@ -54,13 +58,13 @@ func SetNX(on bool) ItemOption { return ItemOption{kind: itemSetNX, on: on} }
 // SetXX makes the value be stored only if the key is present. Default: false.
 func SetXX(on bool) ItemOption { return ItemOption{kind: itemSetXX, on: on} }
 
-// SkipLocal makes the call neither read nor fill the local level. What the local level
-// holds of the key is removed when the call writes a value. Default: false.
+// SkipLocal makes the call neither read nor fill the local level. If the call writes a value, it
+// removes what the local level has of the key. Default: false.
 func SkipLocal(on bool) ItemOption { return ItemOption{kind: itemSkipLocal, on: on} }
 
-// Refresh makes Once have the key refreshed in the background, as WithRefreshDuration
-// says. Default: false. It has no effect on Set, without WithRefreshDuration, and without
-// Do, which is logged once.
+// Refresh makes Once have the key refreshed in the background, as WithRefreshDuration says. Default:
+// false. It has no effect on Set, without WithRefreshDuration, and without Do; the latter two are
+// logged once.
 func Refresh(on bool) ItemOption { return ItemOption{kind: itemRefresh, on: on} }
 
 // item is what the ItemOptions of one call have set.

@@ -194,16 +194,16 @@ func WithRemoteExpiry(d time.Duration) Option { return func(o *Options) { o.remo
 // to it. Default, and for zero or less: one minute.
 func WithNotFoundExpiry(d time.Duration) Option { return func(o *Options) { o.notFoundExpiry = d } }
 
-// WithOffset sets the jitter of placeholders: each is kept for a random duration in [0, d)
-// longer, so that they do not expire together. Default, and for zero or less: a tenth of
-// the not-found expiry, 10s at most.
+// WithOffset sets the jitter of placeholders: each lives for a random duration in [0, d) longer than
+// the not-found expiry, so that they do not expire together. Default, and for zero or less: a tenth
+// of the not-found expiry, at most 10s.
 func WithOffset(d time.Duration) Option { return func(o *Options) { o.offset = d } }
 
 // WithSeparator sets what T puts between a key's prefix and its id. Default: ":".
 func WithSeparator(s string) Option { return func(o *Options) { o.separator = s } }
 
-// WithSeparatorDisabled makes T put nothing between a key's prefix and its id, whatever
-// WithSeparator says and whichever comes first. Default: false.
+// WithSeparatorDisabled makes T put nothing between a key's prefix and its id. It wins over
+// WithSeparator, in whatever order they are given. Default: false.
 func WithSeparatorDisabled(disabled bool) Option {
 	return func(o *Options) { o.separatorDisabled = disabled }
 }
@@ -213,18 +213,18 @@ func WithSeparatorDisabled(disabled bool) Option {
 // Less than a second becomes a second.
 func WithRefreshDuration(d time.Duration) Option { return func(o *Options) { o.refreshDuration = d } }
 
-// WithStopRefreshAfterLastAccess sets how long a key is refreshed after it was last asked
-// for with Refresh(true). Default, and for zero or less: the refresh interval plus one
-// second. NeverStopRefresh is without end. It has no effect without WithRefreshDuration.
+// WithStopRefreshAfterLastAccess sets for how long a key is refreshed after the last read of it with
+// Refresh(true). Default, and for zero or less: the refresh interval plus one second.
+// NeverStopRefresh has no end. It has no effect without WithRefreshDuration.
 func WithStopRefreshAfterLastAccess(d time.Duration) Option {
 	return func(o *Options) { o.stopRefreshAfterLastAccess = d }
 }
 
-// WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for
-// zero or less: 4. A load that takes longer than half the refresh interval gives its place
-// to another, up to eight times n; and keys whose loads have outlasted their deadline get
-// n/2 places of their own, one at the least. So up to 9.5 times n loads may run when many
-// hang. It has no effect without WithRefreshDuration.
+// WithRefreshConcurrency sets how many keys are refreshed at a time. Default, and for zero or less:
+// 4. A load that takes longer than half the refresh interval lends its place to another one, up to
+// eight times n. Keys whose loads have outlasted their deadline get n/2 places of their own, at least
+// one. So up to 9.5 times n loads may run when many hang. It has no effect without
+// WithRefreshDuration.
 func WithRefreshConcurrency(n int) Option { return func(o *Options) { o.refreshConcurrency = n } }
 
 // WithRefreshTimeout sets the deadline of a load in the background. Default, and for zero
@@ -232,9 +232,9 @@ func WithRefreshConcurrency(n int) Option { return func(o *Options) { o.refreshC
 // WithRefreshDuration.
 func WithRefreshTimeout(d time.Duration) Option { return func(o *Options) { o.refreshTimeout = d } }
 
-// WithMaxRefreshTasks bounds how many keys are refreshed. Beyond it, the one that was not
-// asked for the longest gives way, which is counted and logged. Default, and for zero or
-// less: 10,000. It has no effect without WithRefreshDuration.
+// WithMaxRefreshTasks bounds how many keys are refreshed. When the limit is reached, the key read
+// least recently is no longer refreshed, which is counted and logged. Default, and for zero or less:
+// 10,000. It has no effect without WithRefreshDuration.
 func WithMaxRefreshTasks(n int) Option { return func(o *Options) { o.maxRefreshTasks = n } }
 
 // WithLogger sets where the cache, and its default statistics, write their log lines. Default:
@@ -248,9 +248,9 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithStatsHandler sets what counts hits, misses and queries; it alone decides, also over
-// WithStatsDisabled. Default: a stats.NewStatsLogger with the cache's name, which logs
-// every minute and is closed with the cache. New panics if h is nil.
+// WithStatsHandler sets what counts hits, misses and queries. It wins over WithStatsDisabled. Default:
+// a stats.NewStatsLogger with the cache's name, which logs every minute and is closed with the cache.
+// New panics if h is nil.
 func WithStatsHandler(h stats.Handler) Option {
 	return func(o *Options) { o.statsHandler, o.statsGiven = h, true }
 }
@@ -258,33 +258,32 @@ func WithStatsHandler(h stats.Handler) Option {
 // WithStatsDisabled switches the default statistics off. Default: false.
 func WithStatsDisabled(disabled bool) Option { return func(o *Options) { o.statsDisabled = disabled } }
 
-// WithSourceId sets the SourceID of the cache's events, by which a node knows its own.
-// Default, and for "": 16 random hexadecimal digits.
+// WithSourceId sets the SourceID of the cache's events. A node knows its own events by it. Default,
+// and for "": 16 random hexadecimal digits.
 func WithSourceId(id string) Option { return func(o *Options) { o.sourceID = id } }
 
-// WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has no
-// effect without a remote; without a local level, as in a batch job that changes what services
-// have in theirs, the cache tells others all the same, but there are no events for a handler.
+// WithSyncLocal makes the local levels of a fleet follow each other. Default: false. It has no effect
+// without a remote. A cache without a local level, such as that of a batch job, also tells the others
+// of its changes; it has no events for a handler.
 //
-// If the remote is the adapter for go-redis (or WithSyncBus is given), each node tells the others
-// of the keys it changes, by Set, Delete and refreshes that find another value, and drops from
-// its local level what others name: Set and Delete return when the others have been told. When
-// messages may have been missed, as after a lost connection, local entries from before that are
-// checked against the remote when they are next asked for. See docs/coherence.md, WithSyncChannel
-// and SyncStateOf.
+// If the remote is the adapter for go-redis, or if WithSyncBus is given, each node tells the others
+// which keys it changes, by Set, by Delete, and by refreshes that find another value. Each node drops
+// from its local level what others name. Set and Delete return when the others have been told. When
+// messages may have been missed, for example after a lost connection, older local entries are checked
+// against the remote when they are next read. See docs/coherence.md, WithSyncChannel and SyncStateOf.
 //
-// With WithEventHandler and without WithSyncChannel, the cache only calls the handler, which
-// tells the others.
+// With WithEventHandler and without WithSyncChannel, the cache only calls the handler, which tells
+// the others.
 func WithSyncLocal(sync bool) Option { return func(o *Options) { o.syncLocal = sync } }
 
-// WithEventChBufSize sets how many events may wait for the handler before they are merged.
-// Default, and for zero: 100. New panics if n is negative.
+// WithEventChBufSize sets how many events may wait for the handler. When more come, their keys join
+// the newest waiting event of their type. Default, and for zero: 100. New panics if n is negative.
 func WithEventChBufSize(n int) Option { return func(o *Options) { o.eventBuffer = n } }
 
-// WithEventHandler sets what is told of changes when WithSyncLocal is on. It is called
-// from one goroutine at a time, in the order of the changes, but that beyond
-// WithEventChBufSize the keys of an event join the newest of its type that waits. Its panics
-// are recovered and logged. It should not call Close. Default: none.
+// WithEventHandler sets the function that is called for each change when WithSyncLocal is on. One
+// goroutine at a time calls it, in the order of the changes; beyond WithEventChBufSize, keys join the
+// newest waiting event of their type. The event and its keys belong to the handler. Its panics are
+// recovered and logged. It should not call Close. Default: none.
 func WithEventHandler(h func(*Event)) Option { return func(o *Options) { o.eventHandler = h } }
 
 // warnOfOptions logs what is accepted but has no effect.

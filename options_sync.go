@@ -75,19 +75,17 @@ func (s *syncOptions) resolve(o *Options) {
 	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.tracked)
 }
 
-// WithSyncChannel sets the channel on which WithSyncLocal tells other nodes of changes, as the
-// JSON of Event: caches with the same channel follow each other. It takes two channels of
-// Redis' pub/sub, this one and one with the suffix "#signals" for heartbeats. Given together
-// with WithEventHandler, the cache both tells by the channel and calls the handler. Default, and
-// for "": "jetcache:sync:" and the cache's name, and no channel if there is a handler. It has no
-// effect without WithSyncLocal(true). New panics if the remote is no remote.Bus and WithSyncBus
-// is not given.
+// WithSyncChannel sets the channel on which WithSyncLocal tells other nodes of changes. The
+// messages are the JSON of an Event, with additions. With WithEventHandler, the cache then both
+// tells by the channel and calls the handler. Default, and for "": "jetcache:sync:" and the cache's
+// name, and no channel if there is a handler. It has no effect without WithSyncLocal(true). New
+// panics if the remote is no remote.Bus and WithSyncBus is not given.
 func WithSyncChannel(name string) Option { return func(o *Options) { o.sync.channel = name } }
 
-// WithSyncBus sets what carries the messages of WithSyncLocal, in place of the remote: for a
-// fleet that has a message system of its own, or a Remote that is not Redis. New panics for nil.
-// Default: the remote, if it is a remote.Bus, as the adapter for go-redis is. It has no effect
-// without WithSyncLocal(true).
+// WithSyncBus sets what carries the messages of WithSyncLocal, in place of the remote. Use it for a
+// fleet that has a message system of its own, or for a Remote that is not Redis. Default: the remote,
+// if it is a remote.Bus, as the adapter for go-redis is. It has no effect without
+// WithSyncLocal(true). New panics if bus is nil.
 func WithSyncBus(bus remote.Bus) Option {
 	return func(o *Options) {
 		if bus == nil {
@@ -97,29 +95,31 @@ func WithSyncBus(bus remote.Bus) Option {
 	}
 }
 
-// WithSyncLoads makes WithSyncLocal tell other nodes also of what was loaded after a miss, or
-// by a refresh that changed nothing. Default: false: no node can have anything older in its
-// local level then. It is for fleets in which other programs remove keys from the remote without
-// telling.
+// WithSyncLoads makes WithSyncLocal also tell other nodes of what was loaded after a miss, or by a
+// refresh that changed nothing. Use it if other programs remove keys from the remote without telling.
+// Default: false, because then no node has anything older in its local level.
 func WithSyncLoads(on bool) Option { return func(o *Options) { o.sync.loads = on } }
 
-// WithSyncHeartbeat sets how often a node shows the others, and itself, that its messages
-// arrive. Three heartbeats that are missing count as lost messages; so that is how long a broken
-// link can go unnoticed. Every node hears every other's heartbeat: large fleets want fewer.
-// All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than 50ms
-// becomes 50ms. It has no effect without WithSyncLocal(true).
+// WithSyncHeartbeat sets how often a node shows the others, and itself, that its messages arrive.
+// Three missing heartbeats count as lost messages, so a broken link can go unnoticed for four
+// heartbeats at most. Every node hears the heartbeats of all others, so large fleets want a longer
+// one. All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than
+// 50ms becomes 50ms. It has no effect without WithSyncLocal(true).
 func WithSyncHeartbeat(d time.Duration) Option { return func(o *Options) { o.sync.heartbeat = d } }
 
-// WithTracking makes the remote itself tell this node of keys that have changed: Redis'
-// server-assisted client-side caching (CLIENT TRACKING in broadcasting mode), for the keys that
-// begin with one of prefixes, or all keys without one. It hears of what any client changes, of
-// expiry and of FLUSHDB, so changes need not be told, and WithSyncLocal(true) tells them only if
-// WithSyncChannel or WithSyncBus is given, too. Every prefix of the cache's keys has to be named:
-// of others it hears nothing, which is logged as an error when such a key is kept. It needs a cache with both levels, and Redis 6 or later; if the
-// server or its permissions do not allow it, that is logged as an error, the local level is only
-// used when the remote does not answer, and SyncStateOf says why: then use WithSyncLocal(true)
-// instead. New panics if the remote is no remote.Tracker, or a prefix begins with another one.
-// Default: off.
+// WithTracking makes the remote itself tell this node which keys have changed. It uses Redis'
+// server-assisted client-side caching (CLIENT TRACKING in broadcasting mode) for the keys that begin
+// with one of prefixes, or for all keys if there are no prefixes. The node hears of changes by any
+// client, of expiry, and of FLUSHDB. So changes need not be told, and WithSyncLocal(true) tells them
+// only if WithSyncChannel or WithSyncBus is given, too.
+//
+// Name every prefix of the cache's keys. The node does not hear of changes of other keys; if it keeps
+// such a key locally, it logs an error.
+//
+// It needs a cache with both levels, and Redis 6 or later. If the server or its permissions do not
+// allow it, that is logged as an error, the local level is used only when the remote does not
+// answer, and SyncStateOf says why. Then use WithSyncLocal(true) instead. New panics if there is no
+// remote, if the remote is no remote.Tracker, or if one prefix begins with another one. Default: off.
 func WithTracking(prefixes ...string) Option {
 	prefixes = slices.Clone(prefixes)
 	slices.Sort(prefixes)
@@ -136,21 +136,23 @@ func WithTracking(prefixes ...string) Option {
 	}
 }
 
-// WithFence keeps values that are older than a change out of the remote, across the fleet: a
-// load, a refresh or a Set with Do whose key was changed meanwhile, on whatever node, does not
-// store its value (the caller still gets it). maxLoad is how long the slowest load may take: what
-// takes longer is not stored either. All nodes that change or load the same keys should have
-// this option, with about the same maxLoad; stored values look as they do without it, and nodes
+// WithFence keeps values that are older than a change out of the remote, across the fleet. If the key
+// of a load, a refresh or a Set with Do is changed meanwhile, on whatever node, the value is not
+// stored. The caller still gets it. maxLoad is the time that the slowest load may take: the value of
+// a load that takes longer is not stored either. All nodes that change or load the same keys should
+// have this option, with about the same maxLoad. Stored values look as they do without it, and nodes
 // without it go on as they did.
 //
-// Beside each key that is loaded or changed there is then a small key in the same slot, "{key}#f",
-// or "key#f" if it has a hash tag, which lives for twice maxLoad. A load takes one more round
-// trip to the remote, hits and changes do not. Keys that have a "}" but no hash tag are
-// ErrInvalidKey. It needs Redis 6 or later. What a Set or Delete fails to change in the remote is removed in the background,
-// and until then this node does not read the key from there (ErrRemoteUncertain).
+// Beside each key that is loaded or changed there is a small key in the same hash slot: "{key}#f", or
+// "key#f" if the key has a hash tag. It lives for twice maxLoad. A load takes one more round trip to
+// the remote; hits and changes take none. Keys that have a "}" but no hash tag are ErrInvalidKey. It
+// needs Redis 6 or later.
 //
-// Default: off. New panics if maxLoad is not positive, if there is no remote, or if the remote
-// is no remote.Fencer, as the adapter for go-redis is.
+// If a Set or Delete cannot change a key in the remote, the key is removed in the background as soon
+// as the remote answers. Until then this node does not read it from there (ErrRemoteUncertain).
+//
+// Default: off. New panics if maxLoad is not positive, if there is no remote, or if the remote is no
+// remote.Fencer, as the adapter for go-redis is.
 func WithFence(maxLoad time.Duration) Option {
 	return func(o *Options) {
 		if maxLoad <= 0 {
@@ -160,18 +162,20 @@ func WithFence(maxLoad time.Duration) Option {
 	}
 }
 
-// WithLease has one node of the fleet load a key that several miss: it takes a lease for ttl,
-// in a key beside the key ("{key}#l", or "key#l" if it has a hash tag), and the others wait until
-// the value is in the remote, but no longer than ttl or their ctx. They look again and again,
-// more and more seldom, and at once when they are told by the link of WithSyncLocal. The lease
-// of a node that died runs out. If the load fails, those who wait for it get an
-// ErrLoadElsewhere; who comes later loads. A miss takes two more round trips to the remote, and
-// a batch may call its function more than once. Leases save loads and are not needed for
-// anything to be right: for that see WithFence. Refreshes have a lock of their own. It needs Redis 6 or later.
+// WithLease makes one node of the fleet load a key that several nodes miss. That node takes a lease
+// for ttl, in a key beside the key: "{key}#l", or "key#l" if the key has a hash tag. The other nodes
+// wait until the value is in the remote, but no longer than ttl or their ctx. They look again and
+// again, less and less often, and at once when the link of WithSyncLocal tells them. The lease of a
+// node that died runs out. If the load fails, the nodes that wait get an ErrLoadElsewhere, and later
+// calls load. A miss takes two more round trips to the remote, and a batch may call its loader more
+// than once.
 //
-// ttl should be somewhat longer than most loads take. Default: off. New panics if ttl is not
-// positive, if there is no remote, or if the remote is no remote.Leaser, as the adapter for
-// go-redis is. It has no effect for items with a TTL below zero.
+// Leases save loads. Nothing needs them to be correct; for that see WithFence. Refreshes have a lock
+// of their own. It needs Redis 6 or later.
+//
+// ttl should be somewhat longer than most loads take. It has no effect for items with a TTL below
+// zero. Default: off. New panics if ttl is not positive, if there is no remote, or if the remote is no
+// remote.Leaser, as the adapter for go-redis is.
 func WithLease(ttl time.Duration) Option {
 	return func(o *Options) {
 		if ttl <= 0 {

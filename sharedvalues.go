@@ -20,26 +20,25 @@ type sharing struct {
 	clone any // a func(V) V; nil: as they are
 }
 
-// WithSharedValues has T return values of type V from the local level as they are, without
-// decoding: all callers share what V refers to (slices, maps, pointers), so nobody may change
-// it. Give this option once for each such type; V is the second type argument of T. It works
-// with stores that keep values (local.NewOtter, local.NewTinyLFU) and has no effect on others.
-// A kept value takes memory beside its stored bytes, from its first hit on.
+// WithSharedValues makes T return values of type V from the local level as they are, without
+// decoding. All callers then share what V refers to (slices, maps, pointers), so nobody may change it.
+// Give this option once for each such type; V is the second type argument of T. It works with stores
+// that keep values (local.NewOtter, local.NewTinyLFU) and has no effect on others. A kept value takes
+// memory beside its stored bytes, from its first hit on.
 //
-// Default: T decodes a copy of its own for each caller, except for types without slices,
-// maps, pointers, interfaces, functions and channels (strings and time.Time are fine), whose
-// copies share nothing that could be changed: they are always kept. Once and Get of a Cache
-// decode in any case.
+// Default: T decodes a copy for each caller. Types without slices, maps, pointers, interfaces,
+// functions and channels (strings and time.Time are fine) are always kept, because copies of them
+// share nothing that could be changed. Once and Get of a Cache always decode.
 func WithSharedValues[V any]() Option {
 	return func(o *Options) { o.share(reflect.TypeFor[V](), sharing{}) }
 }
 
-// WithClone has T return values of type V from the local level as what clone makes of them,
-// instead of decoding each time: for types that are cheaper to copy than to decode. clone must
-// return a value that shares nothing with its argument that a caller may change, and must not
-// change its argument, which may also be a zero value or a nil pointer, if that is what was
-// stored. It is called from many goroutines at a time, and its panics reach the reader. It is used only with stores that keep values, as in WithSharedValues. New panics if
-// clone is nil.
+// WithClone makes T return copies of values of type V from the local level, which clone makes,
+// instead of decoding each time. Use it for types that are cheaper to copy than to decode. clone must
+// return a value that shares nothing with its argument that a caller may change. It must not change
+// its argument, which may be a zero value or a nil pointer if that is what was stored. Many
+// goroutines call it at a time, and its panics reach the reader. It is used only with stores that
+// keep values, as with WithSharedValues. New panics if clone is nil.
 func WithClone[V any](clone func(V) V) Option {
 	if clone == nil {
 		return func(*Options) {
