@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// piece is the most that is read at once, in bytes.
+	// piece bounds the number of bytes that are read at once.
 	piece = 16 << 10
-	// held is how many pieces are held back in each direction before the sender has to
-	// wait, as it has for a TCP window.
+	// held bounds the number of pieces that are held back in each direction. If there are more, the
+	// sender waits, as it does for a TCP window.
 	held = 1024
 )
 
-// link is one connection of a client and the one to the target that goes with it.
+// link is one connection of a client, and the connection to the target that belongs to it.
 type link struct {
 	proxy  *Proxy
 	client *net.TCPConn
-	ctx    context.Context // of the connection itself: over when it is
+	ctx    context.Context // of the link itself: it ends when the link ends
 	end    context.CancelFunc
 
 	mu     sync.Mutex   // protects server
-	server *net.TCPConn // nil until connected
+	server *net.TCPConn // nil until it is connected
 }
 
 func newLink(p *Proxy, client *net.TCPConn) *link {
@@ -32,8 +32,8 @@ func newLink(p *Proxy, client *net.TCPConn) *link {
 	return &link{proxy: p, client: client, ctx: ctx, end: end}
 }
 
-// reset ends both connections so that both ends see an error, and what was not yet
-// delivered is lost.
+// reset ends both connections, so that both ends see an error. Bytes that were not delivered are
+// lost.
 func (l *link) reset() {
 	l.end()
 	l.mu.Lock()
@@ -45,8 +45,8 @@ func (l *link) reset() {
 	}
 }
 
-// run connects to the target, forwards both ways, and returns when the link has ended and
-// none of its goroutines is left.
+// run connects to the target and forwards in both directions. It returns when the link and its
+// goroutines have ended.
 func (l *link) run() {
 	defer l.end()
 	if !l.connect() {
@@ -61,8 +61,8 @@ func (l *link) run() {
 	_ = l.server.Close()
 }
 
-// connect makes the connection to the target, once no black hole is in the way of the
-// handshake.
+// connect connects to the target. While there is a black hole, it waits: the handshake could not
+// pass.
 func (l *link) connect() bool {
 	for {
 		fault, changed := l.proxy.now()
@@ -83,18 +83,17 @@ func (l *link) connect() bool {
 	l.mu.Lock()
 	l.server = server.(*net.TCPConn)
 	l.mu.Unlock()
-	return l.ctx.Err() == nil // a reset before this had no server to reset
+	return l.ctx.Err() == nil // an earlier reset did not know the server
 }
 
-// parcel is what arrived at a moment: bytes, or else the end.
+// parcel is what arrived at one moment: bytes, or the end of the direction.
 type parcel struct {
 	bytes   []byte
 	arrived time.Time
-	err     error // io.EOF if the sender has closed, else what broke the connection
+	err     error // nil for bytes; io.EOF if the sender has closed, otherwise why the connection broke
 }
 
-// forward carries what comes from one side to the other and returns when that direction
-// has ended.
+// forward forwards the bytes of one direction, and returns when the direction has ended.
 func (l *link) forward(direction Direction, from, to *net.TCPConn) {
 	queue := make(chan parcel, held)
 	var reading sync.WaitGroup
@@ -120,7 +119,7 @@ func (l *link) forward(direction Direction, from, to *net.TCPConn) {
 	}
 }
 
-// read puts what arrives into the queue, and closes that after the end.
+// read puts what arrives into queue, and closes queue after the end.
 func (l *link) read(from *net.TCPConn, queue chan<- parcel) {
 	defer close(queue)
 	buffer := make([]byte, piece)
@@ -145,8 +144,8 @@ func (l *link) read(from *net.TCPConn, queue chan<- parcel) {
 	}
 }
 
-// hold returns when what arrived at that time may be delivered, true, or when the link has
-// ended, false.
+// hold waits until a parcel that arrived at this time may be delivered, and returns true then. If
+// the link ends first, it returns false.
 func (l *link) hold(direction Direction, arrived time.Time) bool {
 	for {
 		fault, changed := l.proxy.now()
@@ -154,7 +153,7 @@ func (l *link) hold(direction Direction, arrived time.Time) bool {
 			return false // Cut is about to reset this link
 		}
 		way := fault.of(direction)
-		var due <-chan time.Time // of a black hole: never
+		var due <-chan time.Time // nil for a black hole, which delivers nothing
 		if !way.hole {
 			wait := time.Until(arrived.Add(way.delay))
 			if wait <= 0 {
@@ -171,7 +170,7 @@ func (l *link) hold(direction Direction, arrived time.Time) bool {
 	}
 }
 
-// abort closes the connection with a reset, where the system can do that.
+// abort closes the connection with a reset, if the system can do that.
 func abort(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()

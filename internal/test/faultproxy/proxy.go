@@ -1,9 +1,9 @@
-// Package faultproxy is a TCP proxy that breaks the link it carries, for tests and for
+// Package faultproxy is a TCP proxy that disturbs the connections it forwards, for tests and for
 // programs that show what happens then.
 //
-// A fault concerns all connections, those that are open and those to come, until another
-// one or Heal takes its place. A link runs in two directions, to the server and to the
-// client, which can be in trouble by themselves.
+// A fault applies to all connections, to the open ones and to later ones, until another fault or
+// Heal replaces it. A connection has two directions, to the server and to the client. Each
+// direction can have a fault of its own.
 package faultproxy
 
 import (
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Direction says which way the bytes go that a fault concerns. The zero value is no
-// direction, so that a fault given it changes nothing.
+// Direction says for which direction of the bytes a fault is. The zero value is no direction: a
+// fault for it changes nothing.
 type Direction uint8
 
 const (
@@ -35,8 +35,8 @@ type Proxy struct {
 	closed  bool
 }
 
-// New starts a proxy to target, a host:port, on a free loopback port. Close stops it. The
-// target need not be there yet: a connection that cannot be made to it is reset.
+// New starts a proxy to target, a host:port, on a free loopback port. Close stops it. The target
+// need not run yet: if the proxy cannot connect to it, it resets the connection of the client.
 func New(target string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,56 +47,56 @@ func New(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is the address of the proxy, as host:port. It stays the same whatever the fault.
+// Addr returns the address of the proxy, as host:port. No fault changes it.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Connections is the number of open connections.
+// Connections returns the number of open connections.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.links)
 }
 
-// Heal ends all faults. What a black hole or a delay has held back is delivered at once
-// and in order, as by the retransmissions of TCP: a server may see a command now that its
-// client gave up long ago.
+// Heal ends all faults. Bytes that a black hole or a delay has held back are delivered at once and
+// in order, as TCP does by its retransmissions. So a server may now see a command that its client
+// gave up long ago.
 func (p *Proxy) Heal() { p.set(func(f *fault) { *f = fault{} }) }
 
-// HealByReset resets all connections, so that what was held back is lost, and ends all
-// faults: a link that was down for so long that both ends gave up.
+// HealByReset resets all connections and ends all faults. Bytes that were held back are lost. This
+// is what happens if a network is down for so long that both ends give up.
 func (p *Proxy) HealByReset() {
 	p.Cut()
 	p.Heal()
 }
 
-// Delay holds all bytes back for d after they came; others come meanwhile, as on a long
-// line, until the buffers are full. It ends a black hole in the same direction, and a cut.
-// The time to connect is not delayed. Zero, or less, is no delay.
+// Delay delivers all bytes d later than they arrive. More bytes arrive meanwhile, as on a long
+// line, until the buffers are full. Delay ends a black hole in the same direction, and a cut. It
+// does not delay the connecting. If d is zero or less, there is no delay.
 func (p *Proxy) Delay(direction Direction, d time.Duration) {
 	p.set(func(f *fault) { f.change(direction, way{delay: d}) })
 }
 
-// BlackHole delivers nothing from now on, and says nothing: connections stay open, new
-// ones are accepted but not made to the target. Bytes, and ends of connections, that come
-// meanwhile are held back; once they fill the buffers, the sender is stopped by TCP. What
-// came before the call may still be delivered after it. It ends a delay in the same
-// direction, and a cut.
+// BlackHole delivers nothing from now on, and without any error. Connections stay open. New ones
+// are accepted, but the proxy does not connect to the target. Bytes that arrive, and ends of
+// connections, are held back. When they fill the buffers, TCP stops the sender. Bytes that arrived
+// before the call may still be delivered after it. BlackHole ends a delay in the same direction,
+// and a cut.
 func (p *Proxy) BlackHole(direction Direction) {
 	p.set(func(f *fault) { f.change(direction, way{hole: true}) })
 }
 
-// Cut resets all connections, and each new one as soon as it is made. The port is kept, so
-// it is either dialling that fails or the first read or write. It ends all other faults;
-// what they held back is lost.
+// Cut resets all connections, and each new one as soon as it is made. The proxy keeps its port, so
+// either dialling fails, or the first read or write. Cut ends all other faults; the bytes that they
+// held back are lost.
 func (p *Proxy) Cut() {
 	for _, l := range p.set(func(f *fault) { *f = fault{cut: true} }) {
 		l.reset()
 	}
 }
 
-// Close resets all connections and returns when the goroutines of the proxy have ended.
-// Dialling is refused from then on. More than one call is fine; the error is that of
-// closing the listening socket.
+// Close resets all connections, and returns when the goroutines of the proxy have ended. From then
+// on, dialling is refused. It may be called more than once. The error is that of closing the
+// listening socket.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	first := !p.closed
@@ -111,13 +111,13 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-// fault is what is wrong with a link. The zero value is nothing.
+// fault says what is wrong with the connections. In the zero value nothing is.
 type fault struct {
 	toServer, toClient way
 	cut                bool
 }
 
-// way is what is wrong with one direction.
+// way says what is wrong with one direction.
 type way struct {
 	hole  bool
 	delay time.Duration
@@ -132,7 +132,7 @@ func (f *fault) change(direction Direction, w way) {
 	}
 }
 
-// of is what is wrong with one direction, not with both.
+// of returns what is wrong with one direction, which must not be Both.
 func (f *fault) of(direction Direction) way {
 	if direction == ToServer {
 		return f.toServer
@@ -156,7 +156,7 @@ func (p *Proxy) set(change func(*fault)) []*link {
 	return open
 }
 
-// now is the present fault and a channel that tells when it is over.
+// now returns the current fault, and a channel that is closed when the fault changes.
 func (p *Proxy) now() (fault, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *Proxy) accept() {
 			if closed {
 				return
 			}
-			// A passing lack, of descriptors for one: the next try may do.
+			// The reason may be temporary, such as a lack of file descriptors, so it tries again.
 			time.Sleep(time.Millisecond)
 			continue
 		}

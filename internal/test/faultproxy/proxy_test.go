@@ -16,18 +16,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// short is long enough for what loopback does at once, and what a test waits for in vain.
+// short is long enough for everything that loopback does at once. A test waits so long for
+// something that must not happen.
 const short = 60 * time.Millisecond
 
 func TestPassesBothWaysAndEnds(t *testing.T) {
 	p := newProxy(t, echo(t))
 	c := dial(t, p)
-	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // larger than the buffers of the system
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // it is larger than the buffers of the system
 	go func() {
 		_, _ = c.Write(sent)
 		_ = c.CloseWrite()
 	}()
-	got, err := io.ReadAll(c) // the end of what we sent comes back as the end
+	got, err := io.ReadAll(c) // the echo ends when we have closed our side
 	if err != nil || !bytes.Equal(got, sent) {
 		t.Errorf("%d bytes of %d came back, %v", len(got), len(sent), err)
 	}
@@ -41,7 +42,7 @@ func TestDelay(t *testing.T) {
 			c := dial(t, p)
 			p.Delay(direction, short)
 			began := time.Now()
-			for _, word := range strings.Split("abcdefghijkl", "") { // on the line together
+			for _, word := range strings.Split("abcdefghijkl", "") { // all are on the line at the same time
 				say(t, c, word)
 				time.Sleep(time.Millisecond)
 			}
@@ -122,7 +123,7 @@ func TestBlackHoleOfOneDirection(t *testing.T) {
 
 	p.BlackHole(ToClient)
 	say(t, c, "b")
-	if got := <-heard; got != 'b' { // the server hears what the client gets no answer to
+	if got := <-heard; got != 'b' { // the server gets the byte, although the client gets no answer
 		t.Errorf("heard %q", got)
 	}
 	silence(t, c)
@@ -145,7 +146,7 @@ func TestBlackHoleHidesTheEnd(t *testing.T) {
 	}))
 	c := dial(t, p)
 	eventually(t, func() bool { return p.Connections() == 1 })
-	time.Sleep(short) // connected to the target too
+	time.Sleep(short) // until the proxy has connected to the target, too
 	p.BlackHole(Both)
 	_ = c.Close()
 	select {
@@ -207,7 +208,7 @@ func TestCloseInAnyState(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			p.Heal() // too late
+			p.Heal() // it is too late
 			if p.Connections() != 0 {
 				t.Errorf("%d connections after Close", p.Connections())
 			}
@@ -222,8 +223,8 @@ func TestCloseInAnyState(t *testing.T) {
 	}
 }
 
-// Many connections through quickly changing faults: each sees a part of what it should, in
-// order, and the race detector and the count of goroutines have something to look at.
+// Many connections pass quickly changing faults. Each of them gets the beginning of the bytes, in
+// order. The race detector and the check for goroutines see all methods at work.
 func TestFaultsUnderLoad(t *testing.T) {
 	p := newProxy(t, echo(t))
 	stop := make(chan struct{})
@@ -238,7 +239,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 				}
 				c, err := net.Dial("tcp", p.Addr())
 				if err != nil {
-					continue // cut
+					continue // the proxy has cut it
 				}
 				_ = c.SetDeadline(time.Now().Add(20 * time.Millisecond))
 				for n := byte(0); ; n++ {
@@ -292,7 +293,7 @@ func dial(t *testing.T, p *Proxy) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// serve runs handle for each connection to the address it returns, until the test ends.
+// serve returns an address, and calls handle for each connection to it until the test ends.
 func serve(t *testing.T, handle func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -348,7 +349,7 @@ func silence(t *testing.T, c net.Conn) {
 	}
 }
 
-// broken wants the connection to be reset: neither silence nor a proper end.
+// broken fails unless the connection is reset. Silence and a regular end are failures, too.
 func broken(t *testing.T, c net.Conn) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -358,7 +359,7 @@ func broken(t *testing.T, c net.Conn) {
 	}
 }
 
-// refused wants a new connection to be reset, while it is made or right after.
+// refused fails unless a new connection is reset, while it is made or right after.
 func refused(t *testing.T, p *Proxy) {
 	t.Helper()
 	c, err := net.Dial("tcp", p.Addr())

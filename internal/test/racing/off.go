@@ -2,5 +2,5 @@
 
 package racing
 
-// Enabled says that this is a build with -race.
+// Enabled reports whether this is a build with -race.
 const Enabled = false

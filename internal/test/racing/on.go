@@ -1,7 +1,8 @@
 //go:build race
 
-// Package racing tells tests whether the race detector is on, which allocates.
+// Package racing says whether the race detector is on, for tests that count allocations: the
+// detector allocates.
 package racing
 
-// Enabled says that this is a build with -race.
+// Enabled reports whether this is a build with -race.
 const Enabled = true

@@ -11,9 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Cluster is a Redis Cluster of three masters that a test has for itself. It ends with
-// the test. What its methods wait for in vain fails the test by t.Fatal, so only the
-// test's own goroutine may call them.
+// Cluster is a Redis Cluster of three masters that belongs to one test. It ends with the test. If a
+// method waits too long, it fails the test by t.Fatal. So only the test's own goroutine may call
+// the methods.
 type Cluster struct {
 	// Masters are the nodes that began as masters, in the order of their slots.
 	Masters []*Process
@@ -25,24 +25,23 @@ type Cluster struct {
 	nodes []node // masters first
 }
 
-// node is a process with a client of its own for the commands that every node has to
-// answer for itself.
+// node is a process, with a client for the commands that each node must answer itself.
 type node struct {
 	*Process
 	client *redis.Client
 }
 
-// NewCluster starts a cluster of three masters, and skips the test with the reason where
-// the PATH has no redis-server. It returns when all nodes serve all slots, after two
-// seconds, which is how long a new master refuses to serve. The args are appended to the
-// command line of each node, as in NewCluster(t, "--cluster-require-full-coverage", "no").
+// NewCluster starts a cluster of three masters. If there is no redis-server in the PATH, it skips
+// the test with the reason. It returns when all nodes serve all slots. That takes two seconds: for
+// so long a new master refuses to serve. The args are appended to the command line of each node, as
+// in NewCluster(t, "--cluster-require-full-coverage", "no").
 func NewCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	return newCluster(t, 0, args)
 }
 
-// NewClusterWithReplicas is NewCluster with one replica for each master. A replica takes
-// over three to four seconds after its master has gone.
+// NewClusterWithReplicas is NewCluster with one replica for each master. A replica becomes master
+// three to four seconds after its master has gone.
 func NewClusterWithReplicas(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	return newCluster(t, 1, args)
@@ -57,9 +56,9 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Options are options for a client of the cluster that a test may change. They ask for the
-// topology every half second: with the default, go-redis goes on asking a master that died
-// for up to a minute, because nobody is there to answer MOVED.
+// Options returns options for a client of the cluster, which a test may change. The client reads
+// the topology every half second. With the default, go-redis would go on asking a dead master for
+// up to a minute, because no server answers MOVED.
 func (c *Cluster) Options() *redis.ClusterOptions {
 	return &redis.ClusterOptions{Addrs: c.Addrs(), ClusterStateReloadInterval: 500 * time.Millisecond}
 }
@@ -71,8 +70,8 @@ func (c *Cluster) Client() *redis.ClusterClient {
 	return client
 }
 
-// Owner returns the node that serves key's slot as its master, as the first node that is
-// up sees it.
+// Owner returns the node that is the master of key's slot, in the view of the first node that is
+// up.
 func (c *Cluster) Owner(key string) *Process {
 	c.t.Helper()
 	ctx := context.Background()
@@ -91,13 +90,13 @@ func (c *Cluster) Owner(key string) *Process {
 			}
 		}
 	}
-	c.t.Fatalf("no node of the cluster knows who serves the key %q", key)
+	c.t.Fatalf("no node of the cluster knows which node serves the key %q", key)
 	return nil
 }
 
-// WaitForNewMaster waits until the partner of old, which was killed or paused, serves
-// old's slots and all nodes that are up agree to that, and returns it. Only a cluster with
-// replicas gets there.
+// WaitForNewMaster waits until another node is the master of old's slots, and returns it. old was
+// killed or paused. All nodes that are up must agree on the new master. The cluster must have
+// replicas.
 func (c *Cluster) WaitForNewMaster(old *Process) *Process {
 	c.t.Helper()
 	next := c.partner(old)
@@ -118,7 +117,7 @@ func (c *Cluster) WaitForNewMaster(old *Process) *Process {
 			for _, owner := range owners {
 				found = found || owner == next.Addr()
 				if owner == old.Addr() {
-					return fmt.Errorf("%s takes %s for a master still", n.Addr(), owner)
+					return fmt.Errorf("%s still takes %s for a master", n.Addr(), owner)
 				}
 			}
 			if !found {
@@ -130,8 +129,8 @@ func (c *Cluster) WaitForNewMaster(old *Process) *Process {
 	return next
 }
 
-// WaitUntilWhole waits until all nodes are up, agree about each other, and all replicas
-// follow their masters.
+// WaitUntilWhole waits until all nodes are up and know each other, and all replicas follow their
+// masters.
 func (c *Cluster) WaitUntilWhole() {
 	c.t.Helper()
 	within(c.t, 30*time.Second, func() error {
@@ -153,7 +152,7 @@ func (c *Cluster) WaitUntilWhole() {
 
 const slots = 16384
 
-// newCluster starts and joins three masters, each with that many replicas, zero or one.
+// newCluster starts three masters, each with zero or one replicas, and joins them.
 func newCluster(t testing.TB, replicas int, args []string) *Cluster {
 	t.Helper()
 	const masters = 3
@@ -162,9 +161,9 @@ func newCluster(t testing.TB, replicas int, args []string) *Cluster {
 		p := NewProcess(t, append([]string{
 			"--cluster-enabled", "yes",
 			"--cluster-announce-ip", host,
-			// Short, for a quick failover, but not for a machine with too few cores.
+			// It is short, for a quick failover, but long enough for a machine with few cores.
 			"--cluster-node-timeout", "1500",
-			// A replica stands for election however long it was without its master.
+			// A replica may become master however long it was without its master.
 			"--cluster-replica-validity-factor", "0",
 		}, args...)...)
 		c.nodes = append(c.nodes, node{p, p.Client()})
@@ -179,7 +178,7 @@ func newCluster(t testing.TB, replicas int, args []string) *Cluster {
 	return c
 }
 
-// join makes one cluster of the nodes.
+// join makes the nodes one cluster.
 func (c *Cluster) join() {
 	c.t.Helper()
 	ctx, masters := context.Background(), len(c.Masters)
@@ -190,12 +189,12 @@ func (c *Cluster) join() {
 		}
 	}
 	for i, n := range c.nodes {
-		// Different epochs from the start spare the nodes a conflict to solve.
+		// With different epochs from the start, the nodes have no conflict to resolve.
 		do(n.client.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
 		if i < masters {
 			do(n.client.ClusterAddSlotsRange(ctx, i*slots/masters, (i+1)*slots/masters-1).Err())
 		}
-		// All meet all: gossip would take a second more.
+		// All nodes meet all others: gossip would take a second more.
 		for _, other := range c.nodes[:i] {
 			do(n.client.ClusterMeet(ctx, host, strconv.Itoa(other.port)).Err())
 		}
@@ -215,7 +214,7 @@ func (c *Cluster) join() {
 	}
 }
 
-// up are the nodes that are neither killed nor paused.
+// up returns the nodes that are neither killed nor paused.
 func (c *Cluster) up() []node {
 	var up []node
 	for _, n := range c.nodes {
@@ -226,7 +225,7 @@ func (c *Cluster) up() []node {
 	return up
 }
 
-// partner is the other one of a master and its replica, or nil.
+// partner returns the replica of a master, or the master of a replica, or nil.
 func (c *Cluster) partner(p *Process) *Process {
 	for i, replica := range c.Replicas {
 		switch p {
@@ -253,8 +252,8 @@ func (n node) serves(ctx context.Context) error {
 	return nil
 }
 
-// knows returns an error unless the node sees that many nodes in all, of which that many
-// are replicas, none of them in trouble. A node that is a replica has to be in sync.
+// knows returns an error unless the node sees this number of nodes, and of replicas among them, all
+// of them healthy. If the node is a replica, it must be in sync with its master.
 func (n node) knows(ctx context.Context, all, replicas int) error {
 	list, err := n.client.ClusterNodes(ctx).Result()
 	if err != nil {
@@ -285,7 +284,7 @@ func (n node) knows(ctx context.Context, all, replicas int) error {
 	return nil
 }
 
-// owners are the addresses of the masters by slot, as the node sees it.
+// owners returns the addresses of the masters by slot, in the view of the node.
 func (n node) owners(ctx context.Context) (map[int64]string, error) {
 	list, err := n.client.ClusterNodes(ctx).Result()
 	if err != nil {
@@ -305,7 +304,7 @@ func (n node) owners(ctx context.Context) (map[int64]string, error) {
 			}
 			from, err := strconv.ParseInt(first, 10, 64)
 			if err != nil {
-				continue // a slot on its way: [slot->-node]
+				continue // a slot that migrates: [slot->-node]
 			}
 			to, err := strconv.ParseInt(last, 10, 64)
 			if err != nil {
@@ -319,8 +318,7 @@ func (n node) owners(ctx context.Context) (map[int64]string, error) {
 	return owners, nil
 }
 
-// within fails the test unless done returns nil before the limit; it says what done
-// returned last.
+// within calls done until it returns nil. After the limit, it fails the test with the last error.
 func within(t testing.TB, limit time.Duration, done func() error) {
 	t.Helper()
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {

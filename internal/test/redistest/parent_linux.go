@@ -2,8 +2,8 @@ package redistest
 
 import "syscall"
 
-// dieWithParent ends a server with the program of the tests where that cannot clean up,
-// as when go test ends it after its timeout.
+// dieWithParent makes the system end a server with the test program, for the cases in which the
+// program cannot clean up, such as a timeout of go test.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

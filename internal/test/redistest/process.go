@@ -17,16 +17,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Process is a redis-server that a test has for itself. It ends with the test.
+// Process is a redis-server that belongs to one test. It ends with the test.
 //
-// Its methods report errors by t.Errorf, so any goroutine may call them before the test
-// has ended, but only one at a time those that kill, restart, pause or resume it.
+// Its methods report errors by t.Errorf, so any goroutine may call them before the test has ended.
+// Kill, Restart, Pause and Resume must be called one at a time.
 type Process struct {
 	t     testing.TB
 	port  int
 	dir   string
 	args  []string
-	ready string // what the log says once clients are served
+	ready string // the text in the log that says that clients are served
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
@@ -34,17 +34,17 @@ type Process struct {
 	up     atomic.Bool // running and not paused
 }
 
-// NewProcess starts a redis-server on a free loopback port, and skips the test with the
-// reason where the PATH has none, whatever REDIS_ADDR says. It saves nothing. The args are
-// appended to its command line, as in NewProcess(t, "--maxmemory", "2mb"); a loglevel
-// above notice would hide that it is ready.
+// NewProcess starts a redis-server on a free loopback port. If there is none in the PATH, it skips
+// the test with the reason, whatever REDIS_ADDR says. The server saves nothing to disk. The args
+// are appended to its command line, as in NewProcess(t, "--maxmemory", "2mb"). A loglevel above
+// notice must not be among them: it would hide that the server is ready.
 func NewProcess(t testing.TB, args ...string) *Process {
 	t.Helper()
 	return launch(t, "Ready to accept connections", func(port int, _ string) ([]string, error) {
 		return append([]string{
 			"--bind", host, "--port", strconv.Itoa(port),
 			"--save", "", "--appendonly", "no",
-			// A replica has its copy at once, and without a file.
+			// A replica gets its copy at once, and without a file.
 			"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0",
 		}, args...), nil
 	})
@@ -59,8 +59,8 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Up reports whether the process is neither killed nor paused.
 func (p *Process) Up() bool { return p.up.Load() }
 
-// Client returns a client, closed with the test, that does not retry and gives up on an
-// answer after a second.
+// Client returns a client that does not retry, and whose timeouts are a second. It is closed with
+// the test.
 func (p *Process) Client() *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Addr: p.Addr(), MaxRetries: -1,
@@ -70,15 +70,15 @@ func (p *Process) Client() *redis.Client {
 	return c
 }
 
-// Kill ends the process by SIGKILL and returns when it is gone, also if it is paused.
+// Kill ends the process by SIGKILL, even if it is paused, and returns when it is gone.
 func (p *Process) Kill() {
 	p.up.Store(false)
-	_ = p.cmd.Process.Kill() // the only error is that it has ended
+	_ = p.cmd.Process.Kill() // the only possible error is that it has ended
 	<-p.ended
 }
 
-// Restart kills the process if need be and starts it again on the same port, with the
-// same arguments and directory. It returns when clients are served.
+// Restart kills the process if it runs, and starts it again on the same port, with the same
+// arguments and directory. It returns when clients are served.
 func (p *Process) Restart() {
 	p.Kill()
 	if err := p.start(); err != nil {
@@ -86,7 +86,7 @@ func (p *Process) Restart() {
 	}
 }
 
-// Pause freezes the process by SIGSTOP: its connections stay open, and nothing answers.
+// Pause stops the process by SIGSTOP: its connections stay open, but it does not answer.
 func (p *Process) Pause() {
 	p.up.Store(false)
 	if err := pause(p.cmd.Process); err != nil {
@@ -94,7 +94,7 @@ func (p *Process) Pause() {
 	}
 }
 
-// Resume lets a paused process go on, by SIGCONT.
+// Resume continues a paused process, by SIGCONT.
 func (p *Process) Resume() {
 	if err := resume(p.cmd.Process); err != nil {
 		p.t.Errorf("resuming redis-server at %s: %v", p.Addr(), err)
@@ -105,20 +105,19 @@ func (p *Process) Resume() {
 
 const (
 	host = "127.0.0.1"
-	// busDistance is from the port for clients to that of the cluster bus (Redis
+	// busDistance is the distance from the port for clients to the port of the cluster bus (Redis
 	// cluster specification, "The cluster bus").
 	busDistance = 10000
-	// startLimit is generous, for machines with more tests than cores.
+	// startLimit bounds the start. It is long enough for machines with more tests than cores.
 	startLimit = 20 * time.Second
 )
 
-// launch starts a redis-server with the arguments that prepare returns for a port and an
-// empty directory. Another process may take a port that was free a moment ago: then it
-// tries another.
+// launch starts a redis-server with the arguments that prepare returns for a port and an empty
+// directory. If another process takes the port first, launch tries another port.
 func launch(t testing.TB, ready string, prepare func(port int, dir string) ([]string, error)) *Process {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("skipped: this test starts its own Redis, which REDIS_ADDR cannot replace; install redis-server")
+		t.Skip("skipped: this test starts a Redis of its own, which REDIS_ADDR cannot replace; install redis-server")
 	}
 	for {
 		port, err := freePort()
@@ -141,11 +140,10 @@ func launch(t testing.TB, ready string, prepare func(port int, dir string) ([]st
 	}
 }
 
-// errPortTaken is what start returns when another process has the port.
+// errPortTaken is the error of start if another process has the port.
 var errPortTaken = errors.New("the port is taken")
 
-// start starts the process and waits until it serves clients. After an error there is no
-// process.
+// start starts the process and waits until it serves clients. After an error no process runs.
 func (p *Process) start() error {
 	p.starts++
 	name := filepath.Join(p.dir, fmt.Sprintf("log-%d", p.starts))
@@ -166,8 +164,7 @@ func (p *Process) start() error {
 	}()
 	p.cmd, p.ended = cmd, ended
 
-	// The log tells what a connection would not: that it is this process which serves
-	// the port.
+	// The log says that this process serves the port. A connection could be one to another process.
 	limit := time.After(startLimit)
 	for dead := false; ; {
 		said, err := os.ReadFile(name)
@@ -194,8 +191,8 @@ func (p *Process) start() error {
 	}
 }
 
-// freePort returns a port that is free together with that of its cluster bus. Both are
-// below 32768, where Linux begins to take ports for outgoing connections.
+// freePort returns a port that is free, and whose port for the cluster bus is free, too. Both are
+// below 32768: from there on, Linux uses ports for outgoing connections.
 func freePort() (int, error) {
 	for range 1000 {
 		port := 12000 + rand.IntN(10000)

@@ -1,12 +1,11 @@
-// Package redistest gives tests a Redis: the embedded miniredis, and a real server
-// where there is one.
+// Package redistest gives tests a Redis: the embedded miniredis, and a real server if there is one.
 //
-// A real server is the one at REDIS_ADDR, or one started from the redis-server in the
-// PATH. At REDIS_ADDR each test takes an empty database from 1 to 15 for itself, notes
-// that in database 0 under a key that expires, and empties it again at its end.
+// The real server is the one at REDIS_ADDR, or one that is started from the redis-server in the
+// PATH. At REDIS_ADDR each test takes an empty database from 1 to 15 for itself. It records that in
+// database 0 under a key that expires, and empties its database in the end.
 //
-// A test that kills, pauses or configures its Redis has its own: NewProcess. The PATH
-// needs a redis-server for that, also where REDIS_ADDR is set.
+// A test that kills, pauses or configures its Redis starts its own, with NewProcess. That needs a
+// redis-server in the PATH, even if REDIS_ADDR is set.
 package redistest
 
 import (
@@ -24,13 +23,13 @@ import (
 // Server is an empty Redis for one test.
 type Server struct {
 	Client *redis.Client
-	// Advance lets time pass for the server: at once for miniredis, which does not
-	// expire keys by itself, and by sleeping for a real one.
+	// Advance makes time pass for the server: at once for miniredis, which does not expire keys by
+	// itself, and by sleeping for a real server.
 	Advance func(time.Duration)
 }
 
-// Each runs test on the embedded server and, as a subtest of its own, on a real one,
-// which is skipped with the reason where there is none.
+// Each runs test in two subtests: with the embedded server, and with a real one. If there is no
+// real server, the second is skipped with the reason.
 func Each(t *testing.T, test func(t *testing.T, s Server)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { test(t, Embedded(t)) })
@@ -66,7 +65,7 @@ func client(t testing.TB, addr string, db int) *redis.Client {
 	return c
 }
 
-// claimed is how long a database stays claimed by a test that died.
+// claimed is how long a database stays claimed after the test that claimed it has died.
 const claimed = 10 * time.Minute
 
 // claim takes an empty database of the server at addr.

@@ -15,13 +15,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a master and its replica, watched by three sentinels, that a test has for
-// itself. It ends with the test. What its methods wait for in vain fails the test by
-// t.Fatal, so only the test's own goroutine may call them.
+// Sentinel is a master and its replica, watched by three sentinels, that belong to one test. They
+// end with the test. If a method waits too long, it fails the test by t.Fatal. So only the test's
+// own goroutine may call the methods.
 type Sentinel struct {
 	// Servers are the two Redis servers. The first began as the master.
 	Servers []*Process
-	// Sentinels are the processes that watch them; two of them have to agree.
+	// Sentinels are the processes that watch the servers. Two of them must agree on a failover.
 	Sentinels []*Process
 
 	t       testing.TB
@@ -29,12 +29,12 @@ type Sentinel struct {
 	watches []*redis.SentinelClient // one for each of Sentinels
 }
 
-// NewSentinel starts them, and skips the test with the reason where the PATH has no
-// redis-server. It returns when the replica is in sync and all sentinels know all, after
-// about a second. The args are appended to the command line of both servers.
+// NewSentinel starts the servers and the sentinels. If there is no redis-server in the PATH, it
+// skips the test with the reason. It returns when the replica is in sync and all sentinels know all
+// processes, after about a second. The args are appended to the command line of both servers.
 //
-// Three quarters of a second without an answer from the master begin a failover, which
-// takes one to three seconds more.
+// A failover begins when the master has not answered for three quarters of a second. It takes one
+// to three seconds more.
 func NewSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
@@ -56,7 +56,7 @@ func NewSentinel(t testing.TB, args ...string) *Sentinel {
 	return s
 }
 
-// Options are options for a client that follows the master, which a test may change.
+// Options returns options for a client that follows the master. A test may change them.
 func (s *Sentinel) Options() *redis.FailoverOptions {
 	o := &redis.FailoverOptions{MasterName: masterName}
 	for _, p := range s.Sentinels {
@@ -72,8 +72,8 @@ func (s *Sentinel) Client() *redis.Client {
 	return c
 }
 
-// Master returns the server that the sentinels which are up call the master. It fails the
-// test if they do not agree.
+// Master returns the server that the sentinels call the master. It asks the sentinels that are up,
+// and fails the test if they do not agree.
 func (s *Sentinel) Master() *Process {
 	s.t.Helper()
 	master, err := s.master(context.Background())
@@ -83,7 +83,7 @@ func (s *Sentinel) Master() *Process {
 	return master
 }
 
-// KillMaster kills the master and returns it. WaitForNewMaster waits for what follows.
+// KillMaster kills the master and returns it. WaitForNewMaster waits for the failover.
 func (s *Sentinel) KillMaster() *Process {
 	s.t.Helper()
 	master := s.Master()
@@ -91,8 +91,8 @@ func (s *Sentinel) KillMaster() *Process {
 	return master
 }
 
-// WaitForNewMaster waits until all sentinels which are up call the other server than old
-// the master, and that one is it; and returns it.
+// WaitForNewMaster waits until another server than old is the master, and returns it. All sentinels
+// that are up must agree on it.
 func (s *Sentinel) WaitForNewMaster(old *Process) *Process {
 	s.t.Helper()
 	var master *Process
@@ -102,7 +102,7 @@ func (s *Sentinel) WaitForNewMaster(old *Process) *Process {
 			return err
 		}
 		if master == old {
-			return fmt.Errorf("the sentinels call %s the master still", old.Addr())
+			return fmt.Errorf("the sentinels still call %s the master", old.Addr())
 		}
 		for _, n := range s.servers {
 			if n.Process == master {
@@ -114,9 +114,9 @@ func (s *Sentinel) WaitForNewMaster(old *Process) *Process {
 	return master
 }
 
-// WaitUntilWhole waits until all processes are up, the replica is in sync with the master,
-// and the sentinels know all of them: a failover can begin. A server that was killed as
-// the master and restarted is back as a replica after about two seconds.
+// WaitUntilWhole waits until all processes are up, the replica is in sync with the master, and the
+// sentinels know all processes. Then a failover is possible. A master that was killed and restarted
+// is a replica after about two seconds.
 func (s *Sentinel) WaitUntilWhole() {
 	s.t.Helper()
 	within(s.t, 40*time.Second, func() error {
@@ -143,14 +143,14 @@ func (s *Sentinel) WaitUntilWhole() {
 	})
 }
 
-// masterName is what the sentinels call the pair of servers.
+// masterName is the name of the pair of servers in the configuration of the sentinels.
 const masterName = "main"
 
-// launchSentinel starts a sentinel that watches the master at that port.
+// launchSentinel starts a sentinel that watches the master at port.
 func launchSentinel(t testing.TB, port int) *Process {
 	t.Helper()
 	return launch(t, "Sentinel ID is", func(own int, dir string) ([]string, error) {
-		name := filepath.Join(dir, "sentinel.conf") // which it rewrites
+		name := filepath.Join(dir, "sentinel.conf") // the sentinel rewrites it
 		config := fmt.Sprintf(`bind %[1]s
 port %[2]d
 dir "%[3]s"
@@ -162,7 +162,7 @@ sentinel failover-timeout %[4]s 3000
 	})
 }
 
-// watch returns a client of a sentinel, which it makes quicker than the configuration can.
+// watch returns a client of a sentinel. It makes the sentinel quicker than its configuration can.
 func watch(t testing.TB, p *Process) *redis.SentinelClient {
 	t.Helper()
 	c := redis.NewSentinelClient(&redis.Options{
@@ -171,22 +171,23 @@ func watch(t testing.TB, p *Process) *redis.SentinelClient {
 	})
 	t.Cleanup(func() { _ = c.Close() })
 	ctx := context.Background()
-	// A replica is not chosen if its INFO, which is asked for once a second while the
-	// master is down, is older than five ping periods; hence no shorter one.
+	// While the master is down, a sentinel asks a replica for its INFO once a second. It does not
+	// choose a replica whose INFO is older than five ping periods. So the ping period must not be
+	// shorter.
 	quicker := redis.NewStatusCmd(ctx, "sentinel", "debug",
 		"ping-period", 300, "publish-period", 200, "info-period", 500, "tilt-period", 2000)
 	if c.Process(ctx, quicker) != nil {
-		return c // before Redis 7.0: all takes some seconds more
+		return c // it is older than Redis 7.0: everything takes some seconds more
 	}
-	// Only now: a sentinel asks a server that it has just heard of for the first time
-	// after a ping period, and would take it for dead meanwhile were this not longer.
+	// This must be longer than a ping period, so it comes second. A sentinel pings a new server for
+	// the first time after a ping period, and would take it for dead before that.
 	if err := c.Set(ctx, masterName, "down-after-milliseconds", "750").Err(); err != nil {
 		t.Fatalf("sentinel %s: %v", p.Addr(), err)
 	}
 	return c
 }
 
-// master is the server that all sentinels which are up call the master.
+// master returns the server that all sentinels that are up call the master.
 func (s *Sentinel) master(ctx context.Context) (*Process, error) {
 	said := ""
 	for i, p := range s.Sentinels {
@@ -208,11 +209,11 @@ func (s *Sentinel) master(ctx context.Context) (*Process, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("the sentinels call %q the master, which is none of the servers", said)
+	return nil, fmt.Errorf("the sentinels call %q the master, but it is none of the servers", said)
 }
 
-// ready returns an error unless the sentinel sees a master in health, its replica and the
-// two other sentinels.
+// ready returns an error unless the sentinel sees a healthy master, its replica and the two other
+// sentinels.
 func ready(ctx context.Context, w *redis.SentinelClient) error {
 	if err := w.CkQuorum(ctx, masterName).Err(); err != nil {
 		return err
@@ -234,7 +235,7 @@ func ready(ctx context.Context, w *redis.SentinelClient) error {
 	return nil
 }
 
-// says returns an error unless the node's view of its replication has all these lines.
+// says returns an error unless the node's INFO about its replication has all these lines.
 func (n node) says(ctx context.Context, lines ...string) error {
 	if !n.Up() {
 		return errors.New(n.Addr() + " is not up")

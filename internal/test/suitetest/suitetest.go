@@ -1,6 +1,6 @@
-// Package suitetest runs the public conformance suites: lists of checks that any
-// implementation of an interface has to pass. The checks return errors instead of
-// failing a test, so that a suite can itself be tested with broken implementations.
+// Package suitetest runs the public conformance suites. A suite is a list of checks that every
+// implementation of an interface must pass. A check returns an error and does not fail a test, so
+// that a suite can itself be tested with broken implementations.
 package suitetest
 
 import (
@@ -12,13 +12,12 @@ import (
 // Check is one property of an implementation.
 type Check[T any] struct {
 	Name string
-	// Verify returns nil if the implementation, made anew for this check, has the
-	// property.
+	// Verify returns nil if impl has the property. impl was made for this check.
 	Verify func(impl T) error
 }
 
-// Run verifies each check as a subtest, on an implementation that make returns for
-// it. make may register what is to be cleaned up after the subtest.
+// Run verifies each check in a subtest of its own, with an implementation that make returns for it.
+// make may register cleanups with t.
 func Run[T any](t *testing.T, checks []Check[T], make func(t *testing.T) T) {
 	t.Helper()
 	for _, c := range checks {
@@ -30,8 +29,8 @@ func Run[T any](t *testing.T, checks []Check[T], make func(t *testing.T) T) {
 	}
 }
 
-// Verify verifies the one check that has the name, on impl. It is for testing a
-// suite with a broken implementation, which should get an error.
+// Verify verifies the check with this name, with impl. It is for tests of a suite: a broken impl
+// must get an error.
 func Verify[T any](checks []Check[T], name string, impl T) error {
 	for _, c := range checks {
 		if c.Name == name {
@@ -41,7 +40,7 @@ func Verify[T any](checks []Check[T], name string, impl T) error {
 	panic("suitetest: no check is named " + name)
 }
 
-// verify runs one check; a panic fails it.
+// verify runs one check. A panic of the check becomes its error.
 func verify[T any](c Check[T], impl T) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -8,13 +8,13 @@ import (
 	"sync"
 )
 
-// child is a node's process: this program once more, which answers on its standard output what
-// it is asked on its standard input, and ends when that ends.
+// child is the process of a node. It runs this program again, answers on its standard output the
+// requests on its standard input, and ends when its standard input ends.
 type child struct {
 	*asker[request, answer]
 	cmd   *exec.Cmd
 	stdin io.Closer
-	said  *tail         // what it wrote to its standard error
+	said  *tail         // the end of its standard error
 	ended chan struct{} // closed when it has ended
 }
 
@@ -22,30 +22,30 @@ type child struct {
 type request struct {
 	How    string
 	Keys   []int
-	Update uint64 // the number of the update, of a write
+	Update uint64 // the number of the update, if it is a write
 }
 
-// answer is what came of it.
+// answer is the result of a request.
 type answer struct {
-	Err string // empty: nothing went wrong
-	// Versions are those of the rows that were read, in the order of the keys: notThere says
-	// that a row does not exist, zero that there was no answer.
+	Err string // empty if there was no error
+	// Versions are the versions that were read, in the order of the keys. notThere means that the
+	// row does not exist, zero that no version was read.
 	Versions   []int64
 	Doubted    bool // the local level was in doubt, before or after
-	Unanswered bool // a call of the remote failed meanwhile, or it is not asked for some keys
+	Unanswered bool // a call of the remote failed meanwhile, or the node does not ask it for some keys
 	State      state
 }
 
 const notThere = -1
 
-// state is what a node says of itself.
+// state is the state of a node's cache.
 type state struct {
 	Ready   bool
 	Gaps    uint64
 	Cause   string // of the last gap
-	Waiting int    // keys that others have not been told of
+	Waiting int    // changed keys that were not sent to the other nodes
 	Refused uint64 // loaded values that were not stored
-	Repairs int    // keys that are still to be removed from the remote
+	Repairs int    // keys that must still be removed from the remote
 }
 
 // startChild starts this program with an environment variable that makes it a node.
@@ -55,7 +55,7 @@ func startChild(variable, value string) (*child, error) {
 		return nil, err
 	}
 	c := &child{cmd: exec.Command(path), said: new(tail), ended: make(chan struct{})}
-	// A data race ends a node at once, and so is noticed.
+	// A data race ends the node at once, so that the driver notices it.
 	c.cmd.Env = append(os.Environ(), variable+"="+value, "GORACE=halt_on_error=1")
 	c.cmd.Stderr, c.cmd.SysProcAttr = c.said, endWithParent()
 	in, err := c.cmd.StdinPipe()
@@ -73,26 +73,26 @@ func startChild(variable, value string) (*child, error) {
 	heard := make(chan struct{})
 	c.asker = newAsker[request, answer](out, in, func() { close(heard) })
 	go func() {
-		<-heard // Wait closes the pipe
+		<-heard // Wait closes the pipe, so all answers must be read before
 		_ = c.cmd.Wait()
 		close(c.ended)
 	}()
 	return c, nil
 }
 
-// stop lets the process not run until resume.
+// stop stops the process until resume.
 func (c *child) stop() error { return stopProcess(c.cmd.Process) }
 
 func (c *child) resume() error { return resumeProcess(c.cmd.Process) }
 
-// kill ends the process at once, also if it is stopped, and waits for that.
+// kill ends the process at once, even if it is stopped, and waits for its end.
 func (c *child) kill() {
-	_ = c.cmd.Process.Kill() // the only error is that it has ended
+	_ = c.cmd.Process.Kill() // the only possible error is that it has ended
 	<-c.ended
 	_ = c.stdin.Close()
 }
 
-// died reports whether the process has ended, and says what it knows of why.
+// died reports whether the process has ended, and returns what is known of the reason.
 func (c *child) died() (why string, ok bool) {
 	select {
 	case <-c.ended:
@@ -102,7 +102,7 @@ func (c *child) died() (why string, ok bool) {
 	}
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the end of the text that is written to it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte // guarded by mu

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// database has the newest version of every row. It answers after a random time, so that what
-// it says may be old when it arrives.
+// database has the newest version of every row. It answers after a random time, so that an answer
+// may be out of date when it arrives.
 type database struct {
 	listener net.Listener
 	wg       sync.WaitGroup
-	tardy    atomic.Bool // what it answers to reads has always been so for a while
+	tardy    atomic.Bool // answers to reads are always delayed after the rows are read
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{}    // guarded by mu; nil: it is closed
+	conns map[net.Conn]struct{}    // guarded by mu; nil if the database is closed
 	rows  map[int]int64            // guarded by mu
 	made  map[uint64]map[int]int64 // guarded by mu: the versions that an update made
 }
 
-// query asks the database for rows, or to update them.
+// query reads rows, or updates them.
 type query struct {
 	Keys   []int
-	Update uint64 // the number of the update; zero: it is none
+	Update uint64 // the number of the update; zero for a read
 }
 
 // startDatabase returns a database that serves on a loopback port, in which every row has
@@ -70,8 +70,8 @@ func (db *database) accept() {
 	}
 }
 
-// answer returns the versions of the rows, in their order, as they are at some time between the
-// question and the answer.
+// answer returns the versions of the rows, in their order, at some moment between the question and
+// the answer.
 func (db *database) answer(q query) []int64 {
 	before, after := latency(q.Update != 0)
 	if q.Update == 0 && db.tardy.Load() {
@@ -106,7 +106,7 @@ func (db *database) newest(key int) int64 {
 	return 1 + db.rows[key]
 }
 
-// madeBy returns the version of each row that an update has made, and forgets them.
+// madeBy returns the versions that an update has made, by row, and forgets them.
 func (db *database) madeBy(update uint64) map[int]int64 {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -115,7 +115,7 @@ func (db *database) madeBy(update uint64) map[int]int64 {
 	return made
 }
 
-// close ends what runs, but for answers that are under way.
+// close ends the database. Answers that are under way may still run.
 func (db *database) close() {
 	_ = db.listener.Close()
 	db.mu.Lock()
@@ -127,9 +127,9 @@ func (db *database) close() {
 	db.wg.Wait()
 }
 
-// latency returns how long an answer takes, before and after the rows are read. A few reads
-// take longer than a node may serve what has changed: whoever waits for them must not begin to
-// after that.
+// latency returns how long an answer takes, before and after the rows are read. A few reads take
+// longer than a node may return an old version: a caller that asks after a change must not join
+// such a read.
 func latency(update bool) (before, after time.Duration) {
 	var total time.Duration
 	switch n := rand.IntN(120); {
@@ -140,14 +140,14 @@ func latency(update bool) (before, after time.Duration) {
 	default:
 		total = rand.N(8 * time.Millisecond)
 	}
-	if rand.IntN(2) == 0 { // what is read first is old longest
+	if rand.IntN(2) == 0 { // rows that are read early may be old when the answer arrives
 		return 0, total
 	}
 	before = rand.N(total + 1)
 	return before, total - before
 }
 
-// absent says that a version is one in which the row does not exist.
+// absent reports whether the row does not exist in a version.
 func absent(version int64) bool { return version%absentEvery == 0 }
 
 const absentEvery = 8

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// trouble is something that goes wrong with a node.
+// trouble is a fault of a node or of its links, for a random time between shortest and longest.
 type trouble struct {
 	name      string
 	data, bus breakage // of its links
-	stop      bool     // its process does not run
+	stop      bool     // its process is stopped
 	kill      bool     // its process is killed
 	shortest  time.Duration
 	longest   time.Duration
 }
 
-// breakage is what goes wrong with a link.
+// breakage is a fault of a link.
 type breakage uint8
 
 const (
 	whole breakage = iota
-	slow           // all that passes is delayed
-	cut            // connections break, and no others are accepted
-	hole           // connections stay, and nothing passes
+	slow           // all bytes are delayed
+	cut            // connections break, and new ones break at once
+	hole           // connections stay open, and nothing passes
 )
 
-// troubles are all that there are. Cuts that are over within a moment are of interest, too.
+// troubles are all troubles. Very short ones are wanted, too.
 var troubles = func() (all []trouble) {
 	for b, name := range []string{"", "slow", "cut", "hole"} {
 		if b := breakage(b); b != whole {
@@ -45,7 +45,7 @@ var troubles = func() (all []trouble) {
 	)
 }()
 
-// deck deals troubles in a random order, each once before one comes again.
+// deck deals the troubles in a random order: all of them once, then again.
 type deck struct {
 	mu   sync.Mutex
 	left []trouble // guarded by mu

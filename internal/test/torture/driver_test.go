@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// How many calls of a node are under way at a time.
+// The number of calls of a node that are under way at a time.
 const (
 	workers     = 5
 	longWorkers = 15
 )
 
-// drive has the nodes read and write until stop is closed. Each worker keeps to a node, so
-// that one that stands still does not keep the others from working.
+// drive makes the nodes read and write until stop is closed. Each worker uses one node, so that a
+// stopped node does not block the workers of the others.
 func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
@@ -38,7 +38,7 @@ func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	return wg.Wait
 }
 
-// someKeys returns one key, or some, each once: mostly hot ones.
+// someKeys returns one key, or several different ones. Most of them are hot.
 func someKeys(many bool) []int {
 	n := 1
 	if many {
@@ -47,26 +47,26 @@ func someKeys(many bool) []int {
 	chosen := make([]int, 0, n)
 	for _, i := range rand.Perm(hotKeys)[:min(n, hotKeys)] {
 		if rand.IntN(4) == 0 {
-			i = hotKeys + rand.IntN((keys-hotKeys)/hotKeys)*hotKeys + i // a cold one, also each once
+			i = hotKeys + rand.IntN((keys-hotKeys)/hotKeys)*hotKeys + i // a cold key, also different from the others
 		}
 		chosen = append(chosen, i)
 	}
 	return chosen
 }
 
-// read has the node read, and the judge look at what it returns.
+// read makes the node read, and the judge judge the result.
 func (m *member) read(o operation) {
 	q := request{How: o.how, Keys: someKeys(o.many)}
 	began := m.f.now()
 	a := m.ask(q)
 	if a.Err == errGone.Error() {
-		time.Sleep(20 * time.Millisecond) // it will be started again
+		time.Sleep(20 * time.Millisecond) // the node is dead, and will be started again
 		return
 	}
 	m.judge(q, began, a)
 }
 
-// judge has the judge look at the answer to a read.
+// judge makes the judge judge the answer to a read.
 func (m *member) judge(q request, began instant, a answer) {
 	ended := m.f.now()
 	for i, key := range q.Keys {
@@ -76,8 +76,9 @@ func (m *member) judge(q request, began instant, a answer) {
 			skipsLocal: q.How == peeksRemotely, doubted: a.Doubted, unanswered: a.Unanswered,
 		}
 		if r.version == notThere {
-			// It does not say of which version that is so. The newest one is the one that makes
-			// it right, if any does; if the row always was there, none does.
+			// The answer does not say in which version the row does not exist. So the judge gets the
+			// newest such version, with which the read is right if it is right with any. If the row
+			// existed in all versions, the judge gets one that makes the read wrong.
 			if r.version = newestAbsent(r.newest); r.version == 0 {
 				r.version = r.newest + 1
 			}
@@ -86,8 +87,9 @@ func (m *member) judge(q request, began instant, a answer) {
 	}
 }
 
-// write has the node write, and notes what came of it. With wait, it waits for others that
-// write the same, and otherwise leaves it. It reports whether the write was acknowledged.
+// write makes the node write, and records the result. If another write of the keys is under way, it
+// waits for that if wait is true, and does nothing otherwise. It reports whether the write was
+// acknowledged.
 func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	if chosen == nil {
 		chosen = someKeys(o.many)
@@ -101,7 +103,7 @@ func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	began := m.f.now()
 	a := m.ask(q)
 	ended := m.f.now()
-	// A client that gets no answer sends it again.
+	// A client that gets no answer sends the command again.
 	again := o.carries && (a.Err != "" || ended-began >= redisTimeout || !m.f.judge.linkWhole(m.config.Number, began, ended))
 	for key, version := range m.f.database.madeBy(q.Update) {
 		m.f.judge.wrote(write{
@@ -112,7 +114,7 @@ func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	return a.Err == ""
 }
 
-// lock locks keys for a write. Writes that carry values have them for themselves.
+// lock locks keys for a write. A write that carries values locks them exclusively.
 func (f *fleet) lock(chosen []int, alone, wait bool) (release func(), ok bool) {
 	var held []func()
 	release = func() {
@@ -140,8 +142,9 @@ func (f *fleet) lock(chosen []int, alone, wait bool) (release func(), ok bool) {
 	return release, true
 }
 
-// settle waits until nothing is under way any more, and removes what no node will: what was
-// being written by one that died, and what the network has delivered late.
+// settle waits until nothing is under way any more, and writes the keys that no node will repair:
+// those that a node was writing when it died, and those whose values the network has delivered
+// late.
 func (f *fleet) settle() {
 	f.t.Helper()
 	time.Sleep(grace)
@@ -162,7 +165,8 @@ func (f *fleet) settle() {
 	}
 }
 
-// compare reports each node that has of a key, in any level, something else than the database.
+// compare returns, as text, each key and node that has another version in any level than the
+// database.
 func (f *fleet) compare() (differences []string) {
 	for _, m := range f.nodes {
 		for key := range keys {

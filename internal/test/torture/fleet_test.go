@@ -11,7 +11,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 )
 
-// fleet is what runs in a test: Redis, the database, nodes, and a judge over them.
+// fleet is everything that runs in a test: Redis, the database, the nodes, and the judge.
 type fleet struct {
 	t        testing.TB
 	began    time.Time
@@ -22,44 +22,44 @@ type fleet struct {
 	database *database
 	nodes    []*member
 	deck     deck
-	alone    sync.RWMutex // held by troubles of nodes; for writing, by those of Redis
+	alone    sync.RWMutex // held for reading by troubles of nodes, for writing by troubles of Redis
 	updates  atomic.Uint64
-	locks    [keys]sync.RWMutex // of the keys: held while they are written, see operation.carries
+	locks    [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
 	sums     sums
 }
 
-// member is a node, as the driver sees it: its process changes, its links stay.
+// member is a node in the view of the driver. Its process changes, its links stay.
 type member struct {
 	f         *fleet
 	config    nodeConfig
 	data, bus *faultproxy.Proxy
 	child     atomic.Pointer[child]
-	state     atomic.Pointer[state] // of the process, lately
+	state     atomic.Pointer[state] // the last known state of the process
 }
 
-// sums are over all processes of all nodes.
+// sums are the sums over all processes of all nodes.
 type sums struct{ gaps, refused, kills, stops, broken, redis atomic.Uint64 }
 
 const (
 	nodes = 3
 	keys  = 60
-	// hotKeys are those that most calls are for.
+	// hotKeys is the number of keys that most calls are for.
 	hotKeys = 5
 
-	// bound is how long a node may serve what another has changed, as it is stated: four
-	// heartbeats.
+	// bound is the documented time in which a node may return a version that another node has
+	// changed: four heartbeats.
 	bound = 4 * heartbeat
-	// slack is what is added for a machine that is busy with other tests, too; longSlack is for
-	// one that has nothing else to do, where a read was never seen to be out of date for more
-	// than 250ms.
+	// slack is added to bound on a machine that also runs other tests. longSlack is added on a
+	// machine that does nothing else: there, no read was ever out of date for more than 250ms.
 	slack     = 400 * time.Millisecond
 	longSlack = 50 * time.Millisecond
-	// grace is how long bytes may take that a proxy has held back.
+	// grace is the time that bytes may take to arrive which a proxy has held back.
 	grace = 500 * time.Millisecond
 )
 
-// startFleet starts a fleet, which ends with the test. Nodes differ in their local levels, and
-// by what change does. For a long run, it works harder and is judged more strictly.
+// startFleet starts a fleet, which ends with the test. The nodes differ in their local levels.
+// change may change the configuration of each node. In a long run there are more workers, and the
+// judge is stricter.
 func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 	t.Helper()
 	redis := redistest.NewProcess(t)
@@ -80,10 +80,10 @@ func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 			Local: locals[n%len(locals)], LocalTTL: time.Hour,
 			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
 		}
-		if n == 2 { // a client that waits far longer than news may take
+		if n == 2 { // this client waits far longer than a message may take
 			m.config.BusTimeout = 3 * time.Second
 		}
-		if n == 1 { // what is in doubt is so no more after a while
+		if n == 1 { // entries in doubt end soon
 			m.config.LocalTTL = 5 * time.Second
 		}
 		change(&m.config)
@@ -107,10 +107,10 @@ func (f *fleet) proxy(to string) *faultproxy.Proxy {
 	return p
 }
 
-// now returns the time of the driver.
+// now returns the time by the clock of the driver.
 func (f *fleet) now() instant { return time.Since(f.began) }
 
-// wait waits until something is so of all nodes.
+// wait waits until isSo is true for all nodes. what says for what it waits.
 func (f *fleet) wait(what string, isSo func(m *member) bool) {
 	f.t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -147,7 +147,7 @@ func (m *member) start() error {
 	return err
 }
 
-// ask asks the node's process; if that does not answer, the error is in the answer.
+// ask asks the node's process. If it does not answer, the error is in the answer.
 func (m *member) ask(q request) answer {
 	a, err := m.child.Load().ask(q)
 	if err != nil {
@@ -162,7 +162,7 @@ func (m *member) ask(q request) answer {
 	return a
 }
 
-// note asks the node how it is. What it says last goes into the sums.
+// note records the node's state. addUp adds the last recorded state of a process to the sums.
 func (m *member) note() {
 	if a := m.ask(request{How: asksState}); a.Err == "" {
 		m.state.Store(&a.State)
@@ -176,7 +176,7 @@ func (m *member) addUp() {
 	}
 }
 
-// happened tells the judge of what happens to the node now.
+// happened tells the judge what happens to the node now.
 func (m *member) happened(what string, change func(t *timeline, now instant)) {
 	now := m.f.now()
 	m.f.judge.happened(m.config.Number, now, what, func(t *timeline) { change(t, now) })

@@ -7,30 +7,31 @@ import (
 	"time"
 )
 
-// judge says of each read whether a node may have returned that. Its methods may be called
-// from any goroutine.
+// judge decides of each read whether a node may return its version. Its methods may be called
+// concurrently.
 type judge struct {
-	// bound is how long a write may take, once it is acknowledged, until no other node's local
-	// level answers with what was before, of the time that the node runs.
+	// bound is the longest time after the acknowledgement of a write in which the local level of
+	// another node may return an older version. Time in which the node is stopped does not count.
 	bound time.Duration
-	// grace is how long the bytes may take that a link has held back, once it is whole.
+	// grace is the longest time that bytes which a link has held back take to arrive, after the
+	// link was mended.
 	grace time.Duration
 
 	mu      sync.Mutex
 	nodes   map[int]*timeline // guarded by mu
 	ledgers map[int]*ledger   // guarded by mu
-	notes   []string          // guarded by mu: the newest changes of nodes and links, as text
+	notes   []string          // guarded by mu: the last changes of nodes and links, as text
 	tally   tally             // guarded by mu
 }
 
-// verdict is what the judge says of a read.
+// verdict is the judge's decision about a read.
 type verdict uint8
 
 const (
 	right    verdict = iota
-	unjudged         // it returned an error, or nothing
-	exempt           // too old, but of a local level in doubt, and the remote could not be asked
-	late             // too old, but it may have come to the remote since; see unsettled
+	unjudged         // it returned an error, or no version
+	exempt           // too old, but the local level was in doubt, and the remote could not be asked
+	late             // too old, but the network may have delivered the version late; see unsettled
 	wrong            // too old
 )
 
@@ -56,7 +57,7 @@ func (j *judge) ledgerLocked(key int) *ledger {
 	return l
 }
 
-// happened notes a change of a node, or of its links.
+// happened records a change of a node, or of its links.
 func (j *judge) happened(node int, when instant, what string, change func(t *timeline)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -64,7 +65,7 @@ func (j *judge) happened(node int, when instant, what string, change func(t *tim
 	j.notes = keepNewest(j.notes, fmt.Sprintf("%s node %d: %s", at(when), node, what), maxHistory)
 }
 
-// wrote notes that a write has ended.
+// wrote records a write that has ended.
 func (j *judge) wrote(w write) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -72,23 +73,23 @@ func (j *judge) wrote(w write) {
 	j.ledgerLocked(w.key).note(w, j.settledLocked)
 }
 
-// settledLocked reports whether all that was under way when a write ended had arrived when
-// another began: since then the link was whole for a while.
+// settledLocked reports whether everything that was under way when a write ended had arrived when
+// another write began: the link was whole for long enough in between.
 func (j *judge) settledLocked(earlier, w write) bool {
 	return earlier.ended+j.grace <= w.began &&
 		!j.nodeLocked(earlier.node).cut.touch(w.began-j.grace, w.began)
 }
 
-// linkWhole reports whether a node's link to the remote was whole from from to to.
+// linkWhole reports whether the link of a node to the remote was whole between two instants.
 func (j *judge) linkWhole(node int, from, to instant) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return !j.nodeLocked(node).cut.touch(from, to)
 }
 
-// visibleLocked reports whether a read has to know a write that was acknowledged: at once if it
-// reads the remote, or on the node that wrote, or one whose local level was empty then; after
-// the bound otherwise.
+// visibleLocked reports whether a read must see an acknowledged write. It must see it at once if it
+// reads the remote, if it is on the node that wrote, or if its node has started since. Otherwise it
+// must see it after the bound.
 func (j *judge) visibleLocked(r read, w write) bool {
 	node := j.nodeLocked(r.node)
 	switch {
@@ -139,17 +140,18 @@ func (j *judge) judgeLocked(l *ledger, r read) (v verdict, why string) {
 	case l.late(r.version, visible):
 		return late, ""
 	}
-	return wrong, fmt.Sprintf("%v, although %v was acknowledged %s before", r, need, r.began-need.ended)
+	return wrong, fmt.Sprintf("%v, although %v was acknowledged %s earlier", r, need, r.began-need.ended)
 }
 
-// excusedLocked reports whether a read may return what is in doubt: the remote could not be
-// asked.
+// excusedLocked reports whether a read may return a version that is in doubt, because the remote
+// could not be asked.
 func (j *judge) excusedLocked(r read) bool {
 	return r.doubted && (r.unanswered || j.nodeLocked(r.node).cut.touch(r.began, r.ended))
 }
 
-// unfinished returns the keys whose newest version was not acknowledged, and of which no node
-// will see to that: the one that wrote it is dead. And those that the network may yet change.
+// unfinished returns the keys that need another write: the newest version was not acknowledged, and
+// the node that wrote it is dead, so no node will finish it; or the network may still change the
+// key.
 func (j *judge) unfinished(keys int, newest func(key int) int64) (open []int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -169,7 +171,7 @@ func (j *judge) unfinished(keys int, newest func(key int) int64) (open []int) {
 	return open
 }
 
-// historyOf returns what is known of a key, as text.
+// historyOf returns the history of a key, as text.
 func (j *judge) historyOf(key int) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

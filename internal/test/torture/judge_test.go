@@ -12,17 +12,17 @@ const (
 	ms        = time.Millisecond
 )
 
-// scene is a judge with hand-made histories of one key, of which node 0 and node 1 know.
+// scene is a judge with a history of one key that a test makes, with the nodes 0 and 1.
 type scene struct{ *judge }
 
 func newScene() scene { return scene{newJudge(testBound, testGrace)} }
 
-// wrote notes an acknowledged Delete of node 0, from 10ms before it ended.
+// wrote records an acknowledged Delete by node 0, which took 10ms.
 func (s scene) wrote(version int64, ended instant) {
 	s.judge.wrote(write{how: deletes, version: version, began: ended - 10*ms, ended: ended})
 }
 
-// reads judges a read of node 1, of 5ms.
+// reads judges a read by node 1, which took 5ms.
 func (s scene) reads(version int64, began instant, change ...func(*read)) verdict {
 	r := read{node: 1, how: gets, version: version, began: began, ended: began + 5*ms, newest: 100}
 	for _, c := range change {
@@ -45,11 +45,11 @@ func TestTheJudge(t *testing.T) {
 		read func(s scene) verdict
 		want verdict
 	}{
-		"what was written last": {func(s scene) verdict {
+		"the newest version": {func(s scene) verdict {
 			s.wrote(2, time.Second)
 			return s.reads(2, 10*time.Second)
 		}, right},
-		"what was not acknowledged yet": {func(s scene) verdict {
+		"a version that is not acknowledged yet": {func(s scene) verdict {
 			s.wrote(2, time.Second)
 			return s.reads(3, 10*time.Second)
 		}, right},
@@ -83,20 +83,20 @@ func TestTheJudge(t *testing.T) {
 			s.wrote(2, 2*time.Second)
 			return s.reads(2, 3*time.Second)
 		}, wrong},
-		"what no database had": {func(s scene) verdict { return s.reads(101, time.Second) }, wrong},
-		"an error":             {func(s scene) verdict { s.wrote(2, 0); return s.reads(1, time.Hour, failing) }, unjudged},
-		"nothing":              {func(s scene) verdict { s.wrote(2, 0); return s.reads(0, time.Hour) }, unjudged},
+		"a version that the database never had": {func(s scene) verdict { return s.reads(101, time.Second) }, wrong},
+		"an error":                              {func(s scene) verdict { s.wrote(2, 0); return s.reads(1, time.Hour, failing) }, unjudged},
+		"nothing":                               {func(s scene) verdict { s.wrote(2, 0); return s.reads(0, time.Hour) }, unjudged},
 		"the old after a write that failed": {func(s scene) verdict {
 			s.judge.wrote(write{how: deletes, version: 2, ended: time.Second, err: "boom"})
 			return s.reads(1, time.Hour)
 		}, right},
-		"the old on a node that stood still": {func(s scene) verdict {
+		"the old on a node that was stopped": {func(s scene) verdict {
 			s.wrote(2, time.Second)
 			s.happened(1, time.Second, "stop", func(t *timeline) { t.stopped.begin(time.Second) })
 			s.happened(1, 9*time.Second, "resume", func(t *timeline) { t.stopped.end(9 * time.Second) })
 			return s.reads(1, 9*time.Second+testBound-1)
 		}, right},
-		"the old on a node that stood still, and then ran": {func(s scene) verdict {
+		"the old on a node that ran, was stopped, and ran again": {func(s scene) verdict {
 			s.wrote(2, time.Second)
 			s.happened(1, 2*time.Second, "stop", func(t *timeline) { t.stopped.begin(2 * time.Second) })
 			s.happened(1, 9*time.Second, "resume", func(t *timeline) { t.stopped.end(9 * time.Second) })
@@ -164,8 +164,8 @@ func TestTheJudge(t *testing.T) {
 	}
 }
 
-// underWay notes a Set of node 1 that failed while its link to the remote was a hole, from one
-// second before until two seconds after.
+// underWay records a Set by node 1 that failed. The node's link to the remote was a hole from one
+// second before the end of the Set until two seconds after it.
 func (s scene) underWay(version int64, ended instant) {
 	s.happened(1, ended-time.Second, "hole", func(t *timeline) { t.cut.begin(ended - time.Second) })
 	s.judge.wrote(write{node: 1, how: sets, version: version, began: ended - 10*ms, ended: ended, err: "boom", again: true})
@@ -179,7 +179,7 @@ func TestTheJudgeKnowsWhatNobodyWillFinish(t *testing.T) {
 		open bool
 	}{
 		"a write that was acknowledged": {func(s scene) { s.wrote(2, time.Second) }, false},
-		"a write that nobody knows of":  {func(scene) {}, true},
+		"a write that is not recorded":  {func(scene) {}, true},
 		"a write that failed": {func(s scene) {
 			s.judge.wrote(write{how: deletes, version: 2, ended: time.Second, err: "boom"})
 		}, false},

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// write is one write of a row and of what caches have of it.
+// write is one write of a row, in the database and in the caches.
 type write struct {
 	node         int
 	key          int
 	how          string
 	version      int64 // in the database
 	began, ended instant
-	err          string // empty: it is acknowledged
-	// again says that it carries its value, and that the network may still deliver that: a
+	err          string // empty if it is acknowledged
+	// again says that it carries its value, and that the network may still deliver the value: a
 	// client has sent it more than once, or does not know whether it has arrived.
 	again bool
 }
@@ -26,42 +26,42 @@ type read struct {
 	key          int
 	how          string
 	began, ended instant
-	version      int64 // what it returned; zero: nothing
-	newest       int64 // in the database, when it had ended
+	version      int64 // that it returned; zero if it returned none
+	newest       int64 // version in the database when the read had ended
 	err          string
-	skipsLocal   bool // it does not look into the local level
+	skipsLocal   bool // it does not read the local level
 	doubted      bool // the node's local level was in doubt
-	unanswered   bool // the node did not get an answer from the remote
+	unanswered   bool // the node got no answer from the remote
 }
 
-// ledger is what is known of one key.
+// ledger is the history of one key.
 type ledger struct {
-	acked     []write // in the order of their ends, the newest ones
-	floor     int64   // every write up to this version that was acknowledged is visible everywhere
-	newest    int64   // of all that were acknowledged
+	acked     []write // the last acknowledged writes, in the order of their ends
+	floor     int64   // every acknowledged write up to this version is visible to all reads
+	newest    int64   // version of all acknowledged writes
 	unsettled []unsettled
-	failed    map[int64]write // by version: not acknowledged
+	failed    map[int64]write // the writes that were not acknowledged, by version
 
-	// For the reports: the newest ones.
+	// The last writes and reads, for the reports.
 	writes []write
 	reads  []read
 }
 
 // unsettled is a value that may arrive in the remote at any time: the bytes of a Set are under
-// way, and its client has given up on them, or sent them twice. No cache can help that, as it
-// can for loaded values, which fences keep out. A Delete has no such trouble.
+// way, and its client has given up on them, or has sent them twice. A cache cannot prevent that.
+// (Fences prevent it for loaded values, and a late Delete does no harm.)
 type unsettled struct {
 	write
-	cleared *write // from then on it is gone; nil: not yet
+	cleared *write // the write that has replaced or removed the value for good; nil if there is none yet
 }
 
 const (
-	// maxAcked bounds what is kept to know what was visible when: far more writes of a key than
-	// there are while a write can be invisible.
+	// maxAcked bounds the number of acknowledged writes that are kept. It is far more than a key
+	// has while one of its writes can be invisible to a read.
 	maxAcked = 500
-	// keepUnsettled is how long a value is remembered that cannot arrive any more.
+	// keepUnsettled is how long a value is kept that cannot arrive any more.
 	keepUnsettled = time.Minute
-	// maxHistory is how many writes, and reads, a report shows.
+	// maxHistory bounds the number of writes, and of reads, in a report.
 	maxHistory = 30
 )
 
@@ -75,8 +75,8 @@ func keepNewest[E any](list []E, e E, n int) []E {
 	return list
 }
 
-// note notes a write. settled tells whether all bytes that were under way when a write ended
-// had arrived when another began.
+// note records a write. settled reports whether all bytes that were under way when a write ended
+// had arrived when another write began.
 func (l *ledger) note(w write, settled func(earlier, w write) bool) {
 	l.writes = keepNewest(l.writes, w, maxHistory)
 	if w.again {
@@ -107,11 +107,12 @@ func (l *ledger) note(w write, settled func(earlier, w write) bool) {
 	}
 }
 
-// required returns the newest write that a read has to know, by what is visible to it.
+// required returns the newest write that a read must see. visible reports whether it must see a
+// write.
 func (l *ledger) required(r read, visible func(w write) bool) (newest write) {
 	newest.version = l.floor
 	if r.version >= l.newest {
-		return newest // as for most
+		return newest // the usual case
 	}
 	for _, w := range slices.Backward(l.acked) {
 		if w.version > newest.version && visible(w) {
@@ -131,7 +132,7 @@ func (l *ledger) late(version int64, visible func(w write) bool) bool {
 	return false
 }
 
-// outdated returns the first write that was acknowledged and made a version out of date.
+// outdated returns the first acknowledged write that made a version out of date.
 func (l *ledger) outdated(version int64) (first write, ok bool) {
 	if version >= l.newest {
 		return first, false
@@ -144,7 +145,7 @@ func (l *ledger) outdated(version int64) (first write, ok bool) {
 	return first, false
 }
 
-// history returns the newest writes and reads, as text, in the order of their begins.
+// history returns the last writes and reads, as text, in the order in which they began.
 func (l *ledger) history() []string {
 	type event struct {
 		began instant

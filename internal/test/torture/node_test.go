@@ -21,7 +21,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
-// nodeVariable makes of this program a node: its value is a nodeConfig.
+// nodeVariable is an environment variable that makes this program a node. Its value is a
+// nodeConfig.
 const nodeVariable = "JETCACHE_TORTURE_NODE"
 
 func TestMain(m *testing.M) {
@@ -32,11 +33,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// nodeConfig says what a node is made of.
+// nodeConfig configures a node.
 type nodeConfig struct {
 	Number     int
-	Data       string // the address of Redis for what is stored
-	Bus        string // … and for messages
+	Data       string // the address of Redis for reads and writes
+	Bus        string // the address of Redis for messages
 	BusTimeout time.Duration
 	Database   string
 	Local      string // the kind of its local level
@@ -49,7 +50,8 @@ type nodeConfig struct {
 const (
 	heartbeat = 100 * time.Millisecond
 	maxLoad   = time.Second
-	// redisTimeout is that of every call of Redis: short, so that there are many failures.
+	// redisTimeout is the timeout of the calls of Redis. It is short, so that there are many
+	// failures.
 	redisTimeout = 300 * time.Millisecond
 	// callTime bounds a call of the cache.
 	callTime = 4 * time.Second
@@ -58,7 +60,7 @@ const (
 	channel = "jetcache:sync:torture"
 )
 
-// row is what the nodes cache.
+// row is a row, which the nodes cache.
 type row struct {
 	Key     int
 	Version int64
@@ -72,7 +74,7 @@ type node struct {
 	failures *remoteFailures
 }
 
-// remoteFailures counts calls of the remote that failed.
+// remoteFailures counts the calls of the remote that failed.
 type remoteFailures struct {
 	stats.Handler
 	n atomic.Uint64
@@ -80,7 +82,7 @@ type remoteFailures struct {
 
 func (f *remoteFailures) IncrRemoteError(string, error) { f.n.Add(1) }
 
-// runNode answers until the standard input ends, which it also does when the driver dies.
+// runNode answers requests until the standard input ends. It also ends when the driver dies.
 func runNode(config string) {
 	var c nodeConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
@@ -131,7 +133,7 @@ func redisClient(addr string, timeout time.Duration) *redis.Client {
 	})
 }
 
-// The kinds of local levels, which all hold less than there is.
+// locals are the kinds of local levels. All of them have room for fewer rows than there are.
 var locals = []string{"Otter", "TinyLFU", "FreeCache"}
 
 func newLocal(kind string, ttl time.Duration) local.Local {
@@ -144,7 +146,7 @@ func newLocal(kind string, ttl time.Duration) local.Local {
 	return local.NewOtter(keys/2, ttl)
 }
 
-// answer does what the driver asks for.
+// answer carries out a request of the driver.
 func (n *node) answer(q request) (a answer) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
@@ -224,8 +226,8 @@ func (n *node) read(ctx context.Context, q request, versions []int64) error {
 	return nil
 }
 
-// versionOf returns the version of a row that was read under key: if it is another's, one that
-// no database has.
+// versionOf returns the version of a row that was read under key. For the row of another key it
+// returns a version that the database never has.
 func (r row) versionOf(key int) int64 {
 	if r.Key != key {
 		return 1 << 62
@@ -233,7 +235,7 @@ func (r row) versionOf(key int) int64 {
 	return r.Version
 }
 
-// write updates rows in the database and then does with the cache what services do.
+// write updates rows in the database, and then the cache, as a service does.
 func (n *node) write(ctx context.Context, q request) error {
 	if q.How == mutates {
 		return n.rows.Mutate(ctx, prefix, q.Keys, func(ctx context.Context) error {
@@ -271,7 +273,7 @@ func (n *node) write(ctx context.Context, q request) error {
 
 func (n *node) update(ctx context.Context, q request) ([]int64, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err // too late, for Mutate
+		return nil, err // Mutate waited too long
 	}
 	return n.database.ask(query{Keys: q.Keys, Update: q.Update})
 }

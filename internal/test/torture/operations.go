@@ -2,7 +2,7 @@ package torture
 
 import "math/rand/v2"
 
-// How a node is asked to read …
+// The ways in which a node reads.
 const (
 	gets          = "T.Get"
 	gathers       = "T.MGet"
@@ -14,7 +14,8 @@ const (
 	refreshesOnce = "Once with Refresh"
 )
 
-// … to write, which begins with an update of the database, but for mutates, which has it within …
+// The ways in which a node writes. A write updates the database first; mutates updates it within
+// the call of Mutate.
 const (
 	deletes    = "Delete"
 	deletesAll = "MDelete"
@@ -24,16 +25,16 @@ const (
 	mutates    = "Mutate"
 )
 
-// … and to say how it is.
+// asksState makes a node return its state.
 const asksState = "state"
 
-// operation is something that nodes are asked for, at random.
+// operation is a way to read or write, which the driver picks at random.
 type operation struct {
 	how    string
-	weight int // how often, of all of its kind
-	many   bool
-	// carries says that it writes a value that the driver must not have overtaken by another
-	// write: which of two that are under way at a time counts, only the database knows.
+	weight int  // its share of all operations of its kind
+	many   bool // it is for several keys
+	// carries says that it writes a value that it was given. The driver must not run another write
+	// of the key at the same time: only the database knows which of the two is the newer one.
 	carries bool
 }
 

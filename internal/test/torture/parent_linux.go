@@ -2,8 +2,8 @@ package torture
 
 import "syscall"
 
-// endWithParent ends a node with the driver also if it is stopped, and so does not notice that
-// its standard input has ended.
+// endWithParent makes the system end a node with the driver. A node that is stopped would not
+// notice that its standard input has ended.
 func endWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// tally counts what the judge has seen.
+// tally has the counts of the judge.
 type tally struct {
 	reads, writes map[string]int // by how
 	acked, failed int            // writes
@@ -19,20 +19,21 @@ type tally struct {
 	staleness     [2]staleness
 }
 
-// violation is a read that is wrong, with what led to it.
+// violation is a wrong read, with the history that led to it.
 type violation struct {
 	why     string
 	history []string // of the key
 	notes   []string // of the fleet
 }
 
-// staleness counts for how long reads were out of date that may be.
+// staleness has the ages of right reads that were out of date, and the number of those that were
+// not.
 type staleness struct {
 	fresh int
 	ages  []time.Duration
 }
 
-// maxViolations is how many violations are kept, with what led to them.
+// maxViolations bounds the number of violations that are kept.
 const maxViolations = 5
 
 func count(m *map[string]int, what string) {
@@ -60,7 +61,8 @@ func (t *tally) read(r read, v verdict) {
 	}
 }
 
-// erred counts an error by its first words, without those that are different each time.
+// erred counts an error by the beginning of its text, without quoted words and numbers, which
+// differ each time.
 func (t *tally) erred(text string) {
 	const most = 100
 	text, _, _ = strings.Cut(text, "\n")
@@ -76,8 +78,8 @@ func (t *tally) violated(why string, j *judge, l *ledger) {
 	}
 }
 
-// stale notes how old what a right read returned was; healthy says that nothing was wrong
-// with its node.
+// stale records how long the version of a right read has been out of date. healthy says that
+// nothing was wrong with its node.
 func (t *tally) stale(age time.Duration, healthy bool) {
 	s := &t.staleness[0]
 	if !healthy {
@@ -90,14 +92,14 @@ func (t *tally) stale(age time.Duration, healthy bool) {
 	}
 }
 
-// wrongs returns how many reads were wrong.
+// wrongs returns the number of wrong reads.
 func (j *judge) wrongs() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.tally.verdicts[wrong]
 }
 
-// report returns all that was counted, as text.
+// report returns the counts and the violations, as text.
 func (j *judge) report() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -124,7 +126,7 @@ func (j *judge) report() string {
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
-// counts returns what was counted, the most frequent first.
+// counts returns counts as text, the largest first.
 func counts(m map[string]int, separator string) string {
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return m[b] - m[a] })
 	for i, name := range names {

@@ -2,16 +2,16 @@ package torture
 
 import "time"
 
-// instant is a time of the driver, since it began. The judge knows no other clock.
+// instant is a time by the clock of the driver, since its start. The judge knows no other clock.
 type instant = time.Duration
 
 // forever is later than any instant.
 const forever instant = 1<<63 - 1
 
-// span is a time during which something was so.
+// span is a period of time.
 type span struct{ from, to instant }
 
-// spans are spans in their order, which do not overlap. The last one may last forever.
+// spans are spans in ascending order that do not overlap. The last one may not have ended.
 type spans []span
 
 // begin begins a span.
@@ -20,7 +20,7 @@ func (s *spans) begin(at instant) { *s = append(*s, span{at, forever}) }
 // end ends the last span, which has not ended.
 func (s spans) end(at instant) { s[len(s)-1].to = at }
 
-// within returns how much of the time between from and to is in spans.
+// within returns how much of the time from from to to is in spans.
 func (s spans) within(from, to instant) (sum time.Duration) {
 	for i := len(s) - 1; i >= 0 && s[i].to > from; i-- {
 		sum += max(0, min(s[i].to, to)-max(s[i].from, from))
@@ -38,15 +38,15 @@ func (s spans) touch(from, to instant) bool {
 	return false
 }
 
-// timeline is what has happened to a node.
+// timeline is the history of a node.
 type timeline struct {
-	started instant // its process, the newest one
-	stopped spans   // it did not run
+	started instant // when its newest process was started
+	stopped spans   // its process was stopped
 	cut     spans   // its link to the remote was faulty
-	faulty  spans   // anything was wrong with it, or its links
+	faulty  spans   // anything was wrong with it or its links
 }
 
-// awake returns for how long the node could run between two instants.
+// awake returns the time between two instants in which the node was not stopped.
 func (t *timeline) awake(from, to instant) time.Duration {
 	if to <= from {
 		return 0

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// duration returns for how long the fleet is tortured: for a few seconds, or a long time, if
-// TORTURE says so.
+// duration returns how long the fleet is tortured: a few seconds, or as long as TORTURE says.
 func duration(t *testing.T) (lasts time.Duration, long bool) {
 	if text := os.Getenv("TORTURE"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -23,7 +22,7 @@ func duration(t *testing.T) (lasts time.Duration, long bool) {
 	return 6 * time.Second, false
 }
 
-// needsProcesses skips the test where processes cannot be stopped.
+// needsProcesses skips the test if the system cannot stop processes.
 func needsProcesses(t *testing.T) {
 	t.Helper()
 	if !canStop {
@@ -36,18 +35,18 @@ func TestNoNodeServesWhatHasChanged(t *testing.T) {
 	lasts, long := duration(t)
 	f := startFleet(t, long, func(*nodeConfig) {})
 	end := time.Now().Add(lasts)
-	f.round(min(lasts/8, 10*time.Second), false) // for the figures of a fleet with nothing wrong
+	f.round(min(lasts/8, 10*time.Second), false) // without troubles, for the figures of a healthy fleet
 	for !t.Failed() && time.Now().Before(end) {
 		f.round(min(time.Until(end), maxRound), true)
 	}
 	f.report()
 }
 
-// maxRound is how long troubles and writes last until it is looked what came of them.
+// maxRound is how long troubles and writes last until all copies are compared with the database.
 const maxRound = 10 * time.Second
 
-// round drives the fleet for a while, lets it come to rest, and compares all copies with the
-// database.
+// round drives the fleet for a while, waits until nothing is under way, and compares all copies
+// with the database.
 func (f *fleet) round(lasts time.Duration, troubled bool) {
 	f.t.Helper()
 	stop, calm := make(chan struct{}), make(chan struct{})
@@ -59,7 +58,7 @@ func (f *fleet) round(lasts time.Duration, troubled bool) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	close(stop)
-	driven() // in the midst of trouble: what has failed now, nobody writes again
+	driven() // during the troubles, so that no later write replaces those that fail now
 	close(calm)
 	mended()
 	if troubled {
@@ -74,12 +73,12 @@ func (f *fleet) round(lasts time.Duration, troubled bool) {
 	}
 }
 
-// The judge would notice: without fences …
+// The next two tests show that the judge notices errors. Without fences, reads must be wrong.
 func TestWithoutFencesLoadsPutBackWhatHasChanged(t *testing.T) {
 	findsWrong(t, func(c *nodeConfig) { c.Fence = false })
 }
 
-// … and without a link, reads are wrong though nothing fails.
+// Without a link, reads must be wrong although nothing fails.
 func TestWithoutALinkNodesServeWhatHasChanged(t *testing.T) {
 	findsWrong(t, func(c *nodeConfig) { c.Link = false })
 }
@@ -103,7 +102,7 @@ func findsWrong(t *testing.T, change func(c *nodeConfig)) {
 	f.report()
 }
 
-// report logs what was seen.
+// report logs the counts and the violations.
 func (f *fleet) report() {
 	f.t.Helper()
 	for _, m := range f.nodes {
@@ -111,7 +110,7 @@ func (f *fleet) report() {
 		m.addUp()
 	}
 	s := &f.sums
-	f.t.Logf("in %s: links broke %d times, nodes stood still %d times and died %d times, Redis did %d times; %d gaps, %d fills refused\n%s",
+	f.t.Logf("in %s: links broke %d times, nodes were stopped %d times and killed %d times, Redis %d times; %d gaps, %d fills refused\n%s",
 		f.now().Round(time.Second), s.broken.Load(), s.stops.Load(), s.kills.Load(), s.redis.Load(), s.gaps.Load(), s.refused.Load(),
 		strings.TrimSpace(f.judge.report()))
 }

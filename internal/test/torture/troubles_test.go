@@ -8,8 +8,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
 )
 
-// trouble lets troubles come over all nodes, and Redis, until stop is closed. wait returns when
-// all is mended.
+// trouble makes troubles for all nodes and for Redis, until stop is closed. wait returns when all
+// of them have ended.
 func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
@@ -33,7 +33,7 @@ func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 	return wg.Wait
 }
 
-// pause returns after d, or false when stop is closed.
+// pause waits for d and returns true. If stop is closed first, it returns false.
 func pause(stop <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -45,9 +45,9 @@ func pause(stop <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// sufferTogether lets Redis stand still, or die and come back with nothing of what it had.
+// sufferTogether stops Redis for a while, or kills it and starts it again without its data.
 func (f *fleet) sufferTogether(stop <-chan struct{}) {
-	what := "Redis stands still"
+	what := "Redis is stopped"
 	restart := rand.IntN(2) == 0
 	if restart {
 		what = "Redis is killed"
@@ -70,7 +70,8 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 	}
 }
 
-// failLast has each node write what it cannot: it has to see to that later.
+// failLast makes each node write while it cannot reach the remote, so that the node must repair the
+// keys later.
 func (f *fleet) failLast() {
 	for _, m := range f.nodes {
 		m.suffer(trouble{name: "last cut", data: cut}, func() {
@@ -81,7 +82,7 @@ func (f *fleet) failLast() {
 	}
 }
 
-// suffer lets t come over the node while last does not return.
+// suffer makes the trouble t for the node until last returns.
 func (m *member) suffer(t trouble, last func()) {
 	m.begins(t.name, t)
 	damage(m.data, t.data)
@@ -126,7 +127,7 @@ func (m *member) begins(what string, t trouble) {
 	})
 }
 
-// ends tells it that a trouble has ended. What was held back arrives within the grace.
+// ends tells the judge that a trouble has ended. Bytes that were held back arrive within the grace.
 func (m *member) ends(what string, t trouble) {
 	m.happened(what+": ends", func(l *timeline, now instant) {
 		if t.stop {
@@ -144,7 +145,7 @@ func damage(p *faultproxy.Proxy, b breakage) {
 	switch b {
 	case slow:
 		most := 200 * time.Millisecond
-		if rand.IntN(2) == 0 { // far longer than a node may serve what has changed
+		if rand.IntN(2) == 0 { // far longer than a node may return an old version
 			most = 2500 * time.Millisecond
 		}
 		p.Delay(direction, 10*time.Millisecond+rand.N(most))
@@ -155,7 +156,7 @@ func damage(p *faultproxy.Proxy, b breakage) {
 	}
 }
 
-// heal mends a link. What was held back arrives, or is lost with its connections.
+// heal mends a link. Bytes that were held back arrive, or are lost with their connections.
 func heal(p *faultproxy.Proxy, b breakage) {
 	switch {
 	case b == whole:

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Processes talk by lines of JSON over a stream. Each line has the number of its call, so
-// that calls overtake each other.
+// Processes talk by lines of JSON over a stream. Each line has the number of its call, so that
+// answers may overtake each other.
 
 type line[T any] struct {
 	N    uint64
@@ -22,21 +22,21 @@ var (
 	errSilent = errors.New("torture: the other process does not answer")
 )
 
-// patience bounds the wait for an answer: far longer than anything takes.
+// patience bounds the wait for an answer. It is far longer than any answer takes.
 const patience = time.Minute
 
-// asker calls the process at the other end of a stream: Q is what is asked, A what is answered.
-// Its methods may be called from any goroutine.
+// asker calls the process at the other end of a stream, with questions Q and answers A. Its methods
+// may be called concurrently.
 type asker[Q, A any] struct {
 	writing sync.Mutex
 	out     *json.Encoder // guarded by writing
 
 	mu      sync.Mutex
 	n       uint64            // guarded by mu
-	waiting map[uint64]chan A // guarded by mu; nil: the other end is gone
+	waiting map[uint64]chan A // guarded by mu: by number; nil if the other end is gone
 }
 
-// newAsker returns an asker that reads answers from in until that ends, and calls ended then.
+// newAsker returns an asker that reads answers from in. When in ends, it calls ended.
 func newAsker[Q, A any](in io.Reader, out io.Writer, ended func()) *asker[Q, A] {
 	a := &asker[Q, A]{out: json.NewEncoder(out), waiting: make(map[uint64]chan A)}
 	go func() {
@@ -69,7 +69,7 @@ func (a *asker[Q, A]) listen(in io.Reader) {
 	a.waiting = nil
 }
 
-// ask returns the answer to q, errGone or errSilent.
+// ask returns the answer to q. The error is errGone or errSilent.
 func (a *asker[Q, A]) ask(q Q) (A, error) {
 	var zero A
 	answer := make(chan A, 1)
@@ -84,7 +84,7 @@ func (a *asker[Q, A]) ask(q Q) (A, error) {
 	a.mu.Unlock()
 
 	a.writing.Lock()
-	_ = a.out.Encode(line[Q]{n, q}) // if nobody reads it, in ends, too
+	_ = a.out.Encode(line[Q]{n, q}) // if it fails, in ends, too, and the caller gets errGone
 	a.writing.Unlock()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -99,8 +99,8 @@ func (a *asker[Q, A]) ask(q Q) (A, error) {
 	}
 }
 
-// answerAll answers what is asked on a stream until that ends, each in a goroutine of its own.
-// It does not wait for these.
+// answerAll answers the questions on a stream until it ends, each in a goroutine of its own. It
+// does not wait for these goroutines.
 func answerAll[Q, A any](in io.Reader, out io.Writer, answer func(Q) A) {
 	var writing sync.Mutex
 	answers := json.NewEncoder(out)

@@ -13,7 +13,7 @@ func TestCallsOvertakeEachOther(t *testing.T) {
 	first := make(chan struct{})
 	go answerAll(there, there, func(n int) int {
 		switch n {
-		case 1: // until the other one is answered
+		case 1: // waits until 2 is answered
 			<-first
 		case 2:
 			defer close(first)
@@ -38,7 +38,7 @@ func TestCallsOvertakeEachOther(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsWhenTheOtherDiesIsTold(t *testing.T) {
+func TestACallerGetsAnErrorWhenTheOtherProcessDies(t *testing.T) {
 	here, there := net.Pipe()
 	asked, never := make(chan struct{}), make(chan struct{})
 	defer close(never)
@@ -108,9 +108,9 @@ func TestTheProcessOfANode(t *testing.T) {
 		return c
 	}
 	for name, end := range map[string]func(c *child){
-		"its input ends":              func(c *child) { _ = c.stdin.Close() },
-		"it is killed":                func(c *child) { c.kill() },
-		"it is killed while it stood": func(c *child) { _ = c.stop(); c.kill() },
+		"its input ends":             func(c *child) { _ = c.stdin.Close() },
+		"it is killed":               func(c *child) { c.kill() },
+		"it is killed while stopped": func(c *child) { _ = c.stop(); c.kill() },
 	} {
 		c := start()
 		if why, dead := c.died(); dead {
