@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
 // Errors that a load may end with, beside those of its loader.
@@ -74,7 +76,7 @@ func (w waiter[V]) wait(ctx context.Context) (V, error) {
 	if err := c.run.await(ctx, w.result, w.done); err != nil {
 		var zero V
 		if errors.Is(err, ErrCycle) {
-			err = fmt.Errorf("%w: key %q", err, c.note.e.key)
+			err = fmt.Errorf("%w: key %s", err, quote.Key(c.note.e.key))
 		}
 		return zero, err
 	}

@@ -3,6 +3,7 @@ package flight
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,15 @@ func TestLoadersThatWaitForThemselvesGetAnError(t *testing.T) {
 				_, _, err := table.Do(bg, "a", reads(table, "a", nil))
 				if !errors.Is(err, ErrCycle) || !strings.Contains(err.Error(), `"a"`) {
 					t.Errorf("got %v", err)
+				}
+			})
+		})
+		t.Run("a very long key, "+with, func(t *testing.T) {
+			bubble(t, func(t *testing.T, table *Table[string]) {
+				key := strings.Repeat("k", 100_000)
+				_, _, err := table.Do(bg, key, reads(table, key, nil))
+				if text := fmt.Sprint(err); !errors.Is(err, ErrCycle) || len(text) > 300 || !strings.Contains(text, `"kkk`) {
+					t.Errorf("the error has %d bytes: %.300s", len(text), text)
 				}
 			})
 		})
