@@ -35,43 +35,43 @@ var modes = []column{{"serial", "one goroutine"}, {"parallel", "all processors"}
 func groups(r *results) []group {
 	all := []group{
 		{title: "Local hit", pattern: "LocalHit/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "Everything is in the process; 100,000 entities, read as Zipf's law has it. T.Get has the entity shared, and `clone` a copy of it; Once decodes one."},
+			text: "All data is in the local store. There are 100,000 entities, and the reads follow Zipf's law. T.Get returns the shared entity, and `clone` a copy of it. Once decodes an entity of its own for each call."},
 		{title: "Local hit of a string", pattern: "LocalHitString/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "A type that nobody can change is shared without being told to."},
+			text: "A value of a type that cannot be changed, such as a string, is shared without an option for it."},
 		{title: "Client-side caching", pattern: "ClientSideCaching/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "A local hit of rueidis, which Redis tells of changes."},
+			text: "A local hit of rueidis, whose client-side cache Redis informs of changes."},
 		{title: "Local write, room for all", pattern: "LocalWrite/update/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "300 bytes into a store; most writes replace an entry. `raw ristretto` returns before the entry can be read, and may drop it."},
+			text: "A write of 300 bytes into a store. Most writes replace an entry. `raw ristretto` returns before the entry can be read, and may drop the entry."},
 		{title: "Local write, full store", pattern: "LocalWrite/evict/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "The same into stores with room for a tenth of the keys."},
+			text: "The same writes into stores that have room for a tenth of the keys."},
 		{title: "Local write of an entity", pattern: "LocalWriteEntity/{who}", unit: "ns/op", allocs: true,
-			text: "Encode and store."},
+			text: "An entity is encoded and stored."},
 		{title: "Remote hit", pattern: "RemoteHit/{who}/{column}", unit: "ns/op", allocs: true,
-			text:    "Everything is in a Redis on the same machine. The time is that of an operation of all callers together; the shorter, the higher the throughput.",
+			text:    "All data is in a Redis on the same machine. The time is the duration of the run divided by the operations of all callers, so a shorter time means a higher throughput.",
 			columns: []column{{"callers=1", "1 caller"}, {"callers=16", "16 callers"}, {"callers=128", "128 callers"}}},
 		{title: "MGet of 100, all local", pattern: "MGetLocal/{who}/{column}", unit: "ns/op", columns: modes, allocs: true,
-			text: "A batch of a hundred ids."},
+			text: "A batch of 100 ids, all of which are in the local store."},
 		{title: "MGet of 100, all remote", pattern: "MGetRemote/{who}", unit: "ns/op", allocs: true,
-			text: "`reads TTL` has a local level, which never has anything, and asks for what remains of each lifetime; `WithoutTTL` does not ask. `fills Otter` keeps what it reads."},
+			text: "`reads TTL` has a local level that is always empty, and asks Redis for the remaining lifetime of each value. `WithoutTTL` has the same local level, but does not ask. `fills Otter` stores the values in its local level."},
 		{title: "MGet of 100, all missing", pattern: "MGetMissing/{who}", unit: "ns/op", allocs: true,
-			text: "A batch that is nowhere: asked for, loaded, encoded and written back."},
+			text: "A batch of ids that no level has: it asks Redis, calls the loader, encodes the values and writes them back."},
 		{title: "Writing and removing 100 at once", pattern: "BatchWrite/{who}/{column}", unit: "ns/op", columns: []column{{"set", "set"}, {"delete", "delete"}}, allocs: true,
-			text: "T.MSet and T.MDelete, beside encoding and a pipeline of SET, and one DEL."},
+			text: "T.MSet is compared with encoding and a pipeline of SET, and T.MDelete with one DEL."},
 		{title: "Overlapping batches", pattern: "OverlappingBatches/{who}", unit: "ids-asked",
-			text: "32 cold batches of 100 of the same 200 ids at a time: how many ids the loader was asked for. 200 is the ideal."},
+			text: "32 batches at the same time, each with 100 of the same 200 ids, on an empty cache. The figure is the number of ids that the loader was asked for. The best possible number is 200."},
 		{title: "Stampede", pattern: "Stampede/{who}", unit: "p99-ms",
-			text: "1,000 callers of one cold key, whose loader takes 50 ms: the 99th percentile of the waits."},
+			text: "1,000 callers of one missing key, whose loader takes 50 ms. The figure is the 99th percentile of the time that the callers wait."},
 		{title: "Memory of an entry", pattern: "Memory/{who}", unit: "heap-B/entry",
-			text: "A million entries with values of 100 bytes, in stores with a tenth more room; key, value and all that the store keeps. A FreeCache has its whole arena, 256 MB here, from the beginning."},
+			text: "A million entries with values of 100 bytes, in stores that have room for a tenth more. The figure includes the key, the value and everything that the store keeps for them. A FreeCache allocates its whole arena, here 256 MB, when it is made."},
 		{title: "Empty stores", pattern: "Empty/{who}", unit: "heap-KiB",
-			text: "A store for 1,000 entries that holds none."},
+			text: "The memory of an empty store that was made for 1,000 entries."},
 	}
 	for _, trace := range traces(r) {
 		all = append(all, group{title: "Hit ratio, " + trace, pattern: "HitRatio/" + trace + "/{column}/{who}", unit: "hit-%",
-			text: "Get, and on a miss Set; stores with room for a part of the keys. `raw ristretto` is waited for after each Set."})
+			text: "Each key of the trace is read by Get, and after a miss written by Set. The stores have room for a part of the keys. After each Set of `raw ristretto`, the benchmark waits until the entry can be read."})
 	}
 	all = append(all, group{title: "Codecs", pattern: "Codec/{who}/{column}", unit: "ns/op", columns: []column{{"marshal", "encode"}, {"unmarshal", "decode"}}, allocs: true,
-		text: "The entity; `plain msgpack` is the library alone, without what the codec adds: a trailer byte, compression where it helps, and checks of what it reads."})
+		text: "The entity is encoded and decoded. `plain msgpack` is the library alone. The codec adds a trailer byte, compression if it makes the value smaller, and checks of the bytes that it decodes."})
 	return slices.DeleteFunc(all, func(g group) bool { return len(g.rows(r)) == 0 })
 }
 

@@ -40,13 +40,13 @@ func describe() (environment, error) {
 func document(r *results, rows []row, e environment, command, plots string) string {
 	var b strings.Builder
 	b.WriteString("# Performance\n\n")
-	b.WriteString("What jetcache-go costs beside what its users would pick instead, each used as its documentation says, in one\n")
-	b.WriteString("run. Ratios travel from machine to machine better than times do. This file is written by the command below.\n\n")
+	b.WriteString("How fast jetcache-go is, in comparison with the libraries that its users would use instead. Each library is used as\n")
+	b.WriteString("its documentation says. All figures are of one run. Other machines have other times, but similar ratios. The\ncommand below writes this file.\n\n")
 	fmt.Fprintf(&b, "```\ncd benchmarks && %s\n```\n\n", command)
 	fmt.Fprintf(&b, "%s, %s/%s, %d cores, GOMAXPROCS %d; medians of %s. ", e.goVersion, runtime.GOOS, runtime.GOARCH, e.cores, r.procs, rounds(r.runs()))
 	b.WriteString("The entity has an id, a name, an e-mail\naddress, roles, a time and attributes: about 300 bytes in MessagePack. Redis runs on the same machine.\n\n")
 	b.WriteString("Versions:\n\n- " + strings.Join(e.modules, "\n- ") + "\n\n")
-	b.WriteString("A ratio is the median of the ratios of the rounds: what ran in the same round is compared.\n\n")
+	b.WriteString("A ratio is the median of the ratios of the rounds. The ratio of a round compares two times of the same round.\n\n")
 	b.WriteString("## Targets\n\n" + summary(rows) + "\n\n")
 	writeMarkdownTable(&b, rowTitles, len(rows), func(i int) []string { return rows[i].cells() })
 	for _, reason := range r.skipped {
