@@ -36,7 +36,7 @@ type Event struct {
 }
 
 // eventQueue hands events to the handler, one at a time, from a goroutine that runs only
-// while there are any. Who adds one never waits for the handler.
+// while there are any. Adding one never waits for the handler.
 type eventQueue struct {
 	cacheName string
 	sourceID  string

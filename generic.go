@@ -59,7 +59,7 @@ func (t *T[K, V]) Set(ctx context.Context, key string, id K, v V) error {
 func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error)) (V, error) {
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
-		return t.fetchThrough(ctx, key, id, fn, item{})
+		return idRead[K, V]{id: id, fn: fn}.through(ctx, t, key)
 	}
 	d, b, e := hit[K, V](c, key, id)
 	if d != nil {
@@ -83,7 +83,7 @@ func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx conte
 	}
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
-		return t.fetchThrough(ctx, key, id, fn, read)
+		return idRead[K, V]{id, fn, read}.through(ctx, t, key)
 	}
 	r := idRead[K, V]{id, fn, read}
 	if read.refresh && c.CacheType() != "" && c.checkKey(t.Key(key, id)) == nil { // what is wrong the read will tell
@@ -148,7 +148,7 @@ var mgetFailures = observe.EverySecond()
 // read or written, a value could not be encoded or decoded, ctx ended, or fn is nil and
 // something was missing.
 func (t *T[K, V]) MGetWithErr(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) (map[K]V, error) {
-	return t.mfetch(ctx, key, ids, fn, item{})
+	return t.mfetch(ctx, idsRead[K, V]{key, ids, fn, item{}})
 }
 
 // MGetList returns the entities with these ids as a list in the order of ids. Ids whose entity
@@ -173,7 +173,7 @@ func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx c
 	if err := read.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", read.plain()); err != nil {
 		return map[K]V{}, err
 	}
-	return t.mfetch(ctx, key, ids, fn, read)
+	return t.mfetch(ctx, idsRead[K, V]{key, ids, fn, read})
 }
 
 // MSet stores each of values as the entity with its id, all in one round trip. It takes the

@@ -108,33 +108,33 @@ func newItem(opts []ItemOption) item {
 }
 
 // plain reports whether none of Value, Do, SetNX and SetXX was given.
-func (it *item) plain() bool {
-	return it.value == nil && it.do == nil && it.condition == record.Always
+func (i *item) plain() bool {
+	return i.value == nil && i.do == nil && i.condition == record.Always
 }
 
 // check returns ErrInvalidOption unless ok.
-func (it *item) check(call, without string, ok bool) error {
+func (i *item) check(call, without string, ok bool) error {
 	if ok {
 		return nil
 	}
 	return fmt.Errorf("%w: %s does not take %s", ErrInvalidOption, call, without)
 }
 
-// options returns the ItemOptions that set what it holds, but for Value and Do.
-func (it *item) options() (opts []ItemOption) {
-	if it.ttl != 0 {
-		opts = append(opts, TTL(it.ttl))
+// options returns the ItemOptions that set what i holds, except Value and Do.
+func (i *item) options() (opts []ItemOption) {
+	if i.ttl != 0 {
+		opts = append(opts, TTL(i.ttl))
 	}
-	switch it.condition {
+	switch i.condition {
 	case record.IfAbsent:
 		opts = append(opts, SetNX(true))
 	case record.IfPresent:
 		opts = append(opts, SetXX(true))
 	}
-	if it.skipLocal {
+	if i.skipLocal {
 		opts = append(opts, SkipLocal(true))
 	}
-	if it.refresh {
+	if i.refresh {
 		opts = append(opts, Refresh(true))
 	}
 	return opts

@@ -7,28 +7,35 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
+// idsRead is a read of T for many ids.
+type idsRead[K comparable, V any] struct {
+	prefix string
+	ids    []K
+	fn     func(ctx context.Context, ids []K) (map[K]V, error) // nil if there is no loader
+	opts   item
+}
+
 // mfetch is a batch read of T.
-func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
+func (t *T[K, V]) mfetch(ctx context.Context, r idsRead[K, V]) (found map[K]V, err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if len(ids) == 0 {
+	if len(r.ids) == 0 {
 		return map[K]V{}, nil
 	}
 	c, ok := t.Cache.(*jetCache)
 	if ok && c.CacheType() == "" {
 		return map[K]V{}, ErrRemoteLocalBothNil
 	}
-	ids, refused := withOwnKey(ids, func(id K) string { return t.Key(prefix, id) })
-	var found map[K]V
-	var err error
+	var refused error
+	r.ids, refused = withOwnKey(r.ids, func(id K) string { return t.Key(r.prefix, id) })
 	switch {
-	case len(ids) == 0:
+	case len(r.ids) == 0:
 		found = map[K]V{}
 	case ok:
-		found, err = mfetchFrom(ctx, c, prefix, ids, fn, opts)
+		found, err = r.from(ctx, c)
 	default:
-		found, err = t.mfetchThrough(ctx, prefix, distinct(ids), fn, opts)
+		found, err = r.through(ctx, t)
 	}
 	if refused != nil {
 		err = errors.Join(refused, err)
@@ -36,45 +43,44 @@ func (t *T[K, V]) mfetch(ctx context.Context, prefix string, ids []K, fn func(ct
 	return found, err
 }
 
-// mfetchFrom is mfetch from a cache that New made.
-func mfetchFrom[K comparable, V any](ctx context.Context, c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
-	found := make(map[K]V, len(ids))
-	if opts.refresh {
-		touchAll(c, prefix, ids, fn, opts)
+// from reads from a cache that New made.
+func (r idsRead[K, V]) from(ctx context.Context, c *jetCache) (map[K]V, error) {
+	found := make(map[K]V, len(r.ids))
+	if r.opts.refresh {
+		r.keepFresh(c)
 	}
-	if c.local.Exists() && !opts.skipLocal {
-		if ids = lookLocally(c, prefix, ids, found); len(ids) == 0 {
+	if c.local.Exists() && !r.opts.skipLocal {
+		if r.ids = r.lookLocally(c, found); len(r.ids) == 0 {
 			return found, nil
 		}
 	} else {
-		ids = distinct(ids)
+		r.ids = distinct(r.ids)
 	}
-
-	e := newEntities(ids, fn)
+	e := newEntities(r.ids, r.fn)
 	e.decodeInto = c.decode
-	b := newKeyBuffer(prefix, c.separator, ids[0])
-	for i, id := range ids {
-		b.text = appendKey(b.text[:0], prefix, c.separator, id)
+	b := newKeyBuffer(r.prefix, c.separator, r.ids[0])
+	for i, id := range r.ids {
+		b.text = appendKey(b.text[:0], r.prefix, c.separator, id)
 		e.keys[i] = b.key()
 	}
 	b.release()
-	state, err := c.mget(ctx, e.keys, e, opts)
+	state, err := c.mget(ctx, e.keys, e, r.opts)
 	e.collect(found, state)
 	return found, err
 }
 
-// lookLocally puts into found what the local level has of ids. It returns the rest, each once.
-func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found map[K]V) (rest []K) {
+// lookLocally puts into found what the local level has. It returns the other ids, each once.
+func (r idsRead[K, V]) lookLocally(c *jetCache, found map[K]V) (rest []K) {
 	var gone, open map[K]struct{} // the ids that have been seen, and are not in found
-	b := newKeyBuffer(prefix, c.separator, ids[0])
+	b := newKeyBuffer(r.prefix, c.separator, r.ids[0])
 	defer b.release()
-	for _, id := range ids {
-		b.text = appendKey(b.text[:0], prefix, c.separator, id)
+	for _, id := range r.ids {
+		b.text = appendKey(b.text[:0], r.prefix, c.separator, id)
 		var e *local.Entry
 		if c.local.KeepsValues() {
 			e, _ = c.local.Entry(b.view())
 		}
-		v, a, _ := localValue[V](c, b, e) // what is damaged is loaded again
+		v, a, _ := localValue[V](c, b, e) // damaged bytes are loaded again
 		switch a {
 		case value:
 			before := len(found)
@@ -94,7 +100,7 @@ func lookLocally[K comparable, V any](c *jetCache, prefix string, ids []K, found
 	return rest
 }
 
-// add puts id into a set; it reports false if it was there.
+// add puts id into a set. It reports false if it was there.
 func add[K comparable](set *map[K]struct{}, id K) bool {
 	if _, ok := (*set)[id]; ok {
 		return false
@@ -119,30 +125,36 @@ func distinct[K comparable](ids []K) []K {
 	return out
 }
 
-// touchAll has each of ids refreshed, by calls of fn for one id.
-func touchAll[K comparable, V any](c *jetCache, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) {
-	for _, id := range ids {
-		b := newKeyBuffer(prefix, c.separator, id)
+// keepFresh has each of the ids refreshed, by calls of fn for one id.
+func (r idsRead[K, V]) keepFresh(c *jetCache) {
+	for _, id := range r.ids {
+		b := newKeyBuffer(r.prefix, c.separator, id)
 		key := b.key()
 		b.release()
 		if c.checkKey(key) != nil {
-			continue // reported by the read
+			continue // the read reports it
 		}
-		opts := opts
-		if fn != nil {
-			opts.do = func(ctx context.Context) (any, error) {
-				got, err := fn(ctx, []K{id})
-				if err != nil {
-					return nil, err
-				}
-				v, ok := got[id]
-				if !ok {
-					return nil, c.errNotFound
-				}
-				return codecForm(v), nil
-			}
+		opts := r.opts
+		if r.fn != nil {
+			opts.do = r.loaderOf(id, c.errNotFound)
 		}
 		c.keepFresh(key, opts)
+	}
+}
+
+// loaderOf returns the loader of one id.
+func (r idsRead[K, V]) loaderOf(id K, errNotFound error) DoFunc {
+	fn := r.fn
+	return func(ctx context.Context) (any, error) {
+		got, err := fn(ctx, []K{id})
+		if err != nil {
+			return nil, err
+		}
+		v, ok := got[id]
+		if !ok {
+			return nil, errNotFound
+		}
+		return codecForm(v), nil
 	}
 }
 

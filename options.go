@@ -53,7 +53,7 @@ type Options struct {
 	refreshTimeout             time.Duration
 	maxRefreshTasks            int
 
-	logger        logger.Logger // nil: the package logger
+	logger        logger.Logger // nil stands for the package logger
 	statsHandler  stats.Handler
 	statsGiven    bool
 	statsDisabled bool
@@ -63,7 +63,7 @@ type Options struct {
 	eventBuffer  int
 	eventHandler func(*Event)
 
-	maxLoad time.Duration // zero: no fences
+	maxLoad time.Duration // zero if there are no fences
 
 	leaseTTL time.Duration
 

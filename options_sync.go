@@ -70,8 +70,8 @@ func (s *syncOptions) resolve(o *Options) {
 	if given && s.bus == nil {
 		panic(fmt.Sprintf("cache: New: WithSyncChannel needs a remote that is a remote.Bus, as the go-redis adapter is; a %T is not; give a bus by WithSyncBus", o.remote))
 	}
-	// Who has a handler sends the events by it, as for the library that this one replaces; and
-	// what tracking hears need not be told again.
+	// With a handler, that sends the events, as in the library that this one replaces. What
+	// tracking hears need not be told again.
 	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.tracked)
 }
 

@@ -17,7 +17,7 @@ import (
 
 // sharing says how T hands out kept values of one type.
 type sharing struct {
-	clone any // a func(V) V; nil: as they are
+	clone any // a func(V) V; nil if values are handed out as they are
 }
 
 // WithSharedValues makes T return values of type V from the local level as they are, without
@@ -59,7 +59,7 @@ func (o *Options) share(t reflect.Type, s sharing) {
 type decoded[V any] struct {
 	entry local.Entry // the entry that keeps it, if the store can have it here
 	kept  local.Kept  // its Value is this decoded itself
-	clone func(V) V   // nil: value is returned as it is
+	clone func(V) V   // nil if value is returned as it is
 	value V
 }
 

@@ -75,16 +75,15 @@ func unwrap(c Cache) Cache {
 	return nil
 }
 
-// mfetchThrough is mfetch by the methods of any Cache, one call for each id. Ids are not
-// coalesced with those of other calls, and a change of a key while the loader runs is
-// not noticed.
-func (t *T[K, V]) mfetchThrough(ctx context.Context, prefix string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts item) (map[K]V, error) {
-	e := newEntities(ids, fn)
-	for i, id := range ids {
-		e.keys[i] = t.Key(prefix, id)
+// through reads by the methods of any Cache, one call for each id. Ids are not coalesced with
+// those of other calls, and a change of a key while the loader runs is not noticed.
+func (r idsRead[K, V]) through(ctx context.Context, t *T[K, V]) (map[K]V, error) {
+	e := newEntities(distinct(r.ids), r.fn)
+	for i, id := range e.ids {
+		e.keys[i] = t.Key(r.prefix, id)
 	}
-	state, err := mgetThrough(ctx, t.Cache, e, opts)
-	found := make(map[K]V, len(ids))
+	state, err := mgetThrough(ctx, t.Cache, e, r.opts)
+	found := make(map[K]V, len(e.ids))
 	e.collect(found, state)
 	return found, err
 }
@@ -156,17 +155,17 @@ func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[
 	return state, errors.Join(errs...)
 }
 
-// fetchThrough is Fetch by the methods of any Cache.
-func (t *T[K, V]) fetchThrough(ctx context.Context, prefix string, id K, fn func(ctx context.Context, id K) (V, error), opts item) (V, error) {
+// through reads by the methods of any Cache.
+func (r idRead[K, V]) through(ctx context.Context, t *T[K, V], prefix string) (V, error) {
 	var v, zero V
 	var do DoFunc
-	if fn != nil {
+	if r.fn != nil {
 		do = func(ctx context.Context) (any, error) {
-			v, err := fn(ctx, id)
+			v, err := r.fn(ctx, r.id)
 			return wrappedForm(t.Cache, v), err
 		}
 	}
-	if err := t.Cache.Once(ctx, t.Key(prefix, id), append(opts.options(), Value(&v), Do(do))...); err != nil {
+	if err := t.Cache.Once(ctx, t.Key(prefix, r.id), append(r.opts.options(), Value(&v), Do(do))...); err != nil {
 		return zero, err
 	}
 	return v, nil
