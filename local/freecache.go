@@ -88,7 +88,7 @@ func (a *Arena) NewFreeCache(ttl time.Duration, innerKeyPrefix ...string) *FreeC
 	if ttl > 0 {
 		ttl = max(ttl, time.Second)
 	}
-	f.lifetime.set("NewFreeCache", ttl)
+	f.lifetime.init("NewFreeCache", ttl)
 	return f
 }
 

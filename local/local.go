@@ -2,13 +2,7 @@
 // and three stores, Otter, TinyLFU and FreeCache.
 package local
 
-import (
-	"fmt"
-	"sync/atomic"
-	"time"
-
-	"github.com/mgtv-tech/jetcache-go/internal/jitter"
-)
+import "time"
 
 // Local is an in-process store of bytes. Implementations must be safe for
 // concurrent use, and must not call back into the cache that uses them. The suite
@@ -67,85 +61,4 @@ type Dated interface {
 	// NoneBefore returns a time before which nothing was stored that the store still has; now
 	// if nothing was stored at all, and the zero time if it does not know.
 	NoneBefore() time.Time
-}
-
-// Size is a number of bytes.
-type Size int64
-
-// Units of Size.
-const (
-	Byte Size = 1
-	KB        = 1024 * Byte
-	MB        = 1024 * KB
-	GB        = 1024 * MB
-	TB        = 1024 * GB
-)
-
-// lifetime is how long a store keeps an entry: a TTL and a random spread.
-type lifetime struct {
-	ttl    time.Duration // 0: entries do not expire
-	spread atomic.Int64  // in nanoseconds
-
-	widest atomic.Int64              // the largest spread there was
-	first  atomic.Pointer[time.Time] // when the first entry was stored; nil: none was
-}
-
-// set sets the TTL and its default spread; it panics for a negative one.
-func (l *lifetime) set(constructor string, ttl time.Duration) {
-	if ttl < 0 {
-		panic(fmt.Sprintf("local: %s: the ttl is %s; give 0 for entries that do not expire", constructor, ttl))
-	}
-	l.ttl = ttl
-	l.UseRandomizedTTL(jitter.Default(ttl))
-}
-
-// UseRandomizedTTL sets the jitter: each entry lives for the store's TTL plus a
-// random duration in [0, offset), so that what was stored together does not expire
-// together. Default: a tenth of the TTL, 10s at most; zero or less turns the jitter
-// off. It has no effect on a store whose entries do not expire, and never makes an
-// entry outlive a TTL of its own. It may be called at any time.
-func (l *lifetime) UseRandomizedTTL(offset time.Duration) {
-	for {
-		widest := l.widest.Load()
-		if int64(offset) <= widest || l.widest.CompareAndSwap(widest, int64(offset)) {
-			break
-		}
-	}
-	l.spread.Store(int64(offset))
-}
-
-// NoneBefore returns a time before which nothing was stored that the store still has; see
-// Dated.
-func (l *lifetime) NoneBefore() time.Time {
-	now := time.Now()
-	first := l.first.Load()
-	if first == nil {
-		return now
-	}
-	if l.ttl > 0 {
-		if oldest := now.Add(-l.ttl - time.Duration(l.widest.Load())); oldest.After(*first) {
-			return oldest
-		}
-	}
-	return *first
-}
-
-// next returns how long an entry stored now lives; 0 means without end.
-func (l *lifetime) next() time.Duration {
-	if l.first.Load() == nil {
-		now := time.Now()
-		l.first.CompareAndSwap(nil, &now)
-	}
-	if l.ttl == 0 {
-		return 0
-	}
-	return jitter.Add(l.ttl, time.Duration(l.spread.Load()))
-}
-
-// atMost is next for an entry that lives for ttl (above zero) at most.
-func (l *lifetime) atMost(ttl time.Duration) time.Duration {
-	if own := l.next(); own > 0 {
-		return min(own, ttl)
-	}
-	return ttl
 }

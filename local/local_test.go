@@ -11,40 +11,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSizes(t *testing.T) {
-	for size, want := range map[Size]int64{Byte: 1, KB: 1 << 10, MB: 1 << 20, GB: 1 << 30, TB: 1 << 40} {
-		if int64(size) != want {
-			t.Errorf("got %d, want %d", size, want)
-		}
-	}
-}
-
-func TestLifetimes(t *testing.T) {
-	var l lifetime
-	check := func(what string, got, low, high time.Duration) {
-		t.Helper()
-		if got < low || got > high {
-			t.Errorf("%s: an entry lives %s, want %s to %s", what, got, low, high)
-		}
-	}
-	for range 100 {
-		l.set("", time.Minute)
-		check("default jitter", l.next(), time.Minute, 66*time.Second)
-		l.set("", time.Hour)
-		check("default jitter is at most 10s", l.next(), time.Hour, time.Hour+10*time.Second)
-		l.UseRandomizedTTL(time.Minute)
-		check("a jitter of one's own", l.next(), time.Hour, 61*time.Minute)
-		check("a shorter TTL of its own", l.atMost(time.Second), time.Second, time.Second)
-		check("a longer TTL of its own", l.atMost(2*time.Hour), time.Hour, 61*time.Minute)
-		l.UseRandomizedTTL(0)
-		check("jitter off", l.next(), time.Hour, time.Hour)
-		l.set("", 0)
-		l.UseRandomizedTTL(time.Hour)
-		check("no expiry", l.next(), 0, 0)
-		check("no expiry, a TTL of its own", l.atMost(time.Second), time.Second, time.Second)
-	}
-}
-
 func TestBadSizesAndTTLsPanic(t *testing.T) {
 	tests := map[string]func(){
 		"NewTinyLFU: the size is 0":          func() { NewTinyLFU(0, time.Minute) },

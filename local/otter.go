@@ -63,7 +63,7 @@ func weight(key string, e *Entry) uint32 {
 
 func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *Entry]) *Otter {
 	t := &Otter{}
-	t.lifetime.set(constructor, ttl)
+	t.lifetime.init(constructor, ttl)
 	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration {
 		if e.Value.ttl == untilThen {
 			return e.ExpiresAfter()

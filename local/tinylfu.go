@@ -60,7 +60,7 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	}
 	window := max(1, size*windowPercent/100)
 	t := &TinyLFU{window: newWindow(window)}
-	t.lifetime.set("NewTinyLFU", ttl)
+	t.lifetime.init("NewTinyLFU", ttl)
 	main, err := ristretto.NewCache(&ristretto.Config[string, *Entry]{
 		NumCounters: countersPerEntry(size) * int64(size),
 		MaxCost:     int64(max(1, size-window)), // each entry costs 1 …
