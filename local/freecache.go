@@ -4,48 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/coocood/freecache"
 )
-
-// Limits of the size of an arena.
-const (
-	minArena     = 512 * KB
-	maxArena     = 8 * GB
-	defaultArena = 256 * MB
-)
-
-// Arena is a block of memory, allocated at once, that any number of FreeCaches
-// share. When it is full, entries give way, the oldest that were not used for longer
-// than the average first. An entry, with its key, can take up to 1/1024 of the arena.
-type Arena struct {
-	cache  *freecache.Cache
-	began  time.Time     // deadlines count from here
-	stores atomic.Uint32 // how many FreeCaches there are; the number of the newest
-}
-
-// NewArena allocates an arena of its own for FreeCaches that shall not compete with
-// others for memory. size is in bytes; it panics if size is negative, and outside
-// 512KB…8GB it takes 256MB. The memory is freed when the arena and its FreeCaches are
-// no longer reachable.
-func NewArena(size Size) *Arena {
-	if size < 0 {
-		panic(fmt.Sprintf("local: the size of a FreeCache is %d bytes; give 512KB to 8GB, or 0 for 256MB", size))
-	}
-	if size < minArena || size > maxArena {
-		size = defaultArena
-	}
-	return &Arena{cache: freecache.NewCache(int(size)), began: time.Now()}
-}
-
-// shared is the arena of the process.
-var shared struct {
-	once  sync.Once
-	arena *Arena
-}
 
 // FreeCache is a Local in one block of memory that the garbage collector does not
 // scan (coocood/freecache): entries are copied in and out. Any number of FreeCaches
@@ -74,8 +34,8 @@ func NewFreeCache(size Size, ttl time.Duration, innerKeyPrefix ...string) *FreeC
 	if size < 0 {
 		panic(fmt.Sprintf("local: NewFreeCache: the size is %d bytes; give 512KB to 8GB, or 0 for 256MB", size))
 	}
-	shared.once.Do(func() { shared.arena = NewArena(size) })
-	return shared.arena.NewFreeCache(ttl, innerKeyPrefix...)
+	processArena.once.Do(func() { processArena.arena = NewArena(size) })
+	return processArena.arena.NewFreeCache(ttl, innerKeyPrefix...)
 }
 
 // NewFreeCache returns a store in this arena. The arguments are those of the function
@@ -107,10 +67,6 @@ const deadlineSize = 8
 
 // noDeadline is that of entries that do not expire.
 const noDeadline = math.MaxInt64
-
-// now reads the arena's clock: the time since it began, which takes half as long to read as
-// the time of day.
-func (a *Arena) now() int64 { return int64(time.Since(a.began)) }
 
 // maxTTL keeps sums of times within what they are stored in; it is 34 years.
 const maxTTL = (1 << 30) * time.Second

@@ -123,19 +123,3 @@ func TestFreeCacheCopies(t *testing.T) {
 		t.Errorf("the entry changed with a caller's buffer: %q", got)
 	}
 }
-
-func TestArenaSizes(t *testing.T) {
-	// An entry may take 1/1024 of the arena, which shows its size.
-	fits := func(a *local.Arena, n int) bool {
-		s := a.NewFreeCache(0)
-		s.Set("k", make([]byte, n))
-		_, ok := s.Get("k")
-		return ok
-	}
-	if !fits(local.NewArena(0), 200_000) || !fits(local.NewArena(local.KB), 200_000) || !fits(local.NewArena(9*local.GB), 200_000) {
-		t.Error("a size outside 512KB to 8GB is not 256MB")
-	}
-	if a := local.NewArena(local.MB); fits(a, 1024) || !fits(a, 900) {
-		t.Error("a size within the limits is not taken as it is")
-	}
-}

@@ -22,7 +22,7 @@ func TestBadSizesAndTTLsPanic(t *testing.T) {
 		"NewOtterBytes: the ttl is -1s":      func() { NewOtterBytes(MB, -time.Second) },
 		"NewFreeCache: the size is -1 bytes": func() { NewFreeCache(-1, time.Minute) },
 		"NewFreeCache: the ttl is -1s":       func() { NewArena(MB).NewFreeCache(-time.Second) },
-		"FreeCache is -7 bytes":              func() { NewArena(-7) },
+		"NewArena: the size is -7 bytes":     func() { NewArena(-7) },
 	}
 	for want, call := range tests {
 		t.Run(want, func(t *testing.T) {

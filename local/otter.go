@@ -58,7 +58,7 @@ func NewOtterBytes(size Size, ttl time.Duration) *Otter {
 const entryOverhead = 160
 
 func weight(key string, e *Entry) uint32 {
-	return uint32(min(entryOverhead+len(key)+len(e.data), math.MaxUint32))
+	return uint32(min(entryOverhead+uint64(len(key))+uint64(len(e.data)), math.MaxUint32))
 }
 
 func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *Entry]) *Otter {

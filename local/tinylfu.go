@@ -38,6 +38,11 @@ var (
 // web shops, 20 to 60 give the best ratios of hits, and 40 is never far from the best.
 const windowPercent = 40
 
+// windowSize returns how many of size entries are in the window.
+func windowSize(size int) int {
+	return max(1, size/100*windowPercent+size%100*windowPercent/100) // in this order nothing overflows
+}
+
 // countersPerEntry is how many of ristretto's frequency counters there are for an entry. Its
 // documentation recommends ten; with thirty the ratios of hits are up to three points better,
 // which large stores do without: it is 64 bytes for each entry.
@@ -58,7 +63,7 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	if size < 1 {
 		panic(fmt.Sprintf("local: NewTinyLFU: the size is %d; give the number of entries to hold, 1 or more", size))
 	}
-	window := max(1, size*windowPercent/100)
+	window := windowSize(size)
 	t := &TinyLFU{window: newWindow(window)}
 	t.lifetime.init("NewTinyLFU", ttl)
 	main, err := ristretto.NewCache(&ristretto.Config[string, *Entry]{

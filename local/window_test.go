@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -16,6 +17,17 @@ func keysOf(w *window) (keys []string) {
 		}
 	}
 	return keys
+}
+
+func TestWindowSize(t *testing.T) {
+	for _, tt := range []struct{ size, want int }{
+		{1, 1}, {2, 1}, {4, 1}, {5, 2}, {10, 4}, {1000, 400}, {1999, 799},
+		{math.MaxInt32, 858_993_458}, {math.MaxInt, math.MaxInt/5*2 + 2*(math.MaxInt%5)/5},
+	} {
+		if got := windowSize(tt.size); got != tt.want {
+			t.Errorf("the window of a store for %d entries has %d, want %d", tt.size, got, tt.want)
+		}
+	}
 }
 
 func TestWindowLetsGoOfWhatWasNotRead(t *testing.T) {
