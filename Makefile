@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 TORTURE ?= 5m
 
-.PHONY: help demo test torture bench examples fuzz lint golangci
+.PHONY: help demo test torture bench examples fuzz lint golangci staticcheck
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,3 +43,6 @@ lint: ## gofmt, go vet and staticcheck
 golangci: ## the linters of .golangci.yml (needs Go 1.26)
 	@echo "Compiling golangci-lint, which takes minutes the first time"; go run $(GOLANGCI) version
 	@status=0; for m in $(MODULES); do echo "== $$m"; (cd $$m && go run $(GOLANGCI) run) || status=1; done; exit $$status
+
+staticcheck: # into GOBIN, for a check that needs the command itself
+	@go install $(STATICCHECK)
