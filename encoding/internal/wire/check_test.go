@@ -14,7 +14,7 @@ import (
 
 func TestCheckAcceptsEveryFormat(t *testing.T) {
 	values := []any{
-		nil, true, false, 0, -1, -33, 127, 128, 255, 256, math.MaxInt16, math.MaxInt32, math.MaxInt64, math.MinInt64,
+		nil, true, false, 0, -1, -33, 127, 128, 255, 256, math.MaxInt16, math.MaxInt32, int64(math.MaxInt64), int64(math.MinInt64),
 		uint8(200), uint16(60000), uint32(1 << 31), uint64(1 << 63), float32(1), 1.0,
 		"", strings.Repeat("s", 31), strings.Repeat("s", 200), strings.Repeat("s", 300), strings.Repeat("s", 70_000),
 		[]byte{1}, make([]byte, 300), make([]byte, 70_000),
