@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
@@ -20,7 +21,7 @@ type plan struct {
 	marshal  func(v any) ([]byte, error) // for a value that has no MarshalMsg to call right away
 	pointers int                         // how many pointers lead to what has UnmarshalMsg; 0 if nothing has
 	aliases  bool                        // what is read may share memory with the payload
-	cost     wire.Cost
+	cost     bound.Cost
 }
 
 // plans has the plan of each type by its reflect.Type.
@@ -34,7 +35,7 @@ func planOf(t reflect.Type) *plan {
 		marshal:  marshalOf(t),
 		pointers: pointersTo(unmarshalerType, t),
 		aliases:  aliases(t, make(map[reflect.Type]bool)),
-		cost:     wire.CostOf(t),
+		cost:     bound.CostOf(t),
 	}
 	actual, _ := plans.LoadOrStore(t, p)
 	return actual.(*plan)

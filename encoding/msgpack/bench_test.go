@@ -7,6 +7,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
@@ -104,9 +105,10 @@ func benchmarkUnmarshal[T any](b *testing.B, name string, v T) {
 	b.Run(name+"/limits", func(b *testing.B) { // what of it goes into the limits
 		b.ReportAllocs()
 		var dst T
-		cost := wire.CostOf(reflect.TypeOf(&dst))
+		cost, seals := bound.CostOf(reflect.TypeOf(&dst)), wire.Seals(nil)
 		for b.Loop() {
-			if err := wire.Admit(plain, len(stored), &dst, cost); err != nil {
+			var err error
+			if _, seals, err = wire.AdmitSealed(plain, seals, len(stored), &dst, cost); err != nil {
 				b.Fatal(err)
 			}
 		}

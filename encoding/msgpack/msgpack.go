@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
@@ -23,13 +24,13 @@ const Name = "msgpack"
 // Limits of what is decoded.
 const (
 	// MaxDepth is how deep arrays and maps may nest: 10,000.
-	MaxDepth = wire.MaxDepth
+	MaxDepth = bound.MaxDepth
 	// MaxDecodedSize is how many bytes an S2 block may announce: 64 MiB.
-	MaxDecodedSize = wire.MaxDecodedSize
+	MaxDecodedSize = bound.MaxDecodedSize
 	// MaxMemory is how many bytes the elements of lists, the pairs of maps and what pointers
 	// lead to may take in the destination: 256 MiB, or 64 for each byte of the payload if
 	// that is more.
-	MaxMemory = wire.MaxMemory
+	MaxMemory = bound.MaxMemory
 )
 
 func init() { encoding.RegisterCodec(codec{}) }
@@ -42,7 +43,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 	e := encoders.Get().(*encoder)
 	e.enc.Reset(&e.buf) // also takes back what a value's own method has set
 	if err := e.enc.Encode(v); err != nil {
-		return nil, err
+		return nil, bound.Trim(err)
 	}
 	stored := wire.Seal(e.buf.Bytes())
 	e.free()

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/vmihailenco/msgpack/v5"
@@ -178,75 +176,6 @@ func TestLargeHonestValuesAreRead(t *testing.T) {
 	}
 }
 
-// Where a map belongs, what an extension holds must not be read as one: nobody has checked
-// it. Payloads such as these took gigabytes.
-func TestAnExtensionIsNoMap(t *testing.T) {
-	type tree map[string]tree
-	deep := bytes.Repeat([]byte{0xd4, 0x01, 0x81, 0xa1, 'k'}, 1<<16)
-	for name, payload := range map[string][]byte{
-		"a long map":         {0xc7, 5, 0xff, 0xdf, 0x00, 0x40, 0, 0},
-		"in 16 bits":         {0xc8, 0, 5, 0xff, 0xdf, 0x00, 0x40, 0, 0},
-		"in 32 bits":         {0xc9, 0, 0, 0, 5, 0xff, 0xdf, 0x00, 0x40, 0, 0},
-		"of one byte":        {0xd4, 0x80, 0xdf, 0x00, 0x40, 0, 0},
-		"of sixteen bytes":   append([]byte{0xd8, 0xff, 0xdf, 0x00, 0x40}, make([]byte, 13)...),
-		"no map, then other": append([]byte{0xd8, 0xff, 0xc0, 0xdf, 0x00, 0x40}, make([]byte, 12)...),
-		"deeper than it may": append(deep, 0x80),
-	} {
-		for _, dst := range []any{new(map[string]any), new(map[string]string), new(map[int][64]byte), new(tree), new(struct{ A map[string]any })} {
-			stored := append(bytes.Clone(payload), 0x00)
-			if _, ok := dst.(*struct{ A map[string]any }); ok {
-				stored = append([]byte{0x81, 0xa1, 'A'}, stored...)
-			}
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			err := codec{}.Unmarshal(stored, dst)
-			runtime.ReadMemStats(&after)
-			if took := after.TotalAlloc - before.TotalAlloc; err == nil || took > 1<<20 {
-				t.Errorf("%s as a %T: %d bytes, %v", name, dst, took, err)
-			}
-		}
-	}
-}
-
-// boxed is a value of its own extension type, which holds MessagePack.
-type boxed struct{ M map[string]int }
-
-// Extensions are read where they belong, whatever their bytes look like.
-func TestExtensionsThatLookLikeMaps(t *testing.T) {
-	msgpack.RegisterExtEncoder(42, (*boxed)(nil), func(_ *msgpack.Encoder, v reflect.Value) ([]byte, error) {
-		return msgpack.Marshal(v.Interface().(*boxed).M)
-	})
-	msgpack.RegisterExtDecoder(42, (*boxed)(nil), func(d *msgpack.Decoder, v reflect.Value, _ int) error {
-		return d.Decode(&v.Interface().(*boxed).M)
-	})
-	t.Cleanup(func() { msgpack.UnregisterExt(42) })
-	type entity struct {
-		At    time.Time
-		Attrs map[string]string
-		Word  string `msgpack:",intern"`
-		Box   *boxed
-		Any   any
-	}
-	var want []entity
-	for i := range 300 {
-		for range 2 {
-			at := time.Unix(int64(i)<<24, int64(i)<<22%1e9)
-			want = append(want, entity{
-				At: at, Attrs: map[string]string{"k": "v"}, Word: fmt.Sprintf("word %d", i),
-				Box: &boxed{M: map[string]int{"a": i}}, Any: map[string]any{"at": at},
-			})
-		}
-	}
-	b, err := codec{}.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []entity
-	if err := (codec{}).Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %d entities, %v", len(got), err)
-	}
-}
-
 // What pointers in structs point to counts as well: a list of structs with pointers, or a
 // tree, is a few bytes of S2 for each struct.
 func TestMemoryBehindPointersIsBounded(t *testing.T) {
@@ -284,17 +213,6 @@ func TestMemoryBehindPointersIsBounded(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if err == nil || !strings.Contains(err.Error(), "would take up to") {
 			t.Errorf("%s: %d bytes became %d: %v", name, len(stored), after.TotalAlloc-before.TotalAlloc, err)
-		}
-	}
-}
-
-// An extension may be empty, and a map follow it.
-func TestEmptyExtensionsBeforeMaps(t *testing.T) {
-	for _, ext := range [][]byte{{0xc7, 0, 0xff}, {0xc8, 0, 0, 0xff}, {0xc9, 0, 0, 0, 0, 0xff}, {0xc7, 0, 5}} {
-		stored := slices.Concat([]byte{0x92}, ext, []byte{0x81, 0xa1, 'k', 0x01, 0x00})
-		var got []msgpack.RawMessage
-		if err := (codec{}).Unmarshal(stored, &got); err != nil || len(got) != 2 || len(got[1]) != 4 {
-			t.Errorf("% x: % x, %v", ext, got, err)
 		}
 	}
 }

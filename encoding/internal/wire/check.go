@@ -5,37 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
 var (
 	errTruncated = errors.New("the payload ends within a value")
-	errDepth     = fmt.Errorf("nested deeper than %d levels", MaxDepth)
+	errDepth     = fmt.Errorf("lists and maps are nested deeper than %d levels", bound.MaxDepth)
 )
 
-// counts is what a payload holds.
-type counts struct {
-	containers int // lists and maps, empty ones included
-	elements   int // of all lists
-	pairs      int // of all maps
+// checker walks over a payload without decoding it.
+type checker struct {
+	data  []byte
+	seals Seals
+	loose []int // where extensions begin that have to be rewritten, see separate
+	inner int   // how many extensions there are around the values that are being checked
 }
 
-// check walks over data without decoding it and returns an error unless it is a
-// sequence of whole MessagePack values, nested no deeper than MaxDepth. (More than one
-// value at the top is what a custom encoder may leave behind.) It counts what the lists and
-// maps hold. After it, every length in data is covered by bytes that are really there, so a
-// decoder that allocates what is announced allocates no more than a multiple of len(data).
+// values returns an error unless data[at:end] is a sequence of whole MessagePack values, with no
+// more than MaxDepth lists and maps inside each other. (More than one value at the top is what
+// a custom encoder may leave.) It counts what the lists and maps hold. After it, the payload
+// really has the bytes for every length in it, so that a decoder that allocates what a length
+// says allocates no more than a multiple of the payload. Around is how many lists and maps
+// there are around the values.
 //
 // It is part of every read, so most values take it one look into a table and no call.
-func check(data []byte) (n counts, err error) {
+func (c *checker) values(at, end, around int) (n bound.Counts, err error) {
+	data := c.data[:end]
 	var space [32]int
-	outer := space[:0]  // how many values each list or map around the innermost one lacks after that
-	left := math.MaxInt // how many the innermost one lacks; at the top, as many as there are
-	at := 0
+	outer := space[:0]  // how many more values each list or map around the innermost one lacks
+	left := math.MaxInt // how many the innermost one lacks; there may be any number at the top
+	begin := at
 	for at < len(data) {
 		code := data[at]
 		h := heads[code]
-		if h.whole() { // by itself and not as a case below: most values are
-			at += int(h) // past the end, if the value is: seen when the loop has ended
+		if h.whole() { // most values are
+			at += int(h) // the check behind the loop finds a value that ends past the end
 			for left--; left == 0; {
 				left = outer[len(outer)-1]
 				outer = outer[:len(outer)-1]
@@ -52,66 +57,81 @@ func check(data []byte) (n counts, err error) {
 		case fixMap:
 			at++
 			inner = 2 * int(code&0x0f)
-			n.pairs += inner / 2
-			n.containers++
+			n.Pairs += inner / 2
+			n.Containers++
 		case fixArray:
 			at++
 			inner = int(code & 0x0f)
-			n.elements += inner
-			n.containers++
+			n.Elements += inner
+			n.Containers++
+		case fixExt:
+			if at+2 < len(data) && data[at+1] == typeTime && !beginsMap(data[at+2]) { // most times
+				at += 2 + 1<<(code-0xd4)
+				break
+			}
+			fallthrough
 		default:
 			size, values, err := h.measure(data[at:])
 			if err != nil {
 				return n, err
 			}
-			at += size
-			inner = values
 			switch h.shape() {
 			case array16, array32:
-				n.elements += inner
-				n.containers++
+				n.Elements += values
+				n.Containers++
 			case map16, map32:
-				n.pairs += inner / 2
-				n.containers++
+				n.Pairs += values / 2
+				n.Containers++
+			case fixExt, ext8, ext16, ext32:
+				held, err := c.extension(at, at+h.size(), at+size, around+len(outer))
+				if err != nil {
+					return n, err
+				}
+				n.Add(held)
 			}
+			at += size
+			inner = values
 		}
 		if inner > 0 {
 			if inner > len(data)-at { // each takes a byte at least
 				return n, errTruncated
 			}
-			if len(outer) == MaxDepth {
+			if around+len(outer) >= bound.MaxDepth {
 				return n, errDepth
 			}
 			outer = append(outer, left-1)
 			left = inner
 			continue
 		}
-		// One value is complete, and with it all those that lacked only this one.
+		// One value is complete, and so is each list or map that lacked only this one.
 		for left--; left == 0; {
 			left = outer[len(outer)-1]
 			outer = outer[:len(outer)-1]
 		}
 	}
-	if at != len(data) || at == 0 || len(outer) > 0 {
+	if at != len(data) || at == begin || len(outer) > 0 {
 		return n, errTruncated
 	}
 	return n, nil
 }
 
-// measure reads the head that data begins with, where its length is not in the code. It
-// returns the size of the head together with the bytes that belong to it, and how many values
-// follow that do.
+// measure reads the head that data begins with, if the code alone does not say the length. It
+// returns how many bytes the head and the bytes behind it take, and how many values follow
+// that belong to the value.
 func (h head) measure(data []byte) (size, inner int, err error) {
-	if h.shape() == invalid {
-		return 0, 0, fmt.Errorf("invalid code %#02x", data[0])
-	}
 	size = h.size()
 	if size > len(data) {
 		return 0, 0, errTruncated
 	}
 	var n uint64
 	switch h.shape() {
-	case bytes16, array16, map16:
+	case invalid:
+		return 0, 0, fmt.Errorf("invalid code %#02x", data[0])
+	case fixExt:
+		n = 1 << (data[0] - 0xd4)
+	case ext8:
+		n = uint64(data[1])
+	case bytes16, array16, map16, ext16:
 		n = uint64(binary.BigEndian.Uint16(data[1:]))
 	default:
 		n = uint64(binary.BigEndian.Uint32(data[1:]))
@@ -119,12 +139,12 @@ func (h head) measure(data []byte) (size, inner int, err error) {
 	if h.shape() == map16 || h.shape() == map32 {
 		n *= 2
 	}
-	if n > uint64(len(data)-size) { // an inner value takes a byte at least
+	if n > uint64(len(data)-size) { // each value takes a byte at least
 		return 0, 0, errTruncated
 	}
 	switch h.shape() {
-	case bytes16, bytes32:
-		return size + int(n), 0, nil
+	case array16, array32, map16, map32:
+		return size, int(n), nil
 	}
-	return size, int(n), nil
+	return size + int(n), 0, nil
 }

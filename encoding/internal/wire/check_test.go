@@ -10,6 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/mgtv-tech/jetcache-go/encoding/encodingtest"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
 func TestCheckAcceptsEveryFormat(t *testing.T) {
@@ -56,11 +57,11 @@ func manyKeys(n int) map[int]int {
 
 func TestCheckBoundsDepth(t *testing.T) {
 	nest := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
-	if _, err := check(nest(MaxDepth)); err != nil {
-		t.Errorf("%d levels: %v", MaxDepth, err)
+	if _, err := check(nest(bound.MaxDepth)); err != nil {
+		t.Errorf("%d levels: %v", bound.MaxDepth, err)
 	}
-	if _, err := check(nest(MaxDepth + 1)); !errors.Is(err, errDepth) {
-		t.Errorf("%d levels: %v, want %v", MaxDepth+1, err, errDepth)
+	if _, err := check(nest(bound.MaxDepth + 1)); !errors.Is(err, errDepth) {
+		t.Errorf("%d levels: %v, want %v", bound.MaxDepth+1, err, errDepth)
 	}
 	// Values after a nested one must not count as nested.
 	wide := append([]byte{0xdd, 0, 1, 0, 0}, bytes.Repeat([]byte{0x90}, 1<<16)...)

@@ -10,15 +10,8 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/s2"
-)
 
-// Limits of what is decoded; package msgpack documents them.
-const (
-	MaxDepth       = 10_000
-	MaxDecodedSize = 64 << 20
-	MaxMemory      = 256 << 20
-
-	memoryPerByte = 64
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
 // minCompressed is the length from which compression is tried.
@@ -42,7 +35,7 @@ const worthwhile = 8
 // that tells it for much less: s2.EstimateBlockSize takes 160, and a scan for any four bytes
 // that come twice finds some in most entities, which are far from enough.
 func Seal(plain []byte) []byte {
-	if len(plain) < minCompressed || len(plain) > MaxDecodedSize {
+	if len(plain) < minCompressed || len(plain) > bound.MaxDecodedSize {
 		return seal(plain, trailerPlain)
 	}
 	s := GetScratch(s2.MaxEncodedLen(len(plain)))
@@ -95,8 +88,8 @@ func split(stored []byte) (body []byte, size int, err error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("reading the S2 block's length: %w", err)
 		}
-		if size > MaxDecodedSize {
-			return nil, 0, fmt.Errorf("the S2 block announces %d bytes, more than %d", size, MaxDecodedSize)
+		if size > bound.MaxDecodedSize {
+			return nil, 0, fmt.Errorf("the S2 block announces %d bytes, more than %d", size, bound.MaxDecodedSize)
 		}
 		return body, size, nil
 	default:
@@ -114,14 +107,33 @@ func unpack(dst, block []byte) ([]byte, error) {
 }
 
 // Admit returns an error unless plain can be decoded into v within the limits. Stored is the
-// length of the stored value that plain is out of, and c is CostOf v's type.
-func Admit(plain []byte, stored int, v any, c Cost) error {
-	n, err := check(plain)
+// length of the stored value that plain is from, and c is the cost of v's type. The decoder has
+// to read each extension as what it is.
+func Admit(plain []byte, stored int, v any, c bound.Cost) error {
+	ch := checker{data: plain}
+	n, err := ch.values(0, len(plain), 0)
 	if err != nil {
 		return err
 	}
-	if need, limit := c.memory(n), max(MaxMemory, memoryPerByte*uint64(stored)); need > limit {
-		return fmt.Errorf("%d lists and maps with %d elements and %d pairs in %d bytes would take up to %d bytes as a %T, more than %d", n.containers, n.elements, n.pairs, stored, need, v, limit)
+	return c.AdmitMsgpack(n, stored, v)
+}
+
+// AdmitSealed is Admit for a decoder that takes extensions for maps. It returns the MessagePack
+// to decode, which is plain or a copy of it with the same meaning, and its seals, for which it
+// uses the room that seals has.
+func AdmitSealed(plain []byte, seals Seals, stored int, v any, c bound.Cost) ([]byte, Seals, error) {
+	ch := checker{data: plain, seals: seals[:0]}
+	n, err := ch.values(0, len(plain), 0)
+	if err != nil {
+		return nil, ch.seals, err
 	}
-	return nil
+	if err := c.AdmitMsgpack(n, stored, v); err != nil {
+		return nil, ch.seals, err
+	}
+	if len(ch.loose) == 0 {
+		return plain, ch.seals, nil
+	}
+	ch = checker{data: separate(plain, ch.loose), seals: ch.seals[:0]}
+	_, err = ch.values(0, len(ch.data), 0)
+	return ch.data, ch.seals, err
 }

@@ -1,0 +1,112 @@
+package wire
+
+import (
+	"errors"
+
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
+)
+
+// The types of extensions that vmihailenco/msgpack has itself.
+const (
+	typeTime     = 0xff // -1: a time, which is read at once
+	typeInterned = 0x80 // -128: the index of a string that came before
+)
+
+// Seals are places in a payload, in ascending order, where no value may begin. A decoder has to
+// fail if it reads a single byte at such a place. It may read a single byte anywhere else, and
+// it may read several bytes at once anywhere.
+//
+// The reason is that vmihailenco/msgpack takes an extension for a map: if it expects a map and
+// finds an extension, it skips the extension's head and reads on in the bytes behind it, as if
+// a map began there. Nobody has checked these bytes. The lengths in them could make it allocate
+// gigabytes, and maps in such "maps" could nest without end. The seals stop it there: it reads a
+// map's code as a single byte, while it reads what an extension holds at once, with two
+// exceptions, which separate and extension deal with.
+type Seals []int
+
+var errLoose = errors.New("an extension that looks like a map, in an extension")
+
+// extension checks the extension between at and end, whose bytes begin at body and which has
+// so many lists and maps around it.
+func (c *checker) extension(at, body, end, around int) (n bound.Counts, err error) {
+	code := c.data[at]
+	if s := heads[code].shape(); s == ext16 || s == ext32 {
+		c.seals = append(c.seals, at+1) // the length: a decoder that knows it as one reads it at once
+	}
+	length, kind := end-body, c.data[body-1]
+	mapLike := body < len(c.data) && beginsMap(c.data[body])
+	switch {
+	case length == 0:
+		if code == 0xc7 && mapLike { // the map follows, and would become a part of the extension
+			return n, c.loosen(at)
+		}
+	case kind == typeTime:
+		if mapLike {
+			c.seals = append(c.seals, body)
+		}
+	case kind == typeInterned && length == 1 && (code == 0xd4 || code == 0xc7):
+		if mapLike { // the decoder reads the index as a single byte, too
+			return n, c.loosen(at)
+		}
+	case kind == typeInterned:
+		c.seals = append(c.seals, body)
+	default:
+		return c.content(body, end, around), nil
+	}
+	return n, nil
+}
+
+// content checks the bytes of an extension of the user's, which the user's method may decode in
+// any way. If they are MessagePack, they count like any other values. If they are not, the
+// method can only read them at once.
+func (c *checker) content(body, end, around int) bound.Counts {
+	sealed := len(c.seals)
+	c.inner++
+	n, err := bound.Counts{}, errDepth
+	if around < bound.MaxDepth {
+		n, err = c.values(body, end, around+1)
+	}
+	c.inner--
+	if err != nil {
+		c.seals = append(c.seals[:sealed], body)
+		return bound.Counts{}
+	}
+	return n
+}
+
+// loosen notes that the extension at the place has to be rewritten.
+func (c *checker) loosen(at int) error {
+	if c.inner > 0 { // the length of the one around it would have to change as well
+		return errLoose
+	}
+	c.loose = append(c.loose, at)
+	return nil
+}
+
+// beginsMap tells whether vmihailenco/msgpack takes the code for the begin of a map.
+func beginsMap(code byte) bool {
+	return code&0xf0 == 0x80 || code == 0xde || code == 0xdf || code == 0xc0
+}
+
+// separate returns a copy of plain in which each extension at the loose places, in ascending
+// order, has another form that means the same: one whose length or whose body a decoder reads
+// at once, so that a seal tells it from a map.
+func separate(plain []byte, loose []int) []byte {
+	out := make([]byte, 0, len(plain)+len(loose))
+	done := 0
+	for _, at := range loose {
+		out = append(out, plain[done:at]...)
+		switch {
+		case plain[at] == 0xd4: // the index of an interned string, in one byte
+			out = append(out, 0xd5, typeInterned, 0, plain[at+2])
+			done = at + 3
+		case plain[at+1] == 1: // the same with a length in front
+			out = append(out, 0xd5, typeInterned, 0, plain[at+3])
+			done = at + 4
+		default: // no bytes at all
+			out = append(out, 0xc8, 0, 0, plain[at+2])
+			done = at + 3
+		}
+	}
+	return append(out, plain[done:]...)
+}
