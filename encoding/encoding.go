@@ -1,25 +1,47 @@
 // Package encoding turns values into the bytes a cache stores, and back.
 //
-// A Codec is found by its name. The packages msgpack, msgp, json and sonic below this
-// one register theirs when they are imported; RegisterCodec adds your own.
+// A Codec is found by its name. The packages msgpack, msgp, json and sonic below this one
+// register theirs when they are imported. RegisterCodec adds your own.
 package encoding
 
 import (
 	"strings"
 	"sync"
+
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
-// Codec encodes and decodes values. Implementations must be safe for concurrent
-// use. Unmarshal reads bytes that may come from anyone who can write to the
-// remote store: whatever they are, it should answer with an error, not with a
-// panic or with an allocation that only the bytes' own length fields justify.
+// Limits of the codecs msgpack, msgp, json and sonic. A payload that exceeds one is an error,
+// and nothing is decoded from it.
+const (
+	// MaxDepth is how many lists and maps may be inside each other, in what is decoded and in
+	// what is encoded: 10,000. A struct counts as a map. A value that refers back to itself
+	// exceeds it.
+	MaxDepth = bound.MaxDepth
+	// MaxMemory is how many bytes of memory the elements of lists, the pairs of maps and what
+	// pointers lead to may take in the destination: 256 MiB, or 64 for each byte of the
+	// payload if that is more. It is an estimate, made before anything is decoded, from the
+	// sizes of the destination's types and from what the payload holds. A decoder that makes
+	// a list longer step by step takes up to five times as much on the way. What a type's own
+	// method makes of its bytes is up to that method.
+	MaxMemory = bound.MaxMemory
+	// MaxErrorText is how many bytes of text an error has at most: 1 KiB, which may quote a
+	// part of a value. The errors that it wraps may have more.
+	MaxErrorText = bound.MaxErrorText
+)
+
+// Codec encodes and decodes values. Implementations must be safe for concurrent use.
+//
+// Anyone who can write to the remote store decides which bytes Unmarshal gets. Whatever they
+// are, Unmarshal should not panic, and it should not allocate more than a multiple of their
+// number. Package encodingtest has a suite that verifies this.
 type Codec interface {
 	// Marshal returns the encoded form of v. The result belongs to the caller.
 	Marshal(v any) ([]byte, error)
-	// Unmarshal decodes data into v, a non-nil pointer. It must not keep or
-	// change data.
+	// Unmarshal decodes data into v, a non-nil pointer. It must not keep or change data.
+	// After an error, v may be filled in part.
 	Unmarshal(data []byte, v any) error
-	// Name is the name the codec is registered under; it must not be empty and
+	// Name returns the name under which the codec is registered. It must not be empty, and
 	// must always be the same.
 	Name() string
 }
@@ -30,10 +52,9 @@ var codecs = struct {
 	m map[string]Codec
 }{m: make(map[string]Codec)}
 
-// RegisterCodec makes codec available under its lower-cased name. A codec
-// registered earlier under that name is replaced, also for caches made from then
-// on; caches that exist keep theirs. It panics if codec is nil or its name is
-// empty. It may be called at any time and from any goroutine.
+// RegisterCodec makes codec available under its name in lower case, to the caches that are made
+// from then on. It replaces a codec with the same name. Caches that exist keep theirs. It panics
+// if codec is nil or its name is empty. It may be called concurrently and at any time.
 func RegisterCodec(codec Codec) {
 	if codec == nil {
 		panic("encoding: RegisterCodec: the codec is nil")
@@ -47,8 +68,8 @@ func RegisterCodec(codec Codec) {
 	codecs.m[strings.ToLower(name)] = codec
 }
 
-// GetCodec returns the codec registered under name, nil if there is none. Upper
-// and lower case are the same. It may be called from any goroutine.
+// GetCodec returns the codec that is registered under name, or nil if there is none. Upper and
+// lower case are the same. It may be called concurrently.
 func GetCodec(name string) Codec {
 	codecs.RLock()
 	defer codecs.RUnlock()

@@ -1,5 +1,5 @@
-// Package encodingtest is the suite that any encoding.Codec has to pass. Run it
-// from a test of your own codec:
+// Package encodingtest is the suite that any encoding.Codec has to pass. Run it from a test of
+// your own codec:
 //
 //	func TestCodec(t *testing.T) { encodingtest.Run(t, mycodec.Codec{}) }
 package encodingtest
@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +18,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 )
 
-// Run verifies every property of codec as a subtest.
+// Run verifies each property of codec as a subtest. A codec that has no depth limit of its own
+// may end the process: no test can recover from a stack that overflows.
 func Run(t *testing.T, codec encoding.Codec) {
 	t.Helper()
 	suitetest.Run(t, checks, func(*testing.T) encoding.Codec { return codec })
@@ -28,12 +28,14 @@ func Run(t *testing.T, codec encoding.Codec) {
 var checks = []suitetest.Check[encoding.Codec]{
 	{Name: "the name is there and constant", Verify: name},
 	{Name: "values come back equal", Verify: roundTrip},
+	{Name: "a text comes back from an interface as a text", Verify: texts},
 	{Name: "input is neither kept nor changed", Verify: inputUntouched},
 	{Name: "output belongs to the caller", Verify: outputOwned},
 	{Name: "what cannot be encoded is an error", Verify: unencodable},
 	{Name: "a destination that does not suit is an error", Verify: wrongDestination},
 	{Name: "damaged input is an error or a value, never a panic", Verify: damaged},
-	{Name: "hostile input costs memory in proportion to what is there", Verify: hostile},
+	{Name: "hostile input costs bounded memory and has a short error", Verify: hostile},
+	{Name: "a small payload does not become a large value", Verify: bombs},
 	{Name: "concurrent use", Verify: concurrent},
 }
 
@@ -58,42 +60,6 @@ func Sample(id int64) Entity {
 		Created: time.Date(2024, 2, 29, 12, 30, 15, 123456000, time.UTC),
 		Parent:  &Entity{ID: -id, Created: time.Unix(0, 0).UTC()},
 		Raw:     []byte{0, 1, 0xff, '*'},
-	}
-}
-
-// Hostile returns payloads that announce more than they hold, nest without end or
-// suit no type. They are also the seeds of the fuzz targets.
-func Hostile() [][]byte {
-	return [][]byte{
-		{},
-		{0x00},
-		{0x01},
-		{0xdd, 0xff, 0xff, 0xff, 0xff, 0x00}, // msgpack: a list of 4 Gi values
-		{0xdf, 0xff, 0xff, 0xff, 0xff, 0x00}, // msgpack: a map of 4 Gi pairs
-		{0xdb, 0xff, 0xff, 0xff, 0xff, 0x00}, // msgpack: a string of 4 GiB
-		{0xc6, 0xff, 0xff, 0xff, 0xff, 0x00}, // msgpack: 4 GiB of bytes
-		{0xc9, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00},                      // msgpack: an extension of 4 GiB
-		{0x92, 0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0, 0x00},                // msgpack: the same, one level down
-		{0xff, 0xff, 0xff, 0xff, 0x0f, 0x01},                            // S2: a block of 4 GiB
-		{0x80, 0x80, 0x80, 0x08, 0x00, 0x01},                            // S2: 16 MiB announced, one byte there
-		{0x81, 0x91, 0xc0, 0xc0, 0x00},                                  // msgpack: a list as the key of a map
-		{0xc1, 0x00},                                                    // msgpack: the code that is never used
-		{0xc7, 0x05, 0xff, 0xdf, 0x00, 0x40, 0x00, 0x00, 0x00},          // msgpack: an extension of 5 bytes that begins like a map of 4 Mi pairs
-		append(bytes.Repeat([]byte{0x91}, 1<<20), 0x00),                 // msgpack: a million lists in lists
-		append(bytes.Repeat([]byte{0x81}, 1<<20), 0x00),                 // msgpack: a million maps in maps
-		bytes.Repeat([]byte{'['}, 1<<20),                                // JSON: the same, never closed
-		[]byte(strings.Repeat("[", 1<<17) + strings.Repeat("]", 1<<17)), // JSON: closed
-		[]byte(strings.Repeat(`{"Parent":`, 1<<17) + "null" + strings.Repeat("}", 1<<17)),
-		[]byte(`{"ID":1e400}`), []byte(`{"ID":"x"}`), []byte(`"\ud800"`), []byte("nul"), []byte("\xff\xfe"),
-	}
-}
-
-// destinations returns a pointer to a zero value of each type that hostile bytes
-// are decoded into.
-func destinations() []any {
-	return []any{
-		new(any), new(Entity), new([]int), new([]Entity), new([][]int), new([]string), new(string), new([]byte),
-		new(map[string]any), new(map[any]any), new(map[string][]string), new(int), new(float64), new(time.Time), new(*Entity),
 	}
 }
 
@@ -134,8 +100,23 @@ func roundTrip(c encoding.Codec) error {
 	return nil
 }
 
-// normalise sets the times of entities to UTC: a codec may bring them back in
-// another zone, as long as the instant is the same.
+// texts verifies what T does where its values are interfaces: it gives texts to the codec.
+func texts(c encoding.Codec) error {
+	for _, text := range []string{"", "42", "null", "true", "hello", "AB\x00", `"quoted"`, "<&>", "*", "\u2028"} {
+		b, err := c.Marshal(any(text))
+		if err != nil {
+			return fmt.Errorf("encoding the text %q: %w", text, err)
+		}
+		var got any
+		if err := c.Unmarshal(b, &got); err != nil || got != any(text) {
+			return fmt.Errorf("the text %q came back as %#v, %v", text, got, err)
+		}
+	}
+	return nil
+}
+
+// normalise sets the times of entities to UTC: a codec may bring them back in another zone, as
+// long as the instant is the same.
 func normalise(v any) any {
 	switch v := v.(type) {
 	case Entity:
@@ -234,28 +215,6 @@ func damaged(c encoding.Codec) error {
 	var got Entity
 	if c.Unmarshal(b[:len(b)/2], &got) == nil {
 		return errors.New("half of a value was decoded without an error")
-	}
-	return nil
-}
-
-// memoryPerByte bounds what decoding may allocate for a byte of input, over a flat
-// allowance: the largest element here is an Entity, and slices grow by copying.
-const (
-	memoryPerByte = 4096
-	memoryFlat    = 80 << 20 // above the 64 MiB that the msgpack codec lets an S2 block announce
-)
-
-func hostile(c encoding.Codec) error {
-	for _, p := range Hostile() {
-		for _, dst := range destinations() {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_ = c.Unmarshal(p, dst)
-			runtime.ReadMemStats(&after)
-			if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(memoryFlat+memoryPerByte*len(p)); got > limit {
-				return fmt.Errorf("decoding %d bytes (% x …) into %T allocated %d bytes, more than %d", len(p), p[:min(len(p), 8)], dst, got, limit)
-			}
-		}
 	}
 	return nil
 }

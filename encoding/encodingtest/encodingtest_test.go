@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	_ "github.com/mgtv-tech/jetcache-go/encoding/json"
 	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 )
 
@@ -16,8 +17,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fakeCodec is a codec that works; the broken ones change one thing in it.
 type fakeCodec struct{}
 
-func (fakeCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
-func (fakeCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+var working = encoding.GetCodec("json")
+
+func (fakeCodec) Marshal(v any) ([]byte, error)      { return working.Marshal(v) }
+func (fakeCodec) Unmarshal(data []byte, v any) error { return working.Unmarshal(data, v) }
 func (fakeCodec) Name() string                       { return "fake" }
 
 func TestAWorkingCodecPasses(t *testing.T) { Run(t, fakeCodec{}) }
@@ -106,6 +109,28 @@ func (brokenTrusting) Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
+type brokenUnbounded struct{ fakeCodec }
+
+func (brokenUnbounded) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+type brokenWordy struct{ fakeCodec }
+
+func (brokenWordy) Unmarshal(data []byte, v any) error {
+	if err := working.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%.2000q: %w", data, err)
+	}
+	return nil
+}
+
+type brokenTexts struct{ fakeCodec }
+
+func (brokenTexts) Marshal(v any) ([]byte, error) {
+	if s, ok := v.(string); ok { // as a cache stores texts
+		return []byte(s), nil
+	}
+	return working.Marshal(v)
+}
+
 func TestTheSuiteCatchesBrokenCodecs(t *testing.T) {
 	tests := []struct {
 		broken encoding.Codec
@@ -120,8 +145,11 @@ func TestTheSuiteCatchesBrokenCodecs(t *testing.T) {
 		{brokenUnencodable{}, "what cannot be encoded is an error"},
 		{brokenLenient{}, "a destination that does not suit is an error"},
 		{brokenPanic{}, "damaged input is an error or a value, never a panic"},
-		{brokenPanic{}, "hostile input costs memory in proportion to what is there"},
-		{brokenTrusting{}, "hostile input costs memory in proportion to what is there"},
+		{brokenPanic{}, "hostile input costs bounded memory and has a short error"},
+		{brokenTrusting{}, "hostile input costs bounded memory and has a short error"},
+		{brokenWordy{}, "hostile input costs bounded memory and has a short error"},
+		{brokenUnbounded{}, "a small payload does not become a large value"},
+		{brokenTexts{}, "a text comes back from an interface as a text"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%T", tt.broken), func(t *testing.T) {

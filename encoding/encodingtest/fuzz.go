@@ -6,9 +6,9 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding"
 )
 
-// Fuzz feeds f's input to codec: whatever the bytes, decoding has to return, and a
-// value it returns has to survive being encoded and decoded again. The seeds are
-// Hostile's payloads and an encoded Sample.
+// Fuzz feeds f's input to codec. Whatever the bytes are, decoding has to return, and a value that
+// it returns has to come back if it is encoded and decoded again. The seeds are the payloads of
+// Hostile and an encoded Sample.
 func Fuzz(f *testing.F, codec encoding.Codec) {
 	f.Helper()
 	for _, p := range Hostile() {

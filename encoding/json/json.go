@@ -1,11 +1,23 @@
-// Package json is the codec "json": plain JSON by the standard library, which
-// bounds nesting by itself (10,000 levels).
+// Package json is the codec "json": plain JSON, by the standard library.
+//
+// It keeps the limits of package encoding. Before it decodes a text that is so long that it
+// could exceed MaxMemory in its destination, it counts the elements and pairs in the text. The
+// standard library itself refuses more than 10,000 lists and maps inside each other, which is
+// MaxDepth. A text is not compressed, so that MaxDecodedSize of package msgpack has no
+// counterpart.
+//
+// JSON has no bytes: a []byte is written as a text in base64. It comes back as bytes if the
+// destination is a []byte, and as that text if the destination is an interface.
 package json
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/jsontext"
 )
 
 // Name is what WithCodec calls this codec.
@@ -15,6 +27,39 @@ func init() { encoding.RegisterCodec(codec{}) }
 
 type codec struct{}
 
-func (codec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
-func (codec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
-func (codec) Name() string                       { return Name }
+func (codec) Name() string { return Name }
+
+func (codec) Marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	return b, bound.Trim(err)
+}
+
+func (codec) Unmarshal(data []byte, v any) error {
+	if err := jsontext.Admit(data, v); err != nil {
+		return fmt.Errorf("json: %w", err)
+	}
+	return bound.Trim(json.Unmarshal(data, v))
+}
+
+// Unescaped returns a codec with the given name, which must not be empty. It writes what the
+// codec "sonic" writes: it leaves <, > and & in texts as they are, where the codec "json"
+// writes them as \u003c, \u003e and \u0026. It reads the same texts as the codec "json", within
+// the same limits. It is not registered. It may be used concurrently.
+func Unescaped(name string) encoding.Codec { return unescaped{name: name} }
+
+type unescaped struct {
+	codec
+	name string
+}
+
+func (u unescaped) Name() string { return u.name }
+
+func (unescaped) Marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, bound.Trim(err)
+	}
+	return asSonic(bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})), nil
+}

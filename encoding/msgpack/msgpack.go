@@ -1,13 +1,13 @@
-// Package msgpack is the codec "msgpack", the default: MessagePack as
-// vmihailenco/msgpack v5 writes it, followed by one trailer byte that says
-// whether what precedes it is plain (0x00) or an S2 block (0x01).
+// Package msgpack is the codec "msgpack", the default: MessagePack as vmihailenco/msgpack v5
+// writes it, and then one trailer byte. The trailer says whether the bytes before it are plain
+// (0x00) or an S2 block (0x01).
 //
-// Both forms are read at any length. S2 is written from 64 bytes on, and only
-// where it makes the value smaller by an eighth or more.
+// Both forms are read at any length. S2 is written from 64 bytes on, and only if it makes the
+// value smaller by an eighth or more.
 //
-// What is read is not trusted: before anything is decoded, the announced sizes
-// are held against the bytes that are there, the nesting against MaxDepth, and
-// what it would take in memory against MaxMemory.
+// The codec does not trust what it reads. Before it decodes anything, it verifies that the bytes
+// for every length in the payload are there, that no more than MaxDepth lists and maps are
+// inside each other, and that the value takes no more than MaxMemory.
 package msgpack
 
 import (
@@ -21,16 +21,15 @@ import (
 // Name is what WithCodec calls this codec.
 const Name = "msgpack"
 
-// Limits of what is decoded.
+// Limits of this codec and of the codec "msgp".
 const (
-	// MaxDepth is how deep arrays and maps may nest: 10,000.
-	MaxDepth = bound.MaxDepth
-	// MaxDecodedSize is how many bytes an S2 block may announce: 64 MiB.
+	// MaxDepth is encoding.MaxDepth: 10,000 lists and maps inside each other.
+	MaxDepth = encoding.MaxDepth
+	// MaxDecodedSize is how many bytes an S2 block may unpack to: 64 MiB.
 	MaxDecodedSize = bound.MaxDecodedSize
-	// MaxMemory is how many bytes the elements of lists, the pairs of maps and what pointers
-	// lead to may take in the destination: 256 MiB, or 64 for each byte of the payload if
-	// that is more.
-	MaxMemory = bound.MaxMemory
+	// MaxMemory is encoding.MaxMemory: 256 MiB, or 64 for each byte of the payload if that is
+	// more. The payload counts as it is stored.
+	MaxMemory = encoding.MaxMemory
 )
 
 func init() { encoding.RegisterCodec(codec{}) }

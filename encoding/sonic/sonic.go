@@ -1,19 +1,29 @@
-// Package sonic is the codec "sonic": JSON by bytedance/sonic, set to behave like
-// the standard library's. Import it for its effect:
+// Package sonic is the codec "sonic": JSON by bytedance/sonic. Import it for its effect:
 //
 //	import _ "github.com/mgtv-tech/jetcache-go/encoding/sonic"
 //
-// Without the import, a cache made with WithCodec("sonic") reads and writes the
-// same JSON with the standard library.
+// Without the import, a cache made with WithCodec("sonic") reads and writes the same JSON with
+// the standard library.
 //
-// Sonic bounds nesting by itself (4,096 levels). Where it has no code of its own
-// for a processor or a Go release, it is the standard library underneath.
+// It writes <, > and & in texts as they are, and the keys of maps in order. Otherwise it behaves
+// like the standard library. Where sonic has no code of its own for a processor or a Go release,
+// it is the standard library underneath.
+//
+// It keeps the limits of package encoding. Before it decodes a text that is so long that it
+// could exceed MaxMemory in its destination, it counts the elements and pairs in the text. Sonic
+// itself nests less deep than MaxDepth: it reads 4,096 lists and maps inside each other, and
+// writes fewer if they are structs. A text is not compressed, so that MaxDecodedSize of package
+// msgpack has no counterpart. A []byte is written as in the codec "json".
 package sonic
 
 import (
+	"fmt"
+
 	"github.com/bytedance/sonic"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/jsontext"
 )
 
 // Name is what WithCodec calls this codec.
@@ -21,8 +31,21 @@ const Name = "sonic"
 
 func init() { encoding.RegisterCodec(codec{}) }
 
+// api is sonic.ConfigStd without EscapeHTML.
+var api = sonic.Config{SortMapKeys: true, CompactMarshaler: true, CopyString: true, ValidateString: true}.Froze()
+
 type codec struct{}
 
-func (codec) Marshal(v any) ([]byte, error)      { return sonic.ConfigStd.Marshal(v) }
-func (codec) Unmarshal(data []byte, v any) error { return sonic.ConfigStd.Unmarshal(data, v) }
-func (codec) Name() string                       { return Name }
+func (codec) Name() string { return Name }
+
+func (codec) Marshal(v any) ([]byte, error) {
+	b, err := api.Marshal(v)
+	return b, bound.Trim(err)
+}
+
+func (codec) Unmarshal(data []byte, v any) error {
+	if err := jsontext.Admit(data, v); err != nil {
+		return fmt.Errorf("sonic: %w", err)
+	}
+	return bound.Trim(api.Unmarshal(data, v))
+}
