@@ -23,7 +23,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
-	_ "github.com/mgtv-tech/jetcache-go/encoding/json"    // the codec "json"
+	"github.com/mgtv-tech/jetcache-go/encoding/json"      // the codec "json"
 	_ "github.com/mgtv-tech/jetcache-go/encoding/msgpack" // the codec "msgpack"
 	"github.com/mgtv-tech/jetcache-go/internal/coherence"
 	"github.com/mgtv-tech/jetcache-go/internal/fence"
@@ -176,6 +176,7 @@ type Cache interface {
 type jetCache struct {
 	Options
 	codec   encoding.Codec
+	matcher encoding.FieldMatcher // nil if the codec is none
 	owner   *owner
 	observe *observe.Observer
 	flights *flight.Table[record.Outcome]
@@ -205,15 +206,11 @@ type owner struct{ _ byte }
 
 var _ Cache = (*jetCache)(nil)
 
-// sonicStandIn is the codec "sonic" until the package encoding/sonic is imported.
-type sonicStandIn struct{ encoding.Codec }
-
-func (sonicStandIn) Name() string { return "sonic" }
-
 func init() {
-	// encoding/sonic may have been initialised before or will be after: it wins.
+	// Until the package encoding/sonic is imported, the standard library writes and reads the same
+	// JSON. If that package is initialised before or after this one, its codec wins.
 	if encoding.GetCodec("sonic") == nil {
-		encoding.RegisterCodec(sonicStandIn{encoding.GetCodec("json")})
+		encoding.RegisterCodec(json.Unescaped("sonic"))
 	}
 }
 
@@ -233,6 +230,7 @@ func New(opts ...Option) Cache {
 	if c.codec == nil {
 		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))
 	}
+	c.matcher, _ = c.codec.(encoding.FieldMatcher)
 	c.observe = observe.New(o.name, c.statistics(), o.logger)
 	c.remote = level.NewRemote(o.remote, level.Lifetime{Value: o.remoteExpiry, Placeholder: o.notFoundExpiry}, c.observe)
 	c.wire()

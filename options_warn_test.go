@@ -35,6 +35,15 @@ func TestWhatHasNoEffectIsWarnedOfOnce(t *testing.T) {
 				_, _ = cache.NewT[int, user](n.Cache).Get(ctx, "u", 1, func(context.Context, int) (user, error) { return user{}, errNoRows })
 			}
 		},
+		"unexported fields are not stored: secret": func() {
+			n := both(t)
+			for range 3 {
+				_ = n.Set(ctx, "k", cache.Value(struct {
+					ID     int
+					secret string
+				}{1, "s"}))
+			}
+		},
 	} {
 		log := captureLog(t)
 		use()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
+	"github.com/mgtv-tech/jetcache-go/internal/shape"
 )
 
 // encode returns the bytes that are stored for v. They are the cache's own.
@@ -127,7 +128,22 @@ func (c *jetCache) marshal(key string, v any) (data []byte, err error) {
 			data, err = nil, fmt.Errorf("cache: encoding the value of %s, a %T, with the codec %q: %w", quote.Key(key), v, c.codec.Name(), err)
 		}
 	}()
+	c.warnOfShape(v)
 	return c.codec.Marshal(v)
+}
+
+// warnOfShape warns, once per type, of what of its values is not stored.
+func (c *jetCache) warnOfShape(v any) {
+	t := reflect.TypeOf(v)
+	if _, seen := c.warned.shapes.Load(t); seen {
+		return
+	}
+	if _, seen := c.warned.shapes.LoadOrStore(t, struct{}{}); seen {
+		return
+	}
+	if text := shape.Warning(t); text != "" {
+		c.observe.Warn(nil, "values of type %s do not come back as they were stored: %s; export the fields, or give the type methods that encode and decode it", t, text)
+	}
 }
 
 // errNoFieldFits is why an object cannot be decoded into a struct that has none of its fields.
@@ -140,7 +156,23 @@ func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
 			err = &PanicError{Value: r, Stack: debug.Stack(), What: "the codec, or a method of the value that it decodes,"}
 		}
 	}()
-	return c.codec.Unmarshal(data, dst)
+	if err := c.codec.Unmarshal(data, dst); err != nil {
+		return err
+	}
+	if isZeroStruct(dst) && c.matcher != nil && c.matcher.MatchesNoField(data, dst) {
+		return errNoFieldFits
+	}
+	return nil
+}
+
+// isZeroStruct reports whether dst points to a struct without a value in any field. It is asked
+// after each decoding; few results are.
+func isZeroStruct(dst any) bool {
+	v := reflect.ValueOf(dst)
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	return v.Kind() == reflect.Struct && v.IsZero()
 }
 
 // checkDestination returns an error unless values can be decoded into dst.

@@ -269,3 +269,52 @@ func TestAPointerToAnEmptyTextComesBack(t *testing.T) {
 		t.Errorf("MGet: %v", got)
 	}
 }
+
+type (
+	article struct {
+		Title string
+		Words int
+	}
+	invoice struct {
+		Number string
+		Cents  int64
+	}
+	half struct {
+		Title string
+		Other int
+	}
+)
+
+// Two types under one prefix: an object of which no field fits is undecodable, and is loaded. One
+// of which a field fits, or whose fields are zero, is a value.
+func TestAnObjectOfAnotherTypeIsUndecodable(t *testing.T) {
+	for _, codec := range []string{"msgpack", "json", "sonic"} {
+		for _, store := range []string{"Otter", "FreeCache"} {
+			n := overStore(t, store, cache.WithCodec(codec))
+			articles, invoices := cache.NewT[int, article](n.Cache), cache.NewT[int, invoice](n.Cache)
+			_ = articles.Set(ctx, "k", 1, article{"News", 7})
+			if v, err := invoices.Get(ctx, "k", 1, nil); err == nil {
+				t.Errorf("%s: got %v", codec, v)
+			}
+			for range 2 {
+				v, err := invoices.Get(ctx, "k", 1, func(context.Context, int) (invoice, error) { return invoice{"1", 2}, nil })
+				if v.Number != "1" || err != nil {
+					t.Errorf("%s, loaded: %v, %v", codec, v, err)
+				}
+			}
+			if got := invoices.MGet(ctx, "k", []int{1}, nil); got[1].Cents != 2 {
+				t.Errorf("%s: MGet: %v", codec, got)
+			}
+			_ = articles.Set(ctx, "zero", 1, article{})
+			if v, err := articles.Get(ctx, "zero", 1, nil); v != (article{}) || err != nil {
+				t.Errorf("%s, zero: %v, %v", codec, v, err)
+			}
+			if v, err := cache.NewT[int, half](n.Cache).Get(ctx, "zero", 1, nil); v != (half{}) || err != nil {
+				t.Errorf("%s, half: %v, %v", codec, v, err)
+			}
+			if v, err := cache.NewT[int, *invoice](n.Cache).Get(ctx, "zero", 1, nil); err == nil {
+				t.Errorf("%s, a pointer: %v", codec, v)
+			}
+		}
+	}
+}

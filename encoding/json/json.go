@@ -63,3 +63,6 @@ func (unescaped) Marshal(v any) ([]byte, error) {
 	}
 	return asSonic(bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})), nil
 }
+
+// MatchesNoField is that of encoding.FieldMatcher. Names match as in package encoding/json.
+func (codec) MatchesNoField(data []byte, v any) bool { return jsontext.MatchesNoField(data, v) }

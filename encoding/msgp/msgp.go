@@ -166,6 +166,15 @@ func unmarshal(plain []byte, u msgp.Unmarshaler) (err error) {
 	return nil
 }
 
+// MatchesNoField is that of encoding.FieldMatcher. For types with generated code it reports false.
+func (codec) MatchesNoField(data []byte, v any) bool {
+	if v == nil || planOf(reflect.TypeOf(v)).pointers > 0 {
+		return false
+	}
+	m, ok := others.(encoding.FieldMatcher)
+	return ok && m.MatchesNoField(data, v)
+}
+
 // isNilPointer tells whether v is a nil pointer; a nil list or map can encode itself.
 func isNilPointer(v any) bool {
 	rv := reflect.ValueOf(v)

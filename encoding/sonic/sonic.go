@@ -49,3 +49,6 @@ func (codec) Unmarshal(data []byte, v any) error {
 	}
 	return bound.Trim(api.Unmarshal(data, v))
 }
+
+// MatchesNoField is that of encoding.FieldMatcher. Names match as in package encoding/json.
+func (codec) MatchesNoField(data []byte, v any) bool { return jsontext.MatchesNoField(data, v) }
