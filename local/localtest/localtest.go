@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,7 @@ var checks = []suitetest.Check[local.Local]{
 	{Name: "an entry with a TTL of its own ends on time", Verify: ttl},
 	{Name: "a TTL of its own does not reach the next value", Verify: ttlReplaced},
 	{Name: "a TTL of zero or less removes", Verify: ttlZero},
+	{Name: "the longest TTLs keep an entry", Verify: ttlLongest},
 	{Name: "an entry stays the same until its key is set again", Verify: entrySame},
 	{Name: "an entry's value does not reach the next entry", Verify: entryReplaced},
 	{Name: "the key of a read is not kept", Verify: entryKey},
@@ -246,6 +248,25 @@ func ttlZero(s local.Local) error {
 		t.SetWithTTL("k", []byte("w"), ttl)
 		if err := expectMiss(s, "k"); err != nil {
 			return fmt.Errorf("after SetWithTTL with %s: %w", ttl, err)
+		}
+	}
+	return nil
+}
+
+func ttlLongest(s local.Local) error {
+	t, ok := s.(local.TTLSetter)
+	if !ok {
+		return nil
+	}
+	const year = 365 * 24 * time.Hour
+	for _, ttl := range []time.Duration{10 * year, 100 * year, math.MaxInt64 / 2, math.MaxInt64 - time.Second, math.MaxInt64 - 1, math.MaxInt64} {
+		s.Set("k", []byte("old"))
+		t.SetWithTTL("k", []byte("v"), ttl)
+		for range 2 {
+			if err := expect(s, "k", "v"); err != nil {
+				return fmt.Errorf("with a TTL of %s: %w", ttl, err)
+			}
+			time.Sleep(time.Second)
 		}
 	}
 	return nil

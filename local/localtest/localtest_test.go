@@ -231,6 +231,13 @@ func (b brokenSeconds) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	b.fakeLocal.SetWithTTL(key, data, ttl.Truncate(time.Second))
 }
 
+// brokenOverflow rounds a TTL up to milliseconds, which overflows.
+type brokenOverflow struct{ *fakeLocal }
+
+func (b brokenOverflow) SetWithTTL(key string, data []byte, ttl time.Duration) {
+	b.fakeLocal.SetWithTTL(key, data, (ttl + time.Millisecond - 1).Truncate(time.Millisecond))
+}
+
 type brokenSticky struct{ *fakeLocal }
 
 func (b brokenSticky) Set(key string, data []byte) { b.put(key, data, b.m[key].end) }
@@ -253,6 +260,7 @@ func TestTheSuiteCatchesBrokenStores(t *testing.T) {
 		{func() local.Local { return brokenSeconds{newFake()} }, "an entry with a TTL of its own ends on time"},
 		{func() local.Local { return brokenSticky{newFake()} }, "a TTL of its own does not reach the next value"},
 		{func() local.Local { return brokenEternal{newFake()} }, "a TTL of zero or less removes"},
+		{func() local.Local { return brokenOverflow{newFake()} }, "the longest TTLs keep an entry"},
 		{func() local.Local { return brokenFresh{newFakeEntries()} }, "an entry stays the same until its key is set again"},
 		{func() local.Local { return brokenStale{newFakeEntries()} }, "an entry's value does not reach the next entry"},
 		{func() local.Local { return brokenBorrows{newFakeEntries(), map[string]*local.Entry{}} }, "the key of a read is not kept"},
