@@ -6,50 +6,50 @@ import (
 	"unsafe"
 )
 
-// Entry is what a store that keeps values has under a key: the stored bytes and, once
-// somebody has decoded them, what they mean. It belongs to one Set of one key, so that a
-// value can never be taken for that of newer bytes. Its methods may be called from any
-// goroutine.
+// Entry is what a store with the ability EntryGetter has under a key: the stored bytes and, once a
+// reader has decoded them, the decoded value. An Entry belongs to one Set of one key, so a decoded
+// value can never be taken for that of newer bytes. Its methods may be called concurrently, apart
+// from Become.
 type Entry struct {
-	// data are the stored bytes, which never change; as a string they take 8 bytes less.
+	// data are the stored bytes. They never change. A string takes 8 bytes less than a slice.
 	data string
-	ttl  time.Duration // of Otter: how long the entry lives
+	ttl  time.Duration // used by Otter: how long the entry lives
 	kept atomic.Pointer[Kept]
 }
 
-// Kept is a decoded value that is kept in an entry. It is not changed afterwards.
+// Kept is a decoded value that is kept in an Entry. It must not be changed after Keep or Become.
 type Kept struct {
-	Owner any // whose it is; compared by ==
+	Owner any // the cache that has decoded the value; compared by ==
 	Value any
 }
 
-// NewEntry returns an entry for data, which the caller must not change afterwards.
+// NewEntry returns an Entry for data. The caller must not change data afterwards.
 func NewEntry(data []byte) *Entry { return &Entry{data: textOf(data)} }
 
-// Data returns the stored bytes. The caller must not change them.
+// Data returns the stored bytes without a copy. The caller must not change them.
 func (e *Entry) Data() []byte { return unsafe.Slice(unsafe.StringData(e.data), len(e.data)) }
 
 // Text returns the stored bytes as a string, without a copy.
 func (e *Entry) Text() string { return e.data }
 
-// Holds reports whether the entry was made of data: of the very same memory.
+// Holds reports whether the Entry was made of data: of the same memory, not of equal bytes.
 func (e *Entry) Holds(data []byte) bool {
 	return len(e.data) == len(data) && unsafe.StringData(e.data) == unsafe.SliceData(data)
 }
 
-// Kept returns what was kept by Keep, nil if that is nothing.
+// Kept returns what Keep has kept last, or nil if nothing was kept.
 func (e *Entry) Kept() *Kept { return e.kept.Load() }
 
-// Keep keeps a value that was decoded from the entry's bytes. An entry keeps one value, the
-// latest.
+// Keep keeps a value that was decoded from the bytes of the Entry. It replaces the value that was
+// kept before.
 func (e *Entry) Keep(k *Kept) { e.kept.Store(k) }
 
-// Become makes e, which nobody else knows yet, an entry of the same bytes as old that keeps k;
-// see EntryReplacer. The Kept may lie in the same memory as e.
+// Become makes e an Entry of the same bytes as old that keeps k. It is meant for EntryReplacer. No
+// other goroutine may know e yet. The Kept may lie in the same memory as e.
 func (e *Entry) Become(old *Entry, k *Kept) {
 	e.data = old.data
 	e.kept.Store(k)
 }
 
-// textOf returns data as a string without a copy: nobody changes data any more.
+// textOf returns data as a string without a copy. Nobody may change data afterwards.
 func textOf(data []byte) string { return unsafe.String(unsafe.SliceData(data), len(data)) }

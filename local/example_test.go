@@ -35,7 +35,7 @@ func ExampleNewTinyLFU() {
 }
 
 func ExampleArena_NewFreeCache() {
-	arena := local.NewArena(64 * local.MB) // memory of its own, for as many stores as you like
+	arena := local.NewArena(64 * local.MB) // a block of memory for any number of stores
 	users, orders := arena.NewFreeCache(time.Minute), arena.NewFreeCache(time.Hour)
 	users.Set("7", []byte("Ada"))
 	_, ok := orders.Get("7")

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// FreeCache is a Local in one block of memory that the garbage collector does not
-// scan (coocood/freecache): entries are copied in and out. Any number of FreeCaches
-// may share the block; they never see each other's entries.
+// FreeCache is a Local in one block of memory, its arena, which the garbage collector does not scan
+// (coocood/freecache). Entries are copied in and out. Several FreeCaches may share an arena, and
+// never read each other's entries. Its methods may be called concurrently. It has no goroutine, and
+// there is nothing to close.
 type FreeCache struct {
 	lifetime
 	arena  *Arena
-	number uint32 // tells its entries from those of other FreeCaches of the arena
-	prefix string
+	number uint32 // begins the arena's keys of its entries, so that no other FreeCache has them
+	prefix string // the innerKeyPrefix
 }
 
 var (
@@ -22,14 +23,14 @@ var (
 	_ TTLSetter = (*FreeCache)(nil)
 )
 
-// NewFreeCache returns a store in the arena that all FreeCaches of the process share,
-// whatever their number. The first call allocates the arena; its size is the one asked
-// for then: in bytes, and outside 512KB…8GB it is 256MB. Later sizes have no effect.
-// NewArena gives a FreeCache memory of its own.
+// NewFreeCache returns a store in the arena of the process, which all such stores share. The first
+// call allocates the arena, and its size holds for all. It is in bytes. Outside 512KB…8GB, and on a
+// 32-bit platform from 2GB on, it is 256MB. The size of later calls has no effect. Use NewArena for
+// a FreeCache with memory of its own.
 //
-// ttl is how long entries live: 0 means that they do not expire, and (0,1s) becomes
-// 1s. innerKeyPrefix is what Key puts in front of keys. It panics if size or ttl is
-// negative.
+// Entries live for ttl plus the jitter that UseRandomizedTTL describes. 0 means that they do not
+// expire, and (0,1s) becomes 1s. A TTL is at most 34 years. Key puts innerKeyPrefix in front of
+// keys. NewFreeCache panics if size or ttl is negative.
 func NewFreeCache(size Size, ttl time.Duration, innerKeyPrefix ...string) *FreeCache {
 	if size < 0 {
 		panic(fmt.Sprintf("local: NewFreeCache: the size is %d bytes; give 512KB to 8GB, or 0 for 256MB", size))
@@ -38,8 +39,7 @@ func NewFreeCache(size Size, ttl time.Duration, innerKeyPrefix ...string) *FreeC
 	return processArena.arena.NewFreeCache(ttl, innerKeyPrefix...)
 }
 
-// NewFreeCache returns a store in this arena. The arguments are those of the function
-// NewFreeCache.
+// NewFreeCache returns a store in this arena. The arguments are those of the function NewFreeCache.
 func (a *Arena) NewFreeCache(ttl time.Duration, innerKeyPrefix ...string) *FreeCache {
 	f := &FreeCache{arena: a, number: a.stores.Add(1)}
 	if len(innerKeyPrefix) > 0 {
@@ -52,8 +52,7 @@ func (a *Arena) NewFreeCache(ttl time.Duration, innerKeyPrefix ...string) *FreeC
 	return f
 }
 
-// Key returns the text that names key in the store: prefix:key, or key alone if the
-// FreeCache has no prefix.
+// Key returns the name of key in the store. It is prefix:key, or key if the FreeCache has no prefix.
 func (f *FreeCache) Key(key string) string {
 	if f.prefix == "" {
 		return key
@@ -61,18 +60,19 @@ func (f *FreeCache) Key(key string) string {
 	return f.prefix + ":" + key
 }
 
-// deadlineSize is the length of the moment of expiry that precedes each value, in
-// nanoseconds of the arena's clock. freecache itself counts in whole seconds.
-const deadlineSize = 8
+// Each value in the arena begins with a deadline, in nanoseconds of the arena's clock, because
+// freecache counts in whole seconds.
+const (
+	deadlineSize = 8             // how many bytes it takes
+	noDeadline   = math.MaxInt64 // the deadline of an entry that does not expire
+)
 
-// noDeadline is that of entries that do not expire.
-const noDeadline = math.MaxInt64
-
-// maxTTL keeps sums of times within what they are stored in; it is 34 years.
+// maxTTL is the longest TTL, about 34 years. freecache keeps the time of expiry as the number of
+// seconds since 1970 in 32 bits, which must not overflow.
 const maxTTL = (1 << 30) * time.Second
 
-// Set stores a copy of data under key for the store's TTL. An entry too large for the
-// arena is not stored, and the one it should have replaced is removed.
+// Set stores a copy of data under key for the store's TTL. An entry that is too large for the arena
+// is not stored, and the old entry of the key is removed.
 func (f *FreeCache) Set(key string, data []byte) { f.set(key, data, f.next()) }
 
 // SetWithTTL stores a copy of data under key for ttl at most; see TTLSetter.
@@ -92,7 +92,7 @@ func (f *FreeCache) set(key string, data []byte, ttl time.Duration) {
 	if ttl > 0 {
 		ttl = min(ttl, maxTTL)
 		deadline = f.arena.now() + int64(ttl)
-		// Its clock may be up to a second ahead of the deadline's fraction.
+		// freecache must not drop the entry before its deadline, and rounds times to seconds.
 		seconds = int(ttl/time.Second) + 2
 	}
 	binary.LittleEndian.PutUint64(value, uint64(deadline))
@@ -102,11 +102,11 @@ func (f *FreeCache) set(key string, data []byte, ttl time.Duration) {
 	}
 }
 
-// Get returns a copy of what is stored under key.
+// Get returns a copy of the bytes that are stored under key.
 func (f *FreeCache) Get(key string) (data []byte, ok bool) {
 	var space [256]byte
-	// GetFn sees the entry in place, so the deadline costs no copy; its error is that
-	// of a key that is not there.
+	// GetFn reads the entry in place, so the deadline is not copied. It returns an error if the
+	// arena does not have the key.
 	_ = f.arena.cache.GetFn(f.id(space[:0], key), func(value []byte) error {
 		deadline := int64(binary.LittleEndian.Uint64(value))
 		if ok = deadline == noDeadline || f.arena.now() < deadline; ok {
@@ -123,7 +123,7 @@ func (f *FreeCache) Del(key string) {
 	f.arena.cache.Del(f.id(space[:0], key))
 }
 
-// id appends to buf the arena's name for key: the store's number, then Key's text.
+// id appends the arena's key to buf: the number of the store, and then the text of Key.
 func (f *FreeCache) id(buf []byte, key string) []byte {
 	buf = binary.BigEndian.AppendUint32(buf, f.number)
 	if f.prefix != "" {

@@ -74,7 +74,7 @@ func TestFreeCacheExpires(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(300 * time.Millisecond) // not at a full second
+				time.Sleep(300 * time.Millisecond) // so that it does not begin at a full second
 				s := arena.NewFreeCache(tt.ttl)
 				s.Set("k", []byte("v"))
 				time.Sleep(tt.alive)

@@ -55,7 +55,7 @@ func TestNoneBefore(t *testing.T) {
 				t.Errorf("%s: none before %s, want the first Set at %s", name, got, first)
 			}
 			s.UseRandomizedTTL(10 * time.Second)
-			s.UseRandomizedTTL(time.Second) // entries of the wider spread are still there
+			s.UseRandomizedTTL(time.Second) // entries with the larger jitter may still be there
 			time.Sleep(time.Hour)
 			s.Set("a", []byte("1"))
 			if got, want := time.Since(s.NoneBefore()), time.Minute+10*time.Second; got != want {

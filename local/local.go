@@ -1,64 +1,66 @@
-// Package local holds the in-process level of a cache: what it asks of a store,
-// and three stores, Otter, TinyLFU and FreeCache.
+// Package local has the in-process level of a cache: the interface of a store, and three stores
+// that implement it, Otter, TinyLFU and FreeCache.
 package local
 
 import "time"
 
-// Local is an in-process store of bytes. Implementations must be safe for
-// concurrent use, and must not call back into the cache that uses them. The suite
-// in local/localtest says what else is expected.
+// Local is an in-process store of bytes. Implementations must be safe for concurrent use, and
+// they must not call the cache that uses them. The suite in local/localtest checks what else a
+// cache relies on.
 //
-// A store may forget any entry at any time. It must never return an entry after
-// Del or a later Set of its key.
+// A store may drop any entry at any time. It must never return an entry after Del or a later Set
+// of its key.
 type Local interface {
-	// Set stores data under key, for as long as the store keeps its entries. The
-	// store may keep data itself, but must not change it, nor may the caller afterwards.
+	// Set stores data under key for as long as the store keeps its entries. The store may keep
+	// data itself. Afterwards neither the store nor the caller may change it.
 	Set(key string, data []byte)
-	// Get returns what is stored under key. The caller must not change the result.
+	// Get returns what is stored under key, and whether there is anything. The caller must not
+	// change the result.
 	Get(key string) ([]byte, bool)
-	// Del removes key, if it is there.
+	// Del removes key. It does nothing if the store does not have the key.
 	Del(key string)
 }
 
-// TTLSetter is an optional ability of a Local: entries with a lifetime of their
-// own. The stores of this package have it. A cache over a store without it cannot
-// keep its promise that a local entry lives no longer than its item's TTL.
+// TTLSetter is an optional ability of a Local: each entry can have a TTL of its own. The stores of
+// this package have it. With a store that lacks it, a local entry may live longer than the TTL of
+// its item.
 type TTLSetter interface {
-	// SetWithTTL is Set for an entry that lives for ttl at most, exact to the
-	// millisecond, or for less if the store's own lifetime is shorter. A ttl of
-	// zero or less removes the key.
+	// SetWithTTL is Set for an entry that lives for ttl at most, exact to the millisecond. It
+	// lives shorter if the store's own TTL is shorter. If ttl is zero or less, SetWithTTL removes
+	// the key.
 	SetWithTTL(key string, data []byte, ttl time.Duration)
 }
 
-// EntryGetter is an optional ability of a Local: it keeps what it is given as an Entry, in
-// which a cache can leave the decoded value, so that later hits need not decode. Otter and
-// TinyLFU have it. Reads of a typed cache then call GetEntry instead of Get.
+// EntryGetter is an optional ability of a Local: it stores bytes as an Entry. A cache can leave
+// the decoded value in the Entry, so that later hits need not decode. Otter and TinyLFU have this
+// ability. Reads of a typed cache then call GetEntry instead of Get.
 type EntryGetter interface {
-	// GetEntry is Get for the whole entry: the same one until the next Set, SetWithTTL or
-	// Del of the key. The store must not keep the key that it is given here: the caller may
-	// use its memory for something else afterwards.
+	// GetEntry is Get for the whole entry. It returns the same Entry until the next Set,
+	// SetWithTTL or Del of the key. The store must not keep the string key: the caller may use
+	// its memory for something else afterwards.
 	GetEntry(key string) (*Entry, bool)
-	// EntriesOf returns the store itself. A type that embeds a store has its methods, but is
-	// another one, with a Get of its own, perhaps: a cache calls GetEntry only of a store
-	// that EntriesOf names.
+	// EntriesOf returns the store itself. A type that embeds a store has the methods of the
+	// store, but it may have a Get of its own. A cache calls GetEntry only if EntriesOf returns a
+	// store of the same type as the one it was given.
 	EntriesOf() Local
 }
 
-// EntryReplacer is an optional ability of a Local that keeps entries: to put another entry in
-// the place of one. A cache then lets the entry and the value that is kept lie in one piece of
-// memory, which makes hits faster. Otter has it.
+// EntryReplacer is an optional ability of a Local that stores entries: it can replace one Entry
+// by another. A cache then puts the Entry and its decoded value into one piece of memory, which
+// makes hits faster. Otter has this ability.
 type EntryReplacer interface {
-	// ReplaceEntry puts e, which has the same bytes as old, in the place of old, for as long
-	// as old would have stayed. It does nothing if the key has another entry than old, or
-	// none. It reports whether it did.
+	// ReplaceEntry replaces old by e, which has the same bytes and ends when old would have
+	// ended. It does nothing if old is no longer the entry of the key. It reports whether it has
+	// replaced old.
 	ReplaceEntry(key string, old, e *Entry) bool
 }
 
 // Dated is an optional ability of a Local: it tells how old its entries can be. The stores of
-// this package have it. A cache that has missed messages from other nodes trusts no entry that
-// is older; with this it knows when there are none left, and that a new store has none.
+// this package have it. After a cache has missed messages from other nodes, it does not trust
+// older local entries. With this ability, it knows when there are no such entries left, and that
+// a new store has none.
 type Dated interface {
-	// NoneBefore returns a time before which nothing was stored that the store still has; now
-	// if nothing was stored at all, and the zero time if it does not know.
+	// NoneBefore returns a time that no entry of the store is older than. It returns the current
+	// time if nothing was ever stored, and the zero time if the store does not know.
 	NoneBefore() time.Time
 }

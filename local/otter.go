@@ -9,13 +9,12 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Otter is a Local that holds a number of entries, or of bytes, and keeps those that are
-// asked for most and lately (otter's W-TinyLFU with an adaptive window). Values are kept as
-// they are, without a copy.
+// Otter is a Local that is bounded by a number of entries or of bytes. When it is full, it evicts
+// the entries that were read least often and least recently (otter's W-TinyLFU with an adaptive
+// window). It stores values without a copy. Its methods may be called concurrently.
 //
-// A Set is visible when it returns, and costs little more than storing it: what has to give
-// way is worked out in the background. So a store that is written to without a pause may
-// hold somewhat more than its size for a moment.
+// An entry can be read as soon as Set returns. Eviction runs in the background, so a store that is
+// written to without a pause may hold somewhat more than its size for a moment.
 type Otter struct {
 	lifetime
 	store  *otter.Cache[string, *Entry]
@@ -29,12 +28,12 @@ var (
 	_ EntryReplacer = (*Otter)(nil)
 )
 
-// NewOtter returns a store of about size entries that live for ttl; 0 means that they do
-// not expire. Its memory follows what it holds. It panics if size is less than 1 or ttl is
-// negative.
+// NewOtter returns a store for about size entries. Entries live for ttl plus the jitter that
+// UseRandomizedTTL describes, and 0 means that they do not expire. The store takes memory for the
+// entries that it has, not for its size. NewOtter panics if size is less than 1 or ttl is negative.
 //
-// The store runs a goroutine, and others for moments. They end with Close, or when the
-// store is no longer reachable.
+// The store has one goroutine, and others for moments. They end with Close, or within about a
+// second after the store is no longer reachable.
 func NewOtter(size int, ttl time.Duration) *Otter {
 	if size < 1 {
 		panic(fmt.Sprintf("local: NewOtter: the size is %d; give the number of entries to hold, 1 or more", size))
@@ -42,10 +41,10 @@ func NewOtter(size int, ttl time.Duration) *Otter {
 	return newOtter("NewOtter", ttl, otter.Options[string, *Entry]{MaximumSize: size})
 }
 
-// NewOtterBytes is NewOtter for a store that is bounded by memory: size is what keys,
-// values and the store's own records of them may take, in bytes. What a cache keeps decoded
-// beside the values is not counted: where it does, allow for it. An entry that is larger than
-// size is not kept. It panics if size is less than 1.
+// NewOtterBytes is NewOtter for a store that is bounded by memory: size is the number of bytes that
+// keys, values and the store's own records of them may take. The decoded values that a cache keeps
+// in the entries are not counted, so leave room for them. An entry that is larger than size is not
+// kept. NewOtterBytes panics if size is less than 1 or ttl is negative.
 func NewOtterBytes(size Size, ttl time.Duration) *Otter {
 	if size < 1 {
 		panic(fmt.Sprintf("local: NewOtterBytes: the size is %d; give the number of bytes to hold, 1 or more", size))
@@ -53,10 +52,11 @@ func NewOtterBytes(size Size, ttl time.Duration) *Otter {
 	return newOtter("NewOtterBytes", ttl, otter.Options[string, *Entry]{MaximumWeight: uint64(size), Weigher: weight})
 }
 
-// entryOverhead is about what otter and an Entry take for each key, in bytes; the benchmark
-// of memory for each entry shows it.
+// entryOverhead is about how many bytes otter and an Entry take for each key. The benchmark of
+// memory per entry measures it.
 const entryOverhead = 160
 
+// weight returns how many bytes an entry takes.
 func weight(key string, e *Entry) uint32 {
 	return uint32(min(entryOverhead+uint64(len(key))+uint64(len(e.data)), math.MaxUint32))
 }
@@ -65,7 +65,7 @@ func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *En
 	t := &Otter{}
 	t.lifetime.init(constructor, ttl)
 	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration {
-		if e.Value.ttl == untilThen {
+		if e.Value.ttl == asBefore {
 			return e.ExpiresAfter()
 		}
 		return e.Value.ttl
@@ -75,16 +75,16 @@ func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *En
 }
 
 const (
-	// forever is the lifetime of entries that do not expire.
+	// forever is the TTL of an Entry that does not expire.
 	forever time.Duration = math.MaxInt64
-	// untilThen is that of entries that take the place of others.
-	untilThen time.Duration = -1
+	// asBefore is the TTL of an Entry that ends when the one that it replaces would have ended.
+	asBefore time.Duration = -1
 )
 
-// Set stores data under key for the store's TTL.
+// Set stores data under key for the store's TTL. It does nothing after Close.
 func (t *Otter) Set(key string, data []byte) { t.set(key, data, t.next()) }
 
-// SetWithTTL stores data under key for ttl at most; see TTLSetter.
+// SetWithTTL stores data under key for ttl at most; see TTLSetter. It does nothing after Close.
 func (t *Otter) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	if ttl <= 0 {
 		t.Del(key)
@@ -111,7 +111,7 @@ func (t *Otter) Get(key string) ([]byte, bool) {
 	return e.Data(), true
 }
 
-// GetEntry returns the entry of key; see EntryGetter.
+// GetEntry returns the Entry of key; see EntryGetter.
 func (t *Otter) GetEntry(key string) (*Entry, bool) {
 	if t.closed.Load() {
 		return nil, false
@@ -119,13 +119,13 @@ func (t *Otter) GetEntry(key string) (*Entry, bool) {
 	return t.store.GetIfPresent(key)
 }
 
-// ReplaceEntry puts e in the place of old; see EntryReplacer.
+// ReplaceEntry replaces old by e; see EntryReplacer.
 func (t *Otter) ReplaceEntry(key string, old, e *Entry) bool {
-	e.ttl = untilThen
+	e.ttl = asBefore
 	replaced := false
-	t.store.ComputeIfPresent(key, func(there *Entry) (*Entry, otter.ComputeOp) {
-		if there != old {
-			return there, otter.CancelOp
+	t.store.ComputeIfPresent(key, func(current *Entry) (*Entry, otter.ComputeOp) {
+		if current != old {
+			return current, otter.CancelOp
 		}
 		replaced = true
 		return e, otter.WriteOp
@@ -139,8 +139,8 @@ func (t *Otter) EntriesOf() Local { return t }
 // Del removes key.
 func (t *Otter) Del(key string) { t.store.Invalidate(key) }
 
-// Close drops all entries and ends the store's goroutines. Afterwards the store is empty and
-// stays so. It is safe to call more than once and from any goroutine.
+// Close drops all entries and ends the store's goroutine. The store is empty from then on. Close
+// may be called more than once and by any goroutine.
 func (t *Otter) Close() {
 	if t.closed.CompareAndSwap(false, true) {
 		t.store.StopAllGoroutines()

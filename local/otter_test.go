@@ -37,7 +37,7 @@ func TestOtterHoldsAsManyAsItSays(t *testing.T) {
 		for i := range 5 * size {
 			s.Set(strconv.Itoa(i), []byte("v"))
 		}
-		synctest.Wait() // until what is too much has gone
+		synctest.Wait() // for the eviction
 		if held := held(s, 5*size); held < size*95/100 || held > size {
 			t.Errorf("a store for %d entries holds %d", size, held)
 		}
@@ -65,7 +65,7 @@ func TestOtterBytesHoldsAsMuchAsItSays(t *testing.T) {
 	})
 }
 
-// held returns how many of the keys 0 to n are there.
+// held returns how many of the keys 0 to n-1 the store has.
 func held(s local.Local, n int) (held int) {
 	for i := range n {
 		if _, ok := s.Get(strconv.Itoa(i)); ok {
@@ -144,7 +144,7 @@ func TestOtterDroppedWithoutCloseEndsItsGoroutine(t *testing.T) {
 		s.Set("k", []byte("v"))
 	}()
 	stacks := make([]byte, 1<<20)
-	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) { // it looks once a second
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) { // the goroutine looks once a second
 		runtime.GC()
 		text := string(stacks[:runtime.Stack(stacks, true)])
 		if !strings.Contains(text, "periodicCleanUp") {

@@ -11,21 +11,21 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/gate"
 )
 
-// TinyLFU is a Local that holds a number of entries and keeps those that are asked
-// for most (ristretto's TinyLFU admission and sampled-LFU eviction). Two in five of the
-// entries are the newest, which are kept whatever their frequency. Values are kept as they
-// are, without a copy.
+// TinyLFU is a Local that is bounded by a number of entries. When it is full, it evicts the entries
+// that were read least often (ristretto's TinyLFU admission and sampled-LFU eviction). Two in five
+// entries are the newest ones, which stay however seldom they were read. It stores values without
+// a copy. Its methods may be called concurrently.
 //
-// A Set is visible when it returns. Writes wait for each other, and for ristretto's queue
-// when they move an older entry there.
+// An entry can be read as soon as Set returns. Writes wait for each other. A write that moves an
+// older entry into ristretto also waits for ristretto's queue.
 type TinyLFU struct {
 	lifetime
-	gate gate.Gate // ristretto must not be used while or after it closes
+	gate gate.Gate // no call may use ristretto during or after its Close
 
-	// An entry is in the window or in the main store; while it moves, in both.
+	// An entry is in the window or in the main store. During its move it is in both.
 	window *window
 	main   *ristretto.Cache[string, *Entry]
-	mu     sync.Mutex // held by who writes
+	mu     sync.Mutex // held by the one call that writes
 }
 
 var (
@@ -34,8 +34,8 @@ var (
 	_ EntryGetter = (*TinyLFU)(nil)
 )
 
-// windowPercent is the part of the entries that are in the window. Measured on traces of two
-// web shops, 20 to 60 give the best ratios of hits, and 40 is never far from the best.
+// windowPercent is the part of the entries that are in the window. On the traces of two web shops,
+// 20 to 60 give the best hit ratios, and 40 is always close to the best.
 const windowPercent = 40
 
 // windowSize returns how many of size entries are in the window.
@@ -43,9 +43,9 @@ func windowSize(size int) int {
 	return max(1, size/100*windowPercent+size%100*windowPercent/100) // in this order nothing overflows
 }
 
-// countersPerEntry is how many of ristretto's frequency counters there are for an entry. Its
-// documentation recommends ten; with thirty the ratios of hits are up to three points better,
-// which large stores do without: it is 64 bytes for each entry.
+// countersPerEntry returns how many frequency counters ristretto has for each entry. Its
+// documentation recommends ten. With thirty, hit ratios are up to three points better, but a store
+// takes 64 bytes more for each entry, so large stores have ten.
 func countersPerEntry(size int) int64 {
 	if size > 1<<16 {
 		return 10
@@ -53,12 +53,12 @@ func countersPerEntry(size int) int64 {
 	return 30
 }
 
-// NewTinyLFU returns a store of about size entries that live for ttl; 0 means that
-// they do not expire. Its memory follows size and the values. It panics if size is
-// less than 1 or ttl is negative.
+// NewTinyLFU returns a store for about size entries. Entries live for ttl plus the jitter that
+// UseRandomizedTTL describes, and 0 means that they do not expire. The store takes some memory for
+// its size, and the rest for the values that it has. NewTinyLFU panics if size is less than 1 or
+// ttl is negative.
 //
-// The store runs two goroutines. They end with Close, or when the store is no longer
-// reachable.
+// The store has two goroutines. They end with Close, or when the store is no longer reachable.
 func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	if size < 1 {
 		panic(fmt.Sprintf("local: NewTinyLFU: the size is %d; give the number of entries to hold, 1 or more", size))
@@ -68,13 +68,13 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	t.lifetime.init("NewTinyLFU", ttl)
 	main, err := ristretto.NewCache(&ristretto.Config[string, *Entry]{
 		NumCounters: countersPerEntry(size) * int64(size),
-		MaxCost:     int64(max(1, size-window)), // each entry costs 1 …
+		MaxCost:     int64(max(1, size-window)), // each entry costs 1
 		BufferItems: 64,
-		// … and nothing else: ristretto otherwise adds 56 units of its own to the
-		// cost of each entry, and a store for 1,000 would hold 17.
+		// By default, ristretto adds 56 units of its own to the cost of each entry, and a store
+		// for 1,000 entries would hold 17.
 		IgnoreInternalCost: true,
-		// Look for expired entries every second, not every 2.5: they still count
-		// against size.
+		// Expired entries take places until ristretto removes them. With this it looks for them
+		// every second, not every 2.5.
 		TtlTickerDurationInSec: 2,
 	})
 	if err != nil {
@@ -85,10 +85,10 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 	return t
 }
 
-// Set stores data under key for the store's TTL.
+// Set stores data under key for the store's TTL. It does nothing after Close.
 func (t *TinyLFU) Set(key string, data []byte) { t.set(key, data, t.next()) }
 
-// SetWithTTL stores data under key for ttl at most; see TTLSetter.
+// SetWithTTL stores data under key for ttl at most; see TTLSetter. It does nothing after Close.
 func (t *TinyLFU) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	if ttl <= 0 {
 		t.Del(key)
@@ -97,7 +97,7 @@ func (t *TinyLFU) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	t.set(key, data, t.atMost(ttl))
 }
 
-// set writes one entry: into the main store if the key is there, otherwise into the window.
+// set writes one entry into the main store if that has the key, and into the window otherwise.
 func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	pass, ok := t.gate.Enter()
 	if !ok {
@@ -107,7 +107,7 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	entry := NewEntry(data)
-	if t.replace(key, entry, ttl) {
+	if t.replaceInMain(key, entry, ttl) {
 		return
 	}
 	t.window.put(key, entry, ttl)
@@ -116,37 +116,40 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	}
 }
 
-// replace writes an entry whose key is in the main store; it reports false if it is not.
-func (t *TinyLFU) replace(key string, entry *Entry, ttl time.Duration) bool {
+// replaceInMain writes an entry whose key is in the main store. It reports whether the main store
+// has the entry now.
+func (t *TinyLFU) replaceInMain(key string, entry *Entry, ttl time.Duration) bool {
 	if _, ok := t.main.Get(key); !ok {
 		return false
 	}
-	t.store(key, entry, ttl)
-	if there, ok := t.main.Get(key); ok && there == entry {
+	t.setInMain(key, entry, ttl)
+	if current, ok := t.main.Get(key); ok && current == entry {
 		return true
 	}
-	// It has just expired or given way, and the new one may or may not have been accepted.
+	// The old entry has just expired or been evicted. Whether ristretto will accept the new one
+	// is not known, so it must not have the key at all.
 	t.main.Wait()
 	t.main.Del(key)
 	return false
 }
 
-// move moves an entry from the window to the main store, which may refuse it.
+// move moves an entry from the window to the main store. The entry is dropped if the main store
+// does not accept it.
 func (t *TinyLFU) move(s *slot) {
 	if ttl, ok := s.left(); ok {
-		if t.store(s.key, s.entry, ttl) {
-			// Until it can be read: of two new values for one key that wait in ristretto's
-			// queue together, it would keep the older.
+		if t.setInMain(s.key, s.entry, ttl) {
+			// Wait until it can be read: if two new values of one key were in ristretto's queue at
+			// the same time, ristretto would keep the older one.
 			t.main.Wait()
 		}
 	}
 	t.window.remove(s.key)
 }
 
-// store puts an entry into the main store; it reports false if the queue was full.
-func (t *TinyLFU) store(key string, entry *Entry, ttl time.Duration) bool {
+// setInMain puts an entry into the queue of the main store. It reports false if the queue is full.
+func (t *TinyLFU) setInMain(key string, entry *Entry, ttl time.Duration) bool {
 	if ttl > 1 {
-		ttl-- // ristretto counts the last nanosecond in
+		ttl-- // ristretto still has an entry at the last nanosecond of its TTL
 	}
 	return t.main.SetWithTTL(key, entry, 1, ttl)
 }
@@ -160,21 +163,21 @@ func (t *TinyLFU) Get(key string) ([]byte, bool) {
 	return e.Data(), true
 }
 
-// GetEntry returns the entry of key; see EntryGetter.
+// GetEntry returns the Entry of key; see EntryGetter.
 func (t *TinyLFU) GetEntry(key string) (*Entry, bool) {
 	pass, ok := t.gate.Enter()
 	if !ok {
 		return nil, false
 	}
 	defer t.gate.Leave(pass)
-	// In this order: what moves is in the main store before it leaves the window. The main
-	// store is asked in any case, as it counts how often.
-	newest, there := t.window.get(key)
-	older, ok := t.main.Get(key)
-	if there {
-		return newest, true
+	// The window is read first: an entry that moves is in the main store before it leaves the
+	// window. The main store is read in any case, because it counts the reads of each key.
+	inWindow, found := t.window.get(key)
+	inMain, ok := t.main.Get(key)
+	if found {
+		return inWindow, true
 	}
-	return older, ok
+	return inMain, ok
 }
 
 // EntriesOf returns the store; see EntryGetter.
@@ -193,8 +196,8 @@ func (t *TinyLFU) Del(key string) {
 	t.main.Del(key)
 }
 
-// Close drops all entries and ends the store's goroutines. Afterwards the store is
-// empty and stays so. It is safe to call more than once and from any goroutine.
+// Close drops all entries and ends the store's goroutines. The store is empty from then on. Close
+// may be called more than once and by any goroutine.
 func (t *TinyLFU) Close() {
 	if t.gate.Close() {
 		t.main.Close()

@@ -125,11 +125,11 @@ func TestTinyLFUDroppedWithoutCloseEndsItsGoroutines(t *testing.T) {
 	}
 }
 
-// Frequencies alone would turn away what is new: a store that keeps what is asked for lately
-// answers most of this.
+// An admission filter that knows only frequencies would refuse the new keys. A store with a window
+// answers most of these reads.
 func TestTinyLFUKeepsWhatIsNew(t *testing.T) {
 	s := newTinyLFU(t, 100, time.Hour)
-	for i := range 100 { // fill it with what is asked for often
+	for i := range 100 { // fill it with keys that are read often
 		for range 20 {
 			s.Set("often"+strconv.Itoa(i), []byte("v"))
 			s.Get("often" + strconv.Itoa(i))
@@ -150,7 +150,7 @@ func TestTinyLFUKeepsWhatIsNew(t *testing.T) {
 	}
 }
 
-// What moves from the window to the main store is there all the time, and is the newest.
+// An entry that moves from the window to the main store can be read all the time, and is the newest.
 func TestTinyLFUWhileEntriesMove(t *testing.T) {
 	s := newTinyLFU(t, 50, time.Hour)
 	var wg sync.WaitGroup
@@ -175,7 +175,7 @@ func TestTinyLFUWhileEntriesMove(t *testing.T) {
 	wg.Wait()
 }
 
-// However hot the rest is, what was just set is there: also a key that nobody asked for yet.
+// A key can be read right after its Set, however often the other keys are read.
 func TestTinyLFUHasWhatWasJustSet(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 10, 100, 1000} {
 		s := newTinyLFU(t, size, time.Hour)

@@ -8,22 +8,24 @@ import (
 	"time"
 )
 
-// window holds the newest entries of a TinyLFU, so that each is there for a while whatever
-// its key's frequency: an admission filter that sees only frequencies turns away what is new,
-// and a cache of what was asked for lately then misses most of it (Einziger, Friedman and
-// Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", 2017, section 4, has a window
-// for that reason). What has to leave is chosen by the clock algorithm: the oldest entry that
-// was not read since it was last looked at.
+// window has the newest entries of a TinyLFU. Each of them stays for a while, however seldom its
+// key was read. An admission filter that knows only frequencies refuses most new entries, so a
+// store without a window misses most keys whose popularity is recent (Einziger, Friedman and
+// Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", 2017, section 4, adds a window for
+// this reason).
+//
+// The clock algorithm chooses the entry that leaves a full window: the oldest one that was not
+// read since the algorithm last looked at it.
 type window struct {
 	size   int
 	seed   maphash.Seed
 	shards [windowShards]windowShard
 
-	// Used by one writer at a time; TinyLFU sees to that.
-	queue  []*slot // in the order in which they are looked at, from first on; nil: removed
-	first  int
-	held   int   // how many of the queue are not nil
-	newest *slot // what was put last does not leave, read or not
+	// Used by one writer at a time; TinyLFU holds its mu.
+	queue  []*slot // in the order of the clock algorithm; nil in the place of a removed slot
+	first  int     // the number of the queue's first place
+	count  int     // how many slots of the queue are not nil
+	newest *slot   // the slot that was put last, which does not leave
 }
 
 const windowShards = 64
@@ -33,16 +35,16 @@ type windowShard struct {
 	m  map[string]*slot // guarded by mu
 }
 
-// slot is an entry of a window. It is not changed but for its mark.
+// slot is an entry of a window.
 type slot struct {
 	key   string
 	entry *Entry
-	end   time.Time // zero: it does not expire
-	place int       // in the queue; of the writer
-	read  atomic.Bool
+	end   time.Time   // zero if the entry does not expire
+	place int         // the number of its place in the queue; used by the writer
+	read  atomic.Bool // it was read since the clock algorithm last looked at it
 }
 
-// left returns how long the slot's entry has to live, 0 for without end; ok is false if it has
+// left returns how long the entry still lives, or 0 if it does not expire. ok is false if it has
 // expired.
 func (s *slot) left() (d time.Duration, ok bool) {
 	if s.end.IsZero() {
@@ -64,7 +66,7 @@ func (w *window) shard(key string) *windowShard {
 	return &w.shards[maphash.String(w.seed, key)%windowShards]
 }
 
-// get returns the entry of key. It may be called at any time.
+// get returns the entry of key. It may be called concurrently with everything else.
 func (w *window) get(key string) (*Entry, bool) {
 	sh := w.shard(key)
 	sh.mu.RLock()
@@ -76,13 +78,13 @@ func (w *window) get(key string) (*Entry, bool) {
 	if _, ok := s.left(); !ok {
 		return nil, false
 	}
-	if !s.read.Load() { // most often it is: leave the cache line alone
+	if !s.read.Load() { // it is most often set, and then the cache line is not written
 		s.read.Store(true)
 	}
 	return s.entry, true
 }
 
-// put puts an entry under key, with its lifetime, 0 for without end.
+// put puts an entry under key. It lives for ttl, or without end if ttl is 0.
 func (w *window) put(key string, e *Entry, ttl time.Duration) {
 	s := &slot{key: key, entry: e}
 	if ttl > 0 {
@@ -102,15 +104,16 @@ func (w *window) put(key string, e *Entry, ttl time.Duration) {
 	}
 	w.append(s)
 	w.newest = s
-	w.held++
+	w.count++
 }
 
+// append puts a slot at the end of the queue.
 func (w *window) append(s *slot) {
 	s.place = w.first + len(w.queue)
 	w.queue = append(w.queue, s)
 }
 
-// remove removes key; it reports whether it was there.
+// remove removes key. It reports whether the window had it.
 func (w *window) remove(key string) bool {
 	sh := w.shard(key)
 	sh.mu.Lock()
@@ -124,19 +127,19 @@ func (w *window) remove(key string) bool {
 	if w.newest == s {
 		w.newest = nil
 	}
-	w.held--
+	w.count--
 	w.trim()
 	return true
 }
 
-// trim takes what was removed off the front of the queue, and all of it if that is most of
-// the queue.
+// trim drops the places of removed slots from the front of the queue. It drops all of them if they
+// are most of the queue.
 func (w *window) trim() {
 	for len(w.queue) > 0 && w.queue[0] == nil {
 		w.queue = w.queue[1:]
 		w.first++
 	}
-	if len(w.queue) <= 2*w.held+64 {
+	if len(w.queue) <= 2*w.count+64 {
 		return
 	}
 	w.queue = slices.DeleteFunc(w.queue, func(s *slot) bool { return s == nil })
@@ -146,14 +149,14 @@ func (w *window) trim() {
 	}
 }
 
-// excess returns the slot that has to leave, nil while there is room for all. It stays until
-// it is removed. Readers may mark slots as fast as they are looked at: after two rounds the
-// next one leaves.
+// excess returns the slot that has to leave, or nil if the window is not too large. The slot stays
+// until it is removed. Readers may mark slots as read as fast as this function looks at them, so
+// after two rounds the next slot leaves, read or not.
 func (w *window) excess() *slot {
-	for looks := 0; w.held > w.size; looks++ {
+	for looks := 0; w.count > w.size; looks++ {
 		w.trim()
 		s := w.queue[0]
-		if s != w.newest && (!s.read.Load() || looks > 2*w.held) {
+		if s != w.newest && (!s.read.Load() || looks > 2*w.count) {
 			return s
 		}
 		s.read.Store(false)
@@ -171,5 +174,5 @@ func (w *window) clear() {
 		clear(sh.m)
 		sh.mu.Unlock()
 	}
-	w.queue, w.first, w.held, w.newest = nil, 0, 0, nil
+	w.queue, w.first, w.count, w.newest = nil, 0, 0, nil
 }

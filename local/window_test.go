@@ -52,7 +52,7 @@ func TestWindowLetsGoOfWhatWasNotRead(t *testing.T) {
 	if left := put("e"); left != "c" {
 		t.Errorf("%q left, want c", left)
 	}
-	if left := put("f"); left != "d" { // it came before a was given its second chance
+	if left := put("f"); left != "d" { // it is before a, which was put back for having been read
 		t.Errorf("%q left, want d", left)
 	}
 	if left := put("g"); left != "a" {
@@ -82,7 +82,7 @@ func TestWindowEntriesExpire(t *testing.T) {
 	})
 }
 
-// The queue follows what is held, however often keys come and go, and always knows each once.
+// The queue has each key once, and its length stays in proportion to the number of keys.
 func TestWindowQueueStaysShort(t *testing.T) {
 	const size = 100
 	w := newWindow(size)
@@ -104,8 +104,8 @@ func TestWindowQueueStaysShort(t *testing.T) {
 			w.put(key, NewEntry(nil), 0)
 			there[key] = true
 		}
-		if len(w.queue) > 2*len(there)+64 || w.held != len(there) {
-			t.Fatalf("the queue has %d places and %d entries for %d keys", len(w.queue), w.held, len(there))
+		if len(w.queue) > 2*len(there)+64 || w.count != len(there) {
+			t.Fatalf("the queue has %d places and %d entries for %d keys", len(w.queue), w.count, len(there))
 		}
 	}
 	keys := keysOf(w)

@@ -1,6 +1,5 @@
-// Package gate lets many goroutines use something that one goroutine will close:
-// entering is cheap and does not make the cores fight over one cache line, and
-// Close returns only when nobody is inside any more.
+// Package gate lets many goroutines use a thing that one goroutine closes. Close waits until
+// nobody uses the thing any more. To enter is cheap, also on many processors at the same time.
 package gate
 
 import (
@@ -9,27 +8,28 @@ import (
 	"sync/atomic"
 )
 
-// stripes is the number of counters that the users spread over.
+// stripes is the number of counters. Goroutines on different processors mostly use different ones.
 const stripes = 16
 
-// Gate is open in its zero value. It must not be copied after first use.
+// Gate counts who is inside. Its zero value is open. It must not be copied after its first use. Its
+// methods may be called concurrently.
 type Gate struct {
 	closed atomic.Bool
 	inside [stripes]struct {
 		n atomic.Int64
-		_ [56]byte // one counter a cache line
+		_ [56]byte // so that each counter has a cache line of its own
 	}
 }
 
-// Pass is what Enter hands out and Leave takes back.
+// Pass names the counter that a call of Enter has used.
 type Pass uint32
 
-// Enter reports whether the gate is open; if so, the caller is inside until it
-// calls Leave.
+// Enter reports whether the gate is open. If it is, the caller is inside until it calls Leave with
+// the Pass.
 func (g *Gate) Enter() (Pass, bool) {
 	p := Pass(rand.Uint32() % stripes)
-	// Count first, look second: Close shuts first and counts second, so at least
-	// one of the two sees the other.
+	// Enter counts the caller and then reads closed. Close sets closed and then reads the counters.
+	// So at least one of the two sees the other.
 	g.inside[p].n.Add(1)
 	if g.closed.Load() {
 		g.inside[p].n.Add(-1)
@@ -38,12 +38,12 @@ func (g *Gate) Enter() (Pass, bool) {
 	return p, true
 }
 
-// Leave ends the stay that Enter began.
+// Leave ends what Enter began.
 func (g *Gate) Leave(p Pass) { g.inside[p].n.Add(-1) }
 
-// Close shuts the gate and waits until everyone inside has left. It reports
-// whether this call was the one that shut it. What is done inside must be short:
-// Close waits by yielding.
+// Close closes the gate and waits until everyone inside has left. It reports whether this call has
+// closed it, and not an earlier one. Callers must stay inside for a short time only, because Close
+// does not sleep while it waits.
 func (g *Gate) Close() bool {
 	first := g.closed.CompareAndSwap(false, true)
 	for i := range g.inside {

@@ -14,7 +14,7 @@ func TestCloseWaitsForThoseInside(t *testing.T) {
 		var (
 			g    Gate
 			wg   sync.WaitGroup
-			used = new(int) // set to nil after Close: who is inside must not see that
+			used = new(int) // nil after Close, which nobody inside may see
 		)
 		begun := make(chan struct{}, 4)
 		for range 4 {

@@ -9,8 +9,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// What a store has to do that keeps entries, local.EntryGetter and local.EntryReplacer. Stores
-// that do not are right in any case.
+// The checks of local.EntryGetter and local.EntryReplacer. A store without these abilities passes
+// them.
 
 func entrySame(s local.Local) error {
 	g, ok := s.(local.EntryGetter)
@@ -28,7 +28,7 @@ func entrySame(s local.Local) error {
 	k := &local.Kept{Owner: s, Value: "decoded"}
 	e.Keep(k)
 	if again, ok := g.GetEntry("k"); !ok || again.Kept() != k {
-		return errors.New("what was kept in the entry is not there at the next read")
+		return errors.New("the value that was kept in the entry is gone at the next read")
 	}
 	return expect(s, "k", "v")
 }
@@ -101,7 +101,7 @@ type replacer interface {
 	local.EntryReplacer
 }
 
-// replace replaces the entry of key by one that keeps "decoded".
+// replace replaces old, the entry of key, by one that keeps "decoded".
 func replace(r replacer, key string, old *local.Entry) (*local.Entry, bool) {
 	e := &local.Entry{}
 	e.Become(old, &local.Kept{Value: "decoded"})
@@ -120,24 +120,24 @@ func entryReplace(s local.Local) error {
 		return errors.New("the entry is not replaced")
 	}
 	if there, ok := r.GetEntry("k"); !ok || there != e || there.Kept() == nil {
-		return errors.New("another entry is there than the one that took the place")
+		return errors.New("after ReplaceEntry, the key has another entry than the new one")
 	}
 	if err := expect(s, "k", "v"); err != nil {
 		return err
 	}
 	if _, ok := replace(r, "k", old); ok {
-		return errors.New("an entry is replaced that is no longer there")
+		return errors.New("ReplaceEntry replaces an entry that is not the current one")
 	}
 	s.Set("k", []byte("new"))
 	if _, ok := replace(r, "k", e); ok {
-		return errors.New("the entry of a later Set is replaced")
+		return errors.New("ReplaceEntry replaces the entry of a later Set")
 	}
 	if err := expect(s, "k", "new"); err != nil {
 		return err
 	}
 	s.Del("k")
 	if _, ok := replace(r, "k", e); ok {
-		return errors.New("an entry comes back that was deleted")
+		return errors.New("ReplaceEntry brings back a key that was deleted")
 	}
 	return expectMiss(s, "k")
 }
@@ -165,7 +165,7 @@ func entryReplaceTTL(s local.Local) error {
 	t.SetWithTTL("k", []byte("v"), time.Second)
 	old, _ = r.GetEntry("k")
 	_, _ = replace(r, "k", old)
-	s.Set("k", []byte("long")) // is not bound by what was there before
+	s.Set("k", []byte("long")) // the TTL of the entry before it does not hold for it
 	time.Sleep(2 * time.Second)
 	return expect(s, "k", "long")
 }

@@ -1,5 +1,5 @@
-// Package localtest is the suite that any local.Local has to pass. Run it from a test
-// of your own store:
+// Package localtest is the suite of checks that every local.Local has to pass. Run it in a test of
+// your own store:
 //
 //	func TestStore(t *testing.T) {
 //		localtest.Run(t, func(t *testing.T) local.Local { return mystore.New(10_000) })
@@ -22,10 +22,12 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// Run verifies each property as a subtest, on a store that make returns for it. Each
-// runs in a bubble of testing/synctest, so a store with goroutines has to be closed by
-// a cleanup that make registers. The store has to have room for 1,000 small entries,
-// and a lifetime of a minute or more, or none.
+// Run runs each check as a subtest, on a new store that make returns. The optional abilities of
+// package local are checked if the store has them.
+//
+// Each subtest runs in a bubble of testing/synctest, so make has to register a cleanup that closes
+// a store with goroutines. The store must have room for 1,000 small entries. Its TTL must be a
+// minute or more, or its entries must not expire.
 func Run(t *testing.T, make func(t *testing.T) local.Local) {
 	t.Helper()
 	for _, c := range checks {
@@ -40,24 +42,24 @@ func Run(t *testing.T, make func(t *testing.T) local.Local) {
 }
 
 var checks = []suitetest.Check[local.Local]{
-	{Name: "what was set is there at once", Verify: setGet},
+	{Name: "a key can be read right after Set", Verify: setGet},
 	{Name: "a key that was never set is a miss", Verify: missing},
 	{Name: "a later value replaces an earlier one", Verify: overwrite},
 	{Name: "a deleted key is a miss", Verify: del},
-	{Name: "any bytes, none included, come back as they were", Verify: anyBytes},
-	{Name: "any key is a key of its own", Verify: anyKey},
-	{Name: "the room is used", Verify: room},
-	{Name: "the last of concurrent writes stays", Verify: concurrentWrites},
-	{Name: "a deleted key stays away among concurrent readers", Verify: concurrentDelete},
+	{Name: "any bytes come back unchanged", Verify: anyBytes},
+	{Name: "different keys are never mixed up", Verify: anyKey},
+	{Name: "1,000 small entries have room", Verify: room},
+	{Name: "the last write after concurrent ones stays", Verify: concurrentWrites},
+	{Name: "a deleted key does not come back among concurrent readers", Verify: concurrentDelete},
 	{Name: "an entry with a TTL of its own ends on time", Verify: ttl},
-	{Name: "a TTL of its own does not reach the next value", Verify: ttlReplaced},
-	{Name: "a TTL of zero or less removes", Verify: ttlZero},
+	{Name: "a TTL of its own does not hold for the next value", Verify: ttlReplaced},
+	{Name: "a TTL of zero or less removes the key", Verify: ttlZero},
 	{Name: "the longest TTLs keep an entry", Verify: ttlLongest},
-	{Name: "an entry stays the same until its key is set again", Verify: entrySame},
-	{Name: "an entry's value does not reach the next entry", Verify: entryReplaced},
-	{Name: "the key of a read is not kept", Verify: entryKey},
-	{Name: "an entry takes the place of another", Verify: entryReplace},
-	{Name: "an entry that takes the place of another ends with it", Verify: entryReplaceTTL},
+	{Name: "GetEntry returns the same entry until the next write", Verify: entrySame},
+	{Name: "a kept value is gone after the next write", Verify: entryReplaced},
+	{Name: "GetEntry does not keep the string of the key", Verify: entryKey},
+	{Name: "ReplaceEntry replaces only the current entry", Verify: entryReplace},
+	{Name: "an entry ends when the one that it replaced would have ended", Verify: entryReplaceTTL},
 }
 
 func expect(s local.Local, key, want string) error {
@@ -151,7 +153,7 @@ func room(s local.Local) error {
 		}
 	}
 	if found < n*95/100 {
-		return fmt.Errorf("of %d small entries %d are there", n, found)
+		return fmt.Errorf("of %d small entries, the store has %d", n, found)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeLocal is a store that works; the broken ones change one thing in it.
+// fakeLocal is a store that works. Each broken store changes one thing in it.
 type fakeLocal struct {
 	mu sync.Mutex
 	m  map[string]entry // guarded by mu
@@ -24,7 +24,7 @@ type fakeLocal struct {
 
 type entry struct {
 	data []byte
-	end  time.Time // zero: never
+	end  time.Time // zero if it does not expire
 }
 
 func newFake() *fakeLocal { return &fakeLocal{m: map[string]entry{}} }
@@ -57,7 +57,7 @@ func (f *fakeLocal) Del(key string) {
 	delete(f.m, key)
 }
 
-// fakeEntries is a store that works and keeps entries.
+// fakeEntries is a store that works and has entries.
 type fakeEntries struct {
 	*fakeLocal
 	entries map[string]*local.Entry // guarded by mu
@@ -121,7 +121,7 @@ func TestAWorkingStoreOfEntriesPasses(t *testing.T) {
 	Run(t, func(*testing.T) local.Local { return newFakeEntries() })
 }
 
-// brokenFresh makes an entry for each read.
+// brokenFresh makes a new entry for each read.
 type brokenFresh struct{ *fakeEntries }
 
 func (b brokenFresh) GetEntry(key string) (*local.Entry, bool) {
@@ -129,12 +129,12 @@ func (b brokenFresh) GetEntry(key string) (*local.Entry, bool) {
 	return b.fakeEntries.GetEntry(key)
 }
 
-// brokenStale keeps the entry of what was there before.
+// brokenStale keeps the old entry when a key is set.
 type brokenStale struct{ *fakeEntries }
 
 func (b brokenStale) Set(key string, data []byte) { b.fakeLocal.Set(key, data) }
 
-// brokenReplaces does not look at what is there.
+// brokenReplaces replaces any entry, not only the one that it is told to replace.
 type brokenReplaces struct{ *fakeEntries }
 
 func (b brokenReplaces) ReplaceEntry(key string, _, e *local.Entry) bool {
@@ -144,7 +144,7 @@ func (b brokenReplaces) ReplaceEntry(key string, _, e *local.Entry) bool {
 	return true
 }
 
-// brokenRenews lets an entry that takes the place of another begin a new life.
+// brokenRenews gives an entry that replaces another a TTL of its own.
 type brokenRenews struct{ *fakeEntries }
 
 func (b brokenRenews) ReplaceEntry(key string, old, e *local.Entry) bool {
@@ -152,7 +152,7 @@ func (b brokenRenews) ReplaceEntry(key string, old, e *local.Entry) bool {
 	return true
 }
 
-// brokenBorrows keeps the keys that it is given for a read.
+// brokenBorrows keeps the string of the key of a read.
 type brokenBorrows struct {
 	*fakeEntries
 	read map[string]*local.Entry
@@ -211,7 +211,7 @@ func (b brokenSmall) Set(key string, data []byte) {
 	}
 }
 
-// brokenLate deletes only when the key is next read, one read late.
+// brokenLate deletes a key after Del has returned.
 type brokenLate struct{ *fakeLocal }
 
 func (b brokenLate) Del(key string) {
@@ -247,25 +247,25 @@ func TestTheSuiteCatchesBrokenStores(t *testing.T) {
 		broken func() local.Local
 		check  string
 	}{
-		{func() local.Local { return brokenForgets{newFake()} }, "what was set is there at once"},
+		{func() local.Local { return brokenForgets{newFake()} }, "a key can be read right after Set"},
 		{func() local.Local { return brokenInvents{newFake()} }, "a key that was never set is a miss"},
 		{func() local.Local { return brokenFirstWins{newFake()} }, "a later value replaces an earlier one"},
 		{func() local.Local { return brokenKeeps{newFake()} }, "a deleted key is a miss"},
-		{func() local.Local { return brokenText{newFake()} }, "any bytes, none included, come back as they were"},
-		{func() local.Local { return brokenKeys{newFake()} }, "any key is a key of its own"},
-		{func() local.Local { return brokenSmall{newFake()} }, "the room is used"},
-		{func() local.Local { return brokenFirstWins{newFake()} }, "the last of concurrent writes stays"},
-		{func() local.Local { return brokenLate{newFake()} }, "a deleted key stays away among concurrent readers"},
+		{func() local.Local { return brokenText{newFake()} }, "any bytes come back unchanged"},
+		{func() local.Local { return brokenKeys{newFake()} }, "different keys are never mixed up"},
+		{func() local.Local { return brokenSmall{newFake()} }, "1,000 small entries have room"},
+		{func() local.Local { return brokenFirstWins{newFake()} }, "the last write after concurrent ones stays"},
+		{func() local.Local { return brokenLate{newFake()} }, "a deleted key does not come back among concurrent readers"},
 		{func() local.Local { return brokenEternal{newFake()} }, "an entry with a TTL of its own ends on time"},
 		{func() local.Local { return brokenSeconds{newFake()} }, "an entry with a TTL of its own ends on time"},
-		{func() local.Local { return brokenSticky{newFake()} }, "a TTL of its own does not reach the next value"},
-		{func() local.Local { return brokenEternal{newFake()} }, "a TTL of zero or less removes"},
+		{func() local.Local { return brokenSticky{newFake()} }, "a TTL of its own does not hold for the next value"},
+		{func() local.Local { return brokenEternal{newFake()} }, "a TTL of zero or less removes the key"},
 		{func() local.Local { return brokenOverflow{newFake()} }, "the longest TTLs keep an entry"},
-		{func() local.Local { return brokenFresh{newFakeEntries()} }, "an entry stays the same until its key is set again"},
-		{func() local.Local { return brokenStale{newFakeEntries()} }, "an entry's value does not reach the next entry"},
-		{func() local.Local { return brokenBorrows{newFakeEntries(), map[string]*local.Entry{}} }, "the key of a read is not kept"},
-		{func() local.Local { return brokenReplaces{newFakeEntries()} }, "an entry takes the place of another"},
-		{func() local.Local { return brokenRenews{newFakeEntries()} }, "an entry that takes the place of another ends with it"},
+		{func() local.Local { return brokenFresh{newFakeEntries()} }, "GetEntry returns the same entry until the next write"},
+		{func() local.Local { return brokenStale{newFakeEntries()} }, "a kept value is gone after the next write"},
+		{func() local.Local { return brokenBorrows{newFakeEntries(), map[string]*local.Entry{}} }, "GetEntry does not keep the string of the key"},
+		{func() local.Local { return brokenReplaces{newFakeEntries()} }, "ReplaceEntry replaces only the current entry"},
+		{func() local.Local { return brokenRenews{newFakeEntries()} }, "an entry ends when the one that it replaced would have ended"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%T %s", tt.broken(), tt.check), func(t *testing.T) {
