@@ -14,6 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/logger"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
+	"github.com/mgtv-tech/jetcache-go/util"
 )
 
 // Programs that were written for the original use this API. If it changes, this file does not compile.
@@ -145,6 +146,19 @@ var (
 		Warn(format string, v ...any)
 		Error(format string, v ...any)
 	} = logger.Logger(nil)
+	_ func(*cache.Options)                        = cache.Option(nil)
+	_ func(*stats.Options)                        = stats.Option(nil)
+	_ stats.Handler                               = (*stats.Handlers)(nil)
+	_ []local.Option                              = nil
+	_ [4]struct{}                                 = [logger.LevelError + 1]struct{}{} // the levels are 0 to 3
+	_ func(maps ...map[string]int) map[string]int = util.MergeMap[string, int]
+	_ func(fn func())                             = util.WithRecover
+	_ func() *util.SafeRand                       = util.NewSafeRand
+	_ func(*util.SafeRand, int64) int64           = (*util.SafeRand).Int63n
+	_ func(*util.SafeRand, int) string            = (*util.SafeRand).RandN
+	_ func([]byte) string                         = util.String
+	_ func(string) []byte                         = util.Bytes
+
 	_ func(logger.Logger) = logger.SetDefaultLogger
 	_ func(logger.Level)  = logger.SetLevel
 	_                     = []logger.Level{logger.LevelDebug, logger.LevelInfo, logger.LevelWarn, logger.LevelError}

@@ -18,13 +18,16 @@ type Observer struct {
 
 	// The statistics. Each is nil if nobody counts that.
 	handler   stats.Handler
-	own       *stats.Stats // handler, if it is one: local hits take less time then
+	own       localHitter // handler, if it can count a local hit in one call
 	remote    stats.RemoteErrorCounter
 	refreshes stats.RefreshCounter
 	events    stats.EventCounter
 	fences    stats.FenceCounter
 	gaps      stats.SyncCounter
 }
+
+// localHitter is a handler of ours: it counts IncrHit and IncrLocalHit in one call.
+type localHitter interface{ HitLocally() }
 
 // New returns the Observer of the cache with this name. A handler that does nothing costs
 // nothing. A nil log is the package logger.
@@ -35,7 +38,7 @@ func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	o := &Observer{name: name, log: log}
 	if stats.Enabled(h) {
 		o.handler = h
-		o.own, _ = h.(*stats.Stats)
+		o.own, _ = h.(localHitter)
 	}
 	o.remote, _ = h.(stats.RemoteErrorCounter)
 	o.refreshes, _ = h.(stats.RefreshCounter)
