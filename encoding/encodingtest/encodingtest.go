@@ -32,6 +32,8 @@ var checks = []suitetest.Check[encoding.Codec]{
 	{Name: "input is neither kept nor changed", Verify: inputUntouched},
 	{Name: "output belongs to the caller", Verify: outputOwned},
 	{Name: "what cannot be encoded is an error", Verify: unencodable},
+	{Name: "a value that refers back to itself is an error", Verify: cyclic},
+	{Name: "a deep value comes back", Verify: deep},
 	{Name: "a destination that does not suit is an error", Verify: wrongDestination},
 	{Name: "damaged input is an error or a value, never a panic", Verify: damaged},
 	{Name: "hostile input costs bounded memory and has a short error", Verify: hostile},

@@ -1,8 +1,11 @@
 package encodingtest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -122,6 +125,25 @@ func (brokenWordy) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
+type brokenCycles struct{ fakeCodec }
+
+func (brokenCycles) Marshal(v any) ([]byte, error) {
+	if b, err := working.Marshal(v); err == nil || !strings.Contains(err.Error(), "refers back") {
+		return b, err
+	}
+	return []byte("null"), nil
+}
+
+type brokenDeep struct{ fakeCodec }
+
+func (brokenDeep) Marshal(v any) ([]byte, error) {
+	b, err := working.Marshal(v)
+	if bytes.Count(b, []byte{'{'}) > 100 {
+		return nil, errors.New("too deep")
+	}
+	return b, err
+}
+
 type brokenTexts struct{ fakeCodec }
 
 func (brokenTexts) Marshal(v any) ([]byte, error) {
@@ -149,6 +171,8 @@ func TestTheSuiteCatchesBrokenCodecs(t *testing.T) {
 		{brokenTrusting{}, "hostile input costs bounded memory and has a short error"},
 		{brokenWordy{}, "hostile input costs bounded memory and has a short error"},
 		{brokenUnbounded{}, "a small payload does not become a large value"},
+		{brokenCycles{}, "a value that refers back to itself is an error"},
+		{brokenDeep{}, "a deep value comes back"},
 		{brokenTexts{}, "a text comes back from an interface as a text"},
 	}
 	for _, tt := range tests {

@@ -30,6 +30,9 @@ type codec struct{}
 func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
+	if err := jsontext.CheckNesting(v); err != nil {
+		return nil, fmt.Errorf("json: %w", err)
+	}
 	b, err := json.Marshal(v)
 	return b, bound.Trim(err)
 }
@@ -54,7 +57,10 @@ type unescaped struct {
 
 func (u unescaped) Name() string { return u.name }
 
-func (unescaped) Marshal(v any) ([]byte, error) {
+func (u unescaped) Marshal(v any) ([]byte, error) {
+	if err := jsontext.CheckNesting(v); err != nil {
+		return nil, fmt.Errorf("%s: %w", u.name, err)
+	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)

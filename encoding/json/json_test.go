@@ -77,6 +77,56 @@ func TestErrorsOfTheLibrary(t *testing.T) {
 	}
 }
 
+type chained struct {
+	N    int
+	Next *chained
+}
+
+func TestDeepValues(t *testing.T) {
+	chain := func(n int) (head *chained) {
+		for i := range n {
+			head = &chained{i, head}
+		}
+		return head
+	}
+	for _, n := range []int{9000, encoding.MaxDepth} {
+		b, err := codec{}.Marshal(chain(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got *chained
+		if err := (codec{}).Unmarshal(b, &got); err != nil || got.N != n-1 {
+			t.Errorf("a chain of %d: %v", n, err)
+		}
+	}
+	for _, c := range []encoding.Codec{codec{}, Unescaped("other")} {
+		if _, err := c.Marshal(chain(encoding.MaxDepth + 1)); err == nil || !strings.Contains(err.Error(), "a *json.chained nests deeper than 10000") {
+			t.Errorf("%s: a chain that is too long: %v", c.Name(), err)
+		}
+	}
+}
+
+type base struct{ Name string }
+
+// Tags decide what is encoded.
+func TestAFieldThatLeadsBackMayBeLeftOut(t *testing.T) {
+	type entity struct {
+		*base
+		Parent *entity `json:"-"`
+		Named  *entity `json:"-,"`
+		hidden any
+	}
+	e := &entity{base: &base{"e"}}
+	e.Parent, e.hidden = e, e
+	if b, err := (codec{}).Marshal(e); err != nil || string(b) != `{"Name":"e","-":null}` {
+		t.Errorf("%s, %v", b, err)
+	}
+	e.Named = e
+	if _, err := (codec{}).Marshal(e); err == nil || !strings.Contains(err.Error(), `json: a *json.entity refers back to itself at Named.Named`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A []byte in an interface is a text in base64, and stays one.
 func TestBytesInAnInterface(t *testing.T) {
 	b, err := codec{}.Marshal(any([]byte("AB\x00")))

@@ -70,6 +70,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
+	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 	"github.com/mgtv-tech/jetcache-go/encoding/msgpack"
 )
@@ -90,14 +91,28 @@ type codec struct{}
 func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
-	if m, ok := v.(msgp.Marshaler); ok && !isNilPointer(v) {
-		return marshal(m)
-	}
-	if v == nil {
+	encode := encoderOf(v)
+	if encode == nil {
 		return others.Marshal(v)
 	}
-	return planOf(reflect.TypeOf(v)).marshal(v)
+	if err := values.Check(v); err != nil {
+		return nil, fmt.Errorf("msgp: %w", err)
+	}
+	return encode(v)
 }
+
+// encoderOf returns what encodes v by generated code, or nil if v has none.
+func encoderOf(v any) func(v any) ([]byte, error) {
+	if v == nil {
+		return nil
+	}
+	if _, ok := v.(msgp.Marshaler); ok && !isNilPointer(v) {
+		return marshalItself
+	}
+	return planOf(reflect.TypeOf(v)).marshal
+}
+
+func marshalItself(v any) ([]byte, error) { return marshal(v.(msgp.Marshaler)) }
 
 // marshal encodes m into a pooled buffer, so that what is stored has its exact length:
 // generated code asks for the room that its value can take at most.
@@ -105,7 +120,7 @@ func marshal(m msgp.Marshaler) ([]byte, error) {
 	s := wire.GetScratch(0)
 	b, err := m.MarshalMsg(s.B)
 	if err != nil {
-		return nil, err
+		return nil, bound.Trim(err)
 	}
 	stored := wire.Seal(b)
 	if n := cap(b); n > cap(s.B) && n <= wire.MaxKept {
@@ -153,12 +168,12 @@ func (codec) Unmarshal(data []byte, v any) error {
 func unmarshal(plain []byte, u msgp.Unmarshaler) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("msgp: decoding into %T: %v", u, r)
+			err = bound.Trim(fmt.Errorf("msgp: decoding into %T: %v", u, r))
 		}
 	}()
 	left, err := u.UnmarshalMsg(plain)
 	if err != nil {
-		return err
+		return bound.Trim(err)
 	}
 	if len(left) > 0 {
 		return fmt.Errorf("msgp: %d of %d bytes are left over after a %T", len(left), len(plain), u)
@@ -175,7 +190,7 @@ func (codec) MatchesNoField(data []byte, v any) bool {
 	return ok && m.MatchesNoField(data, v)
 }
 
-// isNilPointer tells whether v is a nil pointer; a nil list or map can encode itself.
+// isNilPointer tells whether v is a nil pointer. (A list or a map that is nil can encode itself.)
 func isNilPointer(v any) bool {
 	rv := reflect.ValueOf(v)
 	return rv.Kind() == reflect.Pointer && rv.IsNil()

@@ -16,10 +16,10 @@ var (
 	unmarshalerType = reflect.TypeFor[msgp.Unmarshaler]()
 )
 
-// plan is how the values of a type are written, and read into what they point to.
+// plan says how the values of a type are written, and read into what they point to.
 type plan struct {
-	marshal  func(v any) ([]byte, error) // for a value that has no MarshalMsg to call right away
-	pointers int                         // how many pointers lead to what has UnmarshalMsg; 0 if nothing has
+	marshal  func(v any) ([]byte, error) // for a value that has no MarshalMsg to call right away, nil if it has no generated code
+	pointers int                         // how many pointers lead to what has UnmarshalMsg, 0 if nothing has
 	aliases  bool                        // what is read may share memory with the payload
 	cost     bound.Cost
 }
@@ -41,8 +41,8 @@ func planOf(t reflect.Type) *plan {
 	return actual.(*plan)
 }
 
-// pointersTo returns how many pointers lead from a t to a value whose methods are those of
-// iface, the one that has them included; 0 if there is none.
+// pointersTo returns how many pointers lead from a t to a value that has the methods of iface.
+// A pointer that has them itself counts, too. It returns 0 if there is no such value.
 func pointersTo(iface, t reflect.Type) int {
 	for n := 1; t.Kind() == reflect.Pointer; n++ {
 		if t.Implements(iface) {
@@ -53,7 +53,8 @@ func pointersTo(iface, t reflect.Type) int {
 	return 0
 }
 
-// marshalOf returns what encodes a t that is not a Marshaler, or a nil pointer.
+// marshalOf returns what encodes a t that is not a Marshaler, or a nil pointer. It returns nil if
+// t has no generated code.
 func marshalOf(t reflect.Type) func(v any) ([]byte, error) {
 	if n := pointersTo(marshalerType, t); n > 0 {
 		return func(v any) ([]byte, error) { return marshalBehind(n, v) }
@@ -61,10 +62,10 @@ func marshalOf(t reflect.Type) func(v any) ([]byte, error) {
 	if reflect.PointerTo(t).Implements(marshalerType) {
 		return marshalCopies(t)
 	}
-	return others.Marshal
+	return nil
 }
 
-// marshalBehind encodes what so many pointers lead to.
+// marshalBehind encodes the value to which so many pointers lead.
 func marshalBehind(pointers int, v any) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	for range pointers - 1 {
@@ -85,8 +86,8 @@ type copied struct {
 	msgp.Marshaler
 }
 
-// marshalCopies returns what encodes values of the type t, which have to be copied to have a
-// pointer to them. The room for the copies is pooled, unless it is large.
+// marshalCopies returns what encodes values of the type t. They have to be copied, so that there
+// is a pointer to them. The room for the copies is pooled unless it is large.
 func marshalCopies(t reflect.Type) func(v any) ([]byte, error) {
 	pool := sync.Pool{New: func() any {
 		ptr := reflect.New(t)
@@ -104,7 +105,8 @@ func marshalCopies(t reflect.Type) func(v any) ([]byte, error) {
 	}
 }
 
-// aliases tells whether code generated for t, or for a type in it, keeps parts of what it reads.
+// aliases tells whether the code generated for t, or for a type in it, keeps parts of what it
+// reads.
 func aliases(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false

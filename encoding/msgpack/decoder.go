@@ -33,6 +33,9 @@ const maxTime = 128
 // memory with plain.
 func (d *decoder) decode(plain []byte, stored int, v any) (err error) {
 	if t := bound.Destination(v); t != d.typ {
+		if err := values.CheckType(t); err != nil {
+			return fmt.Errorf("msgpack: %w", err)
+		}
 		d.typ, d.cost = t, bound.CostOf(t)
 	}
 	plain, d.seals, err = wire.AdmitSealed(plain, d.seals, stored, v, d.cost)

@@ -39,8 +39,12 @@ type codec struct{}
 func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
+	if err := values.Check(v); err != nil {
+		return nil, fmt.Errorf("msgpack: %w", err)
+	}
 	e := encoders.Get().(*encoder)
-	e.enc.Reset(&e.buf) // also takes back what a value's own method has set
+	e.buf.reset()
+	e.enc.Reset(&e.buf) // also takes back the settings that a value's own method has changed
 	if err := e.enc.Encode(v); err != nil {
 		return nil, bound.Trim(err)
 	}

@@ -39,6 +39,9 @@ type codec struct{}
 func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
+	if err := jsontext.CheckNesting(v); err != nil {
+		return nil, fmt.Errorf("sonic: %w", err)
+	}
 	b, err := api.Marshal(v)
 	return b, bound.Trim(err)
 }
