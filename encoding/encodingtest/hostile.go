@@ -73,7 +73,7 @@ func allBombs() []bomb {
 		dated     struct{ At time.Time }
 		addressed struct{ Addr netip.Addr }
 	)
-	const many = 4 << 20
+	const many = 1 << 20
 	return []bomb{
 		// JSON: lists of empty objects, of what does not suit, and of nothing.
 		{list("{}", 350_000), []any{new([]kilobyte), new([]*kilobyte), new([16]kilobyte)}},
@@ -93,12 +93,12 @@ func allBombs() []bomb {
 		{[]byte(`{"At":"2006-01-02T15:04:05Z` + strings.Repeat("\x7f", 1<<20) + `"}`), []any{new(dated)}},
 		{[]byte(`{"Addr":"` + strings.Repeat("\x7f", 1<<20) + `"}`), []any{new(addressed)}},
 		// msgpack in S2: a text of which each byte would be quoted, at the top and in a field.
-		{packed([]byte{0xdb, 0x03, 0xff, 0x00, 0x00}, bytes.Repeat([]byte{0x01}, 0x3ff0000)), []any{new(time.Time), new(string), new(int)}},
+		{packed([]byte{0xdb, 0x03, 0xff, 0x00, 0x00}, bytes.Repeat([]byte{0x01}, 0x3ff0000)), []any{new(time.Time), new(int)}},
 		{packed([]byte{0x81, 0xa4, 'A', 'd', 'd', 'r', 0xdb, 1, 0, 0, 0}, make([]byte, 1<<24)), []any{new(addressed)}},
 		// msgpack in S2: a list of empty maps, a list of nil, a map of empty maps.
-		{packed([]byte{0xdd, 0x00, 0x40, 0x00, 0x00}, bytes.Repeat([]byte{0x80}, many)), []any{new([]kilobyte), new([]pointing), new([]Entity)}},
-		{packed([]byte{0xdd, 0x00, 0x40, 0x00, 0x00}, bytes.Repeat([]byte{0xc0}, many)), []any{new([]kilobyte), new([]*kilobyte)}},
-		{packed([]byte{0xdf, 0x00, 0x20, 0x00, 0x00}, bytes.Repeat([]byte{0xa0, 0x80}, many/2)), []any{new(map[string]kilobyte)}},
+		{packed([]byte{0xdd, 0x00, 0x10, 0x00, 0x00}, bytes.Repeat([]byte{0x80}, many)), []any{new([]kilobyte), new([]pointing)}},
+		{packed([]byte{0xdd, 0x00, 0x10, 0x00, 0x00}, bytes.Repeat([]byte{0xc0}, many)), []any{new([]kilobyte), new([]*kilobyte)}},
+		{packed([]byte{0xdf, 0x00, 0x08, 0x00, 0x00}, bytes.Repeat([]byte{0xa0, 0x80}, many/2)), []any{new(map[string]kilobyte)}},
 		// msgpack in S2: lists in lists, and extensions that could nest what follows them.
 		{packed(bytes.Repeat([]byte{0x91}, 1<<20), []byte{0xc0}), []any{new(any), new([]any)}},
 		{packed(bytes.Repeat([]byte{0x81, 0xa1, 'k', 0xc7, 0, 0xff}, 1<<17), []byte{0x80}), []any{new(any), new(map[string]any)}},

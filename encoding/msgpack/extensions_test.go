@@ -150,7 +150,7 @@ func TestInternedStringsBesideMaps(t *testing.T) {
 	}
 	var want []entity
 	for range 2 {
-		for i := range 70_000 {
+		for i := range 34_000 {
 			want = append(want, entity{Word: fmt.Sprint("word ", i), Attrs: map[string]string{"k": "v"}})
 		}
 	}
