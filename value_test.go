@@ -265,3 +265,36 @@ func TestLongKeysAreCutInErrorsAndLogs(t *testing.T) {
 		}
 	}
 }
+
+type (
+	author struct {
+		Name  string
+		Posts []*post
+	}
+	post struct {
+		Title  string
+		Author *author
+	}
+)
+
+// A value that refers back to itself, as an ORM makes them, is an error that names the way. It does
+// not end the process.
+func TestAValueWithACycleIsAnError(t *testing.T) {
+	for _, codec := range []string{"msgpack", "json", "sonic"} {
+		n := both(t, cache.WithCodec(codec))
+		a := &author{Name: "Ada", Posts: []*post{{Title: "one"}, {Title: "two"}}}
+		a.Posts[1].Author = a
+		authors := cache.NewT[int, *author](n.Cache)
+		_, get := authors.Get(ctx, "a", 1, func(context.Context, int) (*author, error) { return a, nil })
+		got, mget := authors.MGetWithErr(ctx, "a", []int{1}, func(context.Context, []int) (map[int]*author, error) { return map[int]*author{1: a}, nil })
+		for what, err := range map[string]error{"T.Get": get, "MGet": mget, "Set": authors.Set(ctx, "a", 1, a)} {
+			if err == nil || !strings.Contains(err.Error(), "author") || !strings.Contains(err.Error(), "Posts[1].Author") || len(err.Error()) > 4096 {
+				t.Errorf("%s, %s: %.300v", codec, what, err)
+			}
+		}
+		if got[1] != a {
+			t.Errorf("%s: MGet returns %v", codec, got)
+		}
+		n.expectStored(t, "a:1", "-", "-")
+	}
+}
