@@ -1,7 +1,7 @@
-// Package record holds what a cache knows of one key of one call while the key travels
-// through the levels, the loader and the policies. The steps of the path (internal/level,
-// internal/fence, internal/lease, internal/load) pass records on to each other, so that each
-// step exists once, for any number of keys.
+// Package record holds what a cache knows of one key of one call, from the first look into a level
+// to the write back. The steps of the path (internal/level, internal/fence, internal/lease,
+// internal/load) pass slices of records to each other. So each step exists once, for any number of
+// keys.
 package record
 
 import (
@@ -14,7 +14,7 @@ import (
 // Record is one key of one call. One goroutine at a time uses it: the caller, or the flight
 // that loads the key.
 type Record struct {
-	// Set by the call that makes the record.
+	// The caller sets these when it makes the record.
 
 	Key   string
 	Index int                  // of the key in its call
@@ -29,18 +29,16 @@ type Record struct {
 	Out Outcome
 	Err error
 
-	// Set by the remote level.
+	Got Got // what the remote level answered
 
-	Got Got
-
-	// What is to be stored, and what became of it.
+	// What is to be stored, and what the remote did with it.
 
 	Data     []byte
 	Life     Lifetimes
 	Phase    *doubt.Phase // of the local level when the load or the write began
 	Token    Token        // of the key's fence when the load began
-	Stored   Result       // what the remote did with Data
-	StoreErr error        // why Stored is Failed; also why the remote could not remove the key
+	Stored   Result       // what the remote did with Data, or with the key if it was to be removed
+	StoreErr error        // why Stored is Failed
 	Changed  bool         // Data is not what the local level had
 }
 
@@ -58,14 +56,15 @@ type Got struct {
 	Data  []byte // must not be changed
 	There bool   // the remote has the key
 	Err   error  // why the remote could not answer; nil if it did
-	// TTL is what remained of the key's lifetime when the remote was asked, at Asked. Zero or
-	// less means that the key does not expire.
+	// TTL is the lifetime that the key had left at Asked, when the remote was asked. Zero or less
+	// means that the key does not expire.
 	TTL   time.Duration
 	Asked time.Time
 	Phase *doubt.Phase // of the local level when the remote was asked
 }
 
-// Bound returns how long a local copy may live from now on.
+// Bound returns how long a local copy may live from now on. It is NoBound if the key does not expire,
+// and Expired if the key has expired since the remote was asked.
 func (g *Got) Bound() time.Duration {
 	if g.TTL <= 0 {
 		return NoBound
@@ -76,8 +75,8 @@ func (g *Got) Bound() time.Duration {
 	return Expired
 }
 
-// Token is what a load remembers of its key's fence. The zero Token is that of a value that
-// was given, and of a key without a fence.
+// Token is what a load remembers of its key's fence. A value that the caller gave has the zero
+// Token, and so has every value if the cache has no fences.
 type Token struct {
 	Nonce string    // empty if the fence could not be read
 	Began time.Time // of the load; zero if no fence has to be checked
@@ -101,10 +100,10 @@ const (
 	Failed  Result = iota // it may or may not have been stored: see StoreErr
 	Stored                // it is in the remote
 	Refused               // the key was changed since the load began, or that cannot be ruled out
-	NotDue                // the condition does not hold
+	NotDue                // the condition of the item does not hold
 )
 
-// Outcome is what a flight found or loaded. Its callers share Data and must not change it.
+// Outcome is what a read found or loaded. Callers may share Data and must not change it.
 type Outcome struct {
 	Data []byte
 	Kind Kind
@@ -149,12 +148,13 @@ type Lifetimes struct {
 const (
 	// NoBound is the lifetime of local entries that live as long as their store keeps them.
 	NoBound time.Duration = 0
-	// Expired is the lifetime of what must not be kept any more.
+	// Expired is the lifetime of an entry that must not be kept any more.
 	Expired time.Duration = -1
 )
 
-// Since returns the lifetimes after the remote was written by a call that began at began: its
-// clock runs from then on, so the local copy may live for less.
+// Since returns the lifetimes of a local copy that is made now, after a call that wrote the remote
+// and began at began. The copy in the remote may have lived since then, so the local one gets as
+// much less.
 func (l Lifetimes) Since(began time.Time) Lifetimes {
 	if l.Remote > 0 && l.Local > 0 {
 		if l.Local -= time.Since(began); l.Local <= 0 {
