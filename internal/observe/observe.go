@@ -1,5 +1,5 @@
-// Package observe is where the parts of a cache report what happens: to the statistics and to
-// the log. Nothing else counts or logs for a cache.
+// Package observe counts and logs what happens in a cache. All parts of a cache report here.
+// Nothing else counts or logs for it.
 package observe
 
 import (
@@ -16,7 +16,7 @@ type Observer struct {
 	name string
 	log  logger.Logger
 
-	// The statistics. Each is nil if nobody counts that.
+	// The statistics. Each is nil if the handler does not count it.
 	handler   stats.Handler
 	own       localHitter // handler, if it can count a local hit in one call
 	remote    stats.RemoteErrorCounter
@@ -29,8 +29,8 @@ type Observer struct {
 // localHitter is a handler of ours: it counts IncrHit and IncrLocalHit in one call.
 type localHitter interface{ HitLocally() }
 
-// New returns the Observer of the cache with this name. A handler that does nothing costs
-// nothing. A nil log is the package logger.
+// New returns the Observer of the cache with this name. A nil h counts nothing. A nil log is the
+// default logger of package logger.
 func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	if log == nil {
 		log = logger.Default()
@@ -48,8 +48,8 @@ func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	return o
 }
 
-// Silent returns an Observer that logs as o does and counts no reads, for reads that nobody
-// asked for.
+// Silent returns an Observer for reads that no caller has asked for. It counts neither reads nor
+// queries. It counts everything else, and logs, as o does.
 func (o *Observer) Silent() *Observer {
 	silent := *o
 	silent.handler, silent.own = nil, nil
@@ -148,28 +148,28 @@ func (o *Observer) FillsRefused(n int) {
 	}
 }
 
-// SyncGap counts that changes on other nodes may have been missed.
+// SyncGap counts a moment at which changes on other nodes may have been missed.
 func (o *Observer) SyncGap() {
 	if o.gaps != nil {
 		o.gaps.IncrSyncGap()
 	}
 }
 
-// Interval is how often a Line passes.
+// Interval is the shortest time between two lines of a NewLine.
 const Interval = 10 * time.Second
 
-// Line bounds a log line that may be due very often. Make one with NewLine, or with
-// EverySecond.
+// Line bounds how often a log line is written that may be due very often. The next line that passes
+// says how many were suppressed. Make one with NewLine or EverySecond. It may be used concurrently.
 type Line struct{ limiter limit.Limiter }
 
-// NewLine returns a Line that passes once in Interval.
+// NewLine returns a Line that passes once in each Interval.
 func NewLine() *Line { return &Line{limit.Limiter{Interval: Interval}} }
 
 // EverySecond returns a Line that passes once a second.
 func EverySecond() *Line { return &Line{limit.Limiter{Interval: time.Second}} }
 
-// allow reports whether the line may pass, and what is to be said of those that did not. A nil
-// Line always passes.
+// allow reports whether the line may pass. The suffix, which the caller appends to the line, says
+// how many were suppressed before it. A nil Line always passes.
 func (l *Line) allow() (suffix string, ok bool) {
 	if l == nil {
 		return "", true
@@ -177,13 +177,13 @@ func (l *Line) allow() (suffix string, ok bool) {
 	return l.limiter.Line()
 }
 
-// Debug logs at level Debug, for the cache.
+// Debug logs a line at level Debug with the name of the cache, unless l suppresses it.
 func (o *Observer) Debug(l *Line, format string, v ...any) { o.line(o.log.Debug, l, format, v) }
 
-// Warn logs at level Warn, for the cache.
+// Warn logs a line at level Warn with the name of the cache, unless l suppresses it.
 func (o *Observer) Warn(l *Line, format string, v ...any) { o.line(o.log.Warn, l, format, v) }
 
-// Error logs at level Error, for the cache.
+// Error logs a line at level Error with the name of the cache, unless l suppresses it.
 func (o *Observer) Error(l *Line, format string, v ...any) { o.line(o.log.Error, l, format, v) }
 
 func (o *Observer) line(write func(format string, v ...any), l *Line, format string, v []any) {
