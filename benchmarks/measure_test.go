@@ -2,7 +2,6 @@ package benchmarks
 
 import (
 	"context"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 // TestMain keeps the statistics, which caches log every minute, out of the results.
 func TestMain(m *testing.M) {
 	logger.SetLevel(logger.LevelError)
-	os.Exit(m.Run())
+	m.Run()
 }
 
 var ctx = context.Background()

@@ -15,11 +15,11 @@ import (
 // batchWriter is one way to do both.
 type batchWriter struct {
 	name string
-	open func(client *redis.Client, tb testing.TB) (write func(map[int64]entity) error, remove func(ids []int64) error)
+	open func(tb testing.TB, client *redis.Client) (write func(map[int64]entity) error, remove func(ids []int64) error)
 }
 
 var batchWriters = []batchWriter{
-	{"go-redis_pipeline_msgpack", func(client *redis.Client, _ testing.TB) (func(map[int64]entity) error, func([]int64) error) {
+	{"go-redis_pipeline_msgpack", func(_ testing.TB, client *redis.Client) (func(map[int64]entity) error, func([]int64) error) {
 		keys := plainKeys(batchSize)
 		write := func(values map[int64]entity) error {
 			_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -36,7 +36,7 @@ var batchWriters = []batchWriter{
 		}
 		return write, func(ids []int64) error { return client.Del(ctx, keysIn(keys, ids)...).Err() }
 	}},
-	{"T.MSet_T.MDelete", func(client *redis.Client, tb testing.TB) (func(map[int64]entity) error, func([]int64) error) {
+	{"T.MSet_T.MDelete", func(tb testing.TB, client *redis.Client) (func(map[int64]entity) error, func([]int64) error) {
 		users := cache.NewT[int64, entity](newCache(tb, cache.WithRemote(remote.NewGoRedisV9Adapter(client))))
 		write := func(values map[int64]entity) error { return writeBatch(users, values) }
 		return write, func(ids []int64) error { return deleteBatch(users, ids) }
@@ -48,7 +48,7 @@ func BenchmarkBatchWrite(b *testing.B) {
 	values := entitiesOf(ids)
 	for _, w := range batchWriters {
 		b.Run(w.name, func(b *testing.B) {
-			write, remove := w.open(client, b)
+			write, remove := w.open(b, client)
 			b.Run("set", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
@@ -81,7 +81,7 @@ func TestBatchWrite(t *testing.T) {
 	client, ids := realRedis(t), upTo(batchSize)
 	for _, w := range batchWriters {
 		t.Run(w.name, func(t *testing.T) {
-			write, remove := w.open(client, t)
+			write, remove := w.open(t, client)
 			if err := write(entitiesOf(ids)); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package benchmarks
 
 import (
+	"bytes"
 	"sync/atomic"
 	"testing"
 
@@ -171,7 +172,7 @@ func TestAWriteIsReadableAtOnce(t *testing.T) {
 				for _, id := range upTo(n) {
 					key, want := keyOf(id), []byte{byte(id), byte(id >> 8), byte(round)}
 					s.set(key, want)
-					if got, ok := s.get(key); !ok || string(got) != string(want) {
+					if got, ok := s.get(key); !ok || !bytes.Equal(got, want) {
 						t.Fatalf("round %d: %q is %v, %v right after it was set to %v", round, key, got, ok, want)
 					}
 				}

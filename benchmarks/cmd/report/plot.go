@@ -68,28 +68,36 @@ func plot(g group, r *results) string {
 	}
 	fmt.Fprintf(&b, `<text class="axis" x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(end/2), bottom+34, html.EscapeString(unitTitle(g.unit)))
 	for i, who := range rows {
-		writeRow(&b, g, r, who, cols, topHeight+i*rowHeight, x)
+		writeRow(&b, plotRow{g, r, who, cols}, topHeight+i*rowHeight, x)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
 }
 
-// writeRow draws the label and the bars of one row, whose top is at y.
-func writeRow(b *strings.Builder, g group, r *results, who string, cols []column, y int, x func(v float64) float64) {
+// plotRow is one row of a plot.
+type plotRow struct {
+	group   group
+	results *results
+	who     string
+	cols    []column
+}
+
+// writeRow draws the label and the bars of a row. Its top is at y, and x says where a bar ends.
+func writeRow(b *strings.Builder, r plotRow, y int, x func(v float64) float64) {
 	name, color := "", "peer"
-	if ours(who) {
+	if ours(r.who) {
 		name, color = ` class="us"`, "us"
 	}
-	middle := y + len(cols)*(barHeight+barGap)/2 + 4
-	fmt.Fprintf(b, `<text%s x="%d" y="%d" text-anchor="end">%s</text>`+"\n", name, labelWidth-10, middle, html.EscapeString(label(who)))
-	for j, c := range cols {
-		v, ok := g.value(r, who, c)
+	middle := y + len(r.cols)*(barHeight+barGap)/2 + 4
+	fmt.Fprintf(b, `<text%s x="%d" y="%d" text-anchor="end">%s</text>`+"\n", name, labelWidth-10, middle, html.EscapeString(label(r.who)))
+	for j, c := range r.cols {
+		v, ok := r.group.value(r.results, r.who, c)
 		if !ok {
 			continue
 		}
 		top := y + j*(barHeight+barGap)
 		fmt.Fprintf(b, `<rect class="%s%d" x="%d" y="%d" width="%.1f" height="%d"/>`, color, j%shades, labelWidth, top, max(1, x(v)-labelWidth), barHeight)
-		fmt.Fprintf(b, `<text class="value" x="%.1f" y="%d">%s</text>`+"\n", x(v)+5, top+barHeight-3, html.EscapeString(number(v, g.unit)))
+		fmt.Fprintf(b, `<text class="value" x="%.1f" y="%d">%s</text>`+"\n", x(v)+5, top+barHeight-3, html.EscapeString(number(v, r.group.unit)))
 	}
 }
 
