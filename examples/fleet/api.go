@@ -30,7 +30,7 @@ func runNode(name, addr, dir string) error {
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
-	server := &http.Server{Handler: routes(s, &stops)}
+	server := &http.Server{Handler: routes(s, &stops), ReadHeaderTimeout: patience}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the story ends or is killed
 		_ = server.Close()
@@ -57,7 +57,7 @@ func routes(s *service, stops *stops) http.Handler {
 	mux.HandleFunc("PUT /users/{id}", func(w http.ResponseWriter, r *http.Request) {
 		serve(w, r, func(id int) (User, error) { return User{}, s.rename(r.Context(), id, r.FormValue("name")) })
 	})
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) { reply(w, s.health()) })
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.health()) })
 	// Only the story needs these:
 	mux.HandleFunc("POST /stop", func(_ http.ResponseWriter, r *http.Request) { stops.set(point(r.FormValue("at"))) })
 	mux.HandleFunc("GET /stopped", func(_ http.ResponseWriter, r *http.Request) { stops.wait(r.Context()) })

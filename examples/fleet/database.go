@@ -18,6 +18,7 @@ type User struct {
 	Name    string
 }
 
+// String returns what the story says of a user.
 func (u User) String() string { return fmt.Sprintf("%s (v%d)", u.Name, u.Version) }
 
 // errNoUser is what the database returns for an unknown id, as database/sql returns
@@ -93,9 +94,9 @@ func (db *database) insert(u User) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(draft.Name())
+	defer func() { _ = os.Remove(draft.Name()) }() // a draft that stays is in nobody's way
 	_, err = draft.Write(data)
-	if err = errors.Join(err, draft.Close()); err != nil {
+	if err := errors.Join(err, draft.Close()); err != nil {
 		return err
 	}
 	return os.Link(draft.Name(), db.file(u.ID, u.Version))

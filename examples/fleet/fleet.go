@@ -88,11 +88,13 @@ func (n *node) read(ctx context.Context, id int) (answer, error) {
 
 // rename makes the node change a user. The answer says whether it did.
 func (n *node) rename(ctx context.Context, id int, name string) (a answer, err error) {
-	return a, n.call(ctx, http.MethodPut, fmt.Sprintf("/users/%d?name=%s", id, url.QueryEscape(name)), &a)
+	err = n.call(ctx, http.MethodPut, fmt.Sprintf("/users/%d?name=%s", id, url.QueryEscape(name)), &a)
+	return a, err
 }
 
 func (n *node) health(ctx context.Context) (h health, err error) {
-	return h, n.call(ctx, http.MethodGet, "/health", &h)
+	err = n.call(ctx, http.MethodGet, "/health", &h)
+	return h, err
 }
 
 // stopAt makes the next query or transaction of the node stop at p, stopped waits until it has
@@ -108,7 +110,7 @@ func (n *node) stopped(ctx context.Context) error {
 func (n *node) goOn(ctx context.Context) error { return n.call(ctx, http.MethodPost, "/go", nil) }
 
 func (n *node) call(ctx context.Context, method, path string, result any) error {
-	request, err := http.NewRequestWithContext(ctx, method, n.url+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, n.url+path, http.NoBody)
 	if err != nil {
 		return err
 	}

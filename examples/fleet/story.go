@@ -51,6 +51,13 @@ func (s *story) update(ctx context.Context) error {
 // overlap shows that a load which overlaps a change is not stored.
 func (s *story) overlap(ctx context.Context) error {
 	say("\n3. A slow load on node A overlaps a change on node B.")
+	if err := s.changeWithinLoad(ctx); err != nil {
+		return err
+	}
+	return s.loadWithinChange(ctx)
+}
+
+func (s *story) changeWithinLoad(ctx context.Context) error {
 	if err := s.a.stopAt(ctx, hasRead); err != nil {
 		return err
 	}
@@ -78,15 +85,11 @@ func (s *story) overlap(ctx context.Context) error {
 		return err
 	}
 	say("   A continues. Its caller asked before the change and gets %s. It is not stored in Redis.", slow.User)
-	if err := s.sayFollow(ctx, grace, 2, s.a, s.b, s.c); err != nil {
-		return err
-	}
+	return s.sayFollow(ctx, grace, 2, s.a, s.b, s.c)
+}
 
+func (s *story) loadWithinChange(ctx context.Context) error {
 	say("   Now B is paused just before it commits a change, and A reads.")
-	before, err := s.a.health(ctx)
-	if err != nil {
-		return err
-	}
 	if err := s.b.stopAt(ctx, willCommit); err != nil {
 		return err
 	}
@@ -98,21 +101,9 @@ func (s *story) overlap(ctx context.Context) error {
 	if err := s.b.stopped(ctx); err != nil {
 		return err
 	}
-	// A may not have heard yet that B has begun. Then it finds the user in its local level, and
-	// does not load.
-	var early answer
-	refused := uint64(0)
-	for deadline := time.Now().Add(patience); refused == 0; {
-		if early, err = s.a.read(ctx, grace); err != nil {
-			return err
-		}
-		after, err := s.a.health(ctx)
-		if err != nil {
-			return err
-		}
-		if refused = after.FillsRefused - before.FillsRefused; refused == 0 && time.Now().After(deadline) {
-			return errors.New("the fence refused nothing")
-		}
+	early, refused, err := s.readRefused(ctx)
+	if err != nil {
+		return err
 	}
 	if err := s.notInRedis(ctx, grace); err != nil {
 		return err
@@ -127,6 +118,30 @@ func (s *story) overlap(ctx context.Context) error {
 	}
 	say("   B commits.")
 	return s.sayFollow(ctx, grace, 3, s.a, s.b, s.c)
+}
+
+// readRefused makes A read until the fence refuses what A has loaded. A may not have heard yet that
+// B has begun. Then it finds the user in its local level, and does not load.
+func (s *story) readRefused(ctx context.Context) (early answer, refused uint64, err error) {
+	before, err := s.a.health(ctx)
+	if err != nil {
+		return answer{}, 0, err
+	}
+	for deadline := time.Now().Add(patience); ; {
+		if early, err = s.a.read(ctx, grace); err != nil {
+			return answer{}, 0, err
+		}
+		after, err := s.a.health(ctx)
+		if err != nil {
+			return answer{}, 0, err
+		}
+		if refused = after.FillsRefused - before.FillsRefused; refused > 0 {
+			return early, refused, nil
+		}
+		if time.Now().After(deadline) {
+			return answer{}, 0, errors.New("the fence refused nothing")
+		}
+	}
 }
 
 // cut shows that a node notices when it is cut off from Redis, and agrees again afterwards.
@@ -193,24 +208,10 @@ func (s *story) crash(ctx context.Context) error {
 		}
 		before[n] = h
 	}
-	if err := s.a.stopAt(ctx, committed); err != nil {
+	killed, err := s.killWithinChange(ctx)
+	if err != nil {
 		return err
 	}
-	died := make(chan struct{})
-	go func() {
-		defer close(died)
-		_, _ = s.a.rename(ctx, ada, "Enchantress of Number") // fails when the node is killed
-	}()
-	if err := s.a.stopped(ctx); err != nil {
-		return err
-	}
-	a := s.a
-	s.a = nil
-	if err := a.kill(); err != nil {
-		return err
-	}
-	killed := time.Now()
-	<-died
 	if err := s.sayFollow(ctx, ada, 4, s.b, s.c); err != nil {
 		return err
 	}
@@ -223,31 +224,61 @@ func (s *story) crash(ctx context.Context) error {
 		}
 	}
 	say("   After %s B and C have noticed that A is gone. They check their older local entries against Redis.", short(time.Since(killed)))
-	queries, err := s.db.queries()
+	queries, err := s.readUntilStored(ctx, killed.Add(patience))
 	if err != nil {
 		return err
 	}
-	for deadline := killed.Add(patience); !s.redis.Exists(ctx, prefix, ada); {
-		if time.Now().After(deadline) {
-			return errors.New("user 1 was not stored in Redis again")
-		}
-		if _, err := s.b.read(ctx, ada); err != nil {
-			return err
-		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	after, err := s.db.queries()
-	if err != nil {
-		return err
-	}
-	say("   After %s the fence is open, and the user is in Redis again. Until then B made %d queries.", short(time.Since(killed)), after-queries)
+	say("   After %s the fence is open, and the user is in Redis again. Until then B made %d queries.", short(time.Since(killed)), queries)
 	if s.a, err = startNode(ctx, "A", s.server.Addr, s.dir); err != nil {
 		return err
 	}
 	say("   Node A is started again.")
 	return s.sayFollow(ctx, ada, 4, s.a)
+}
+
+// killWithinChange kills A between the commit of a change and its end. It returns when that was.
+func (s *story) killWithinChange(ctx context.Context) (killed time.Time, err error) {
+	a := s.a
+	if err := a.stopAt(ctx, committed); err != nil {
+		return killed, err
+	}
+	died := make(chan struct{})
+	go func() {
+		defer close(died)
+		_, _ = a.rename(ctx, ada, "Enchantress of Number") // fails when the node is killed
+	}()
+	if err := a.stopped(ctx); err != nil {
+		return killed, err
+	}
+	s.a = nil
+	if err := a.kill(); err != nil {
+		return killed, err
+	}
+	killed = time.Now()
+	<-died
+	return killed, nil
+}
+
+// readUntilStored makes B read until Redis has the user again. It returns how many queries there
+// were.
+func (s *story) readUntilStored(ctx context.Context, deadline time.Time) (queries int, err error) {
+	before, err := s.db.queries()
+	if err != nil {
+		return 0, err
+	}
+	for !s.redis.Exists(ctx, prefix, ada) {
+		if time.Now().After(deadline) {
+			return 0, errors.New("user 1 was not stored in Redis again")
+		}
+		if _, err := s.b.read(ctx, ada); err != nil {
+			return 0, err
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	after, err := s.db.queries()
+	return after - before, err
 }
 
 // agree checks that all copies equal the database.

@@ -23,12 +23,22 @@ import (
 func main() {
 	defaults := flag.Bool("defaults", false, "keep the timeouts of go-redis")
 	flag.Parse()
-	if err := run(*defaults); err != nil {
+	var timeouts redis.Options
+	if !*defaults {
+		timeouts = redis.Options{
+			ContextTimeoutEnabled: true,
+			DialTimeout:           500 * time.Millisecond,
+			DialerRetries:         1,
+			ReadTimeout:           500 * time.Millisecond,
+			MaxRetries:            1,
+		}
+	}
+	if err := run(timeouts); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(defaults bool) error {
+func run(o redis.Options) error {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the cache would log that Redis fails
 	// The operating system accepts connections for this server, and nobody answers.
 	stopped, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,14 +46,7 @@ func run(defaults bool) error {
 		return err
 	}
 	defer stopped.Close()
-	o := redis.Options{Addr: stopped.Addr().String()}
-	if !defaults {
-		o.ContextTimeoutEnabled = true
-		o.DialTimeout = 500 * time.Millisecond
-		o.DialerRetries = 1
-		o.ReadTimeout = 500 * time.Millisecond
-		o.MaxRetries = 1
-	}
+	o.Addr = stopped.Addr().String()
 
 	set := func(ctx context.Context, c cache.Cache) error {
 		return c.Set(ctx, "greeting", cache.Value("hello"))

@@ -174,7 +174,10 @@ func (f *fleet) check(key string, e Entity, newest int, start time.Time) {
 	case e.Version < newest:
 		f.stale.Add(1)
 		behind := int64(start.Sub(f.db.replaced(key, e.Version)))
-		for old := f.behind.Load(); behind > old && !f.behind.CompareAndSwap(old, behind); old = f.behind.Load() {
+		for {
+			if old := f.behind.Load(); behind <= old || f.behind.CompareAndSwap(old, behind) {
+				break
+			}
 		}
 	}
 }

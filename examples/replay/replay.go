@@ -87,19 +87,9 @@ func newClient(addr string) *redis.Client {
 func (r *replay) feed(ctx context.Context, in *input) error {
 	var served sync.WaitGroup
 	defer served.Wait()
-	queues := make([]chan request, 0, 2)
-	for _, f := range []*fleet{r.plain, r.coherent} {
-		queue := make(chan request, r.workers)
-		defer close(queue)
-		queues = append(queues, queue)
-		for range r.workers {
-			served.Go(func() {
-				for req := range queue {
-					f.serve(req)
-				}
-			})
-		}
-	}
+	plain, coherent := r.serve(&served, r.plain), r.serve(&served, r.coherent)
+	defer close(plain)
+	defer close(coherent)
 	random := rand.New(rand.NewPCG(3, 4))
 	for ctx.Err() == nil {
 		size := 1
@@ -107,25 +97,28 @@ func (r *replay) feed(ctx context.Context, in *input) error {
 			size = r.batch
 		}
 		req := request{instance: random.IntN(instances)}
-		for len(req.keys) < size {
-			key, ok, err := in.next()
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			req.keys = append(req.keys, key)
-		}
-		if len(req.keys) == 0 {
-			return nil
+		var err error
+		if req.keys, err = in.nextKeys(size); err != nil || len(req.keys) == 0 {
+			return err
 		}
 		req.write = size == 1 && random.Float64() < r.writes
-		for _, queue := range queues {
-			queue <- req
-		}
+		plain <- req
+		coherent <- req
 	}
 	return nil
+}
+
+// serve starts the workers of f, which serve what they get until the queue is closed.
+func (r *replay) serve(served *sync.WaitGroup, f *fleet) chan<- request {
+	queue := make(chan request, r.workers)
+	for range r.workers {
+		served.Go(func() {
+			for req := range queue {
+				f.serve(req)
+			}
+		})
+	}
+	return queue
 }
 
 // clean removes the keys of both fleets, which would stay on a real Redis for an hour.

@@ -11,7 +11,7 @@ import (
 // status is the line that shows how far the replay is. done is the part of the log that has been
 // read.
 func (r *replay) status(done float64, elapsed time.Duration) string {
-	left := ""
+	var left string
 	if r.limit > 0 {
 		done = max(done, min(elapsed.Seconds()/r.limit.Seconds(), 1))
 	}
@@ -93,7 +93,7 @@ func table(out io.Writer, width int, rows [][3]string) {
 // its own.
 func fill(out io.Writer, width int, text string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) >= width {
 			fmt.Fprintln(out, line)
 			line = ""
@@ -141,5 +141,5 @@ func short(d time.Duration) string {
 	for d/unit >= 100 {
 		unit *= 10
 	}
-	return (d / unit * unit).String()
+	return d.Truncate(unit).String()
 }

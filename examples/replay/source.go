@@ -32,7 +32,8 @@ func open(c config) (*input, error) {
 		in.source = zipf(c.keys)
 		return in, nil
 	}
-	return in, in.openLog(c.log)
+	err := in.openLog(c.log)
+	return in, err
 }
 
 // next returns the next key; ok is false at the end.
@@ -45,6 +46,21 @@ func (in *input) next() (key string, ok bool, err error) {
 		in.keys[key] = struct{}{}
 	}
 	return key, ok, err
+}
+
+// nextKeys returns the next n keys, and fewer at the end.
+func (in *input) nextKeys(n int) (keys []string, err error) {
+	for len(keys) < n {
+		key, ok, err := in.next()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 // done returns which part of the log has been read, from 0 to 1. It is 0 if nobody knows.
