@@ -33,7 +33,7 @@ func exchange[T any](t *testing.T, v T) {
 
 // localZeros brings zero times into the local zone, where generated code leaves them.
 func localZeros(v reflect.Value) {
-	if at, ok := v.Interface().(time.Time); ok {
+	if at, ok := reflect.TypeAssert[time.Time](v); ok {
 		if at.IsZero() {
 			v.Set(reflect.ValueOf(at.Local()))
 		}

@@ -80,12 +80,12 @@ func TestBothTrailersAreReadAtAnyLength(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, wire := range map[string][]byte{
+		for name, stored := range map[string][]byte{
 			"plain": append(bytes.Clone(plain), 0x00),
 			"s2":    append(s2.Encode(nil, plain), 0x01),
 		} {
 			var got string
-			if err := (codec{}).Unmarshal(wire, &got); err != nil || got != v {
+			if err := (codec{}).Unmarshal(stored, &got); err != nil || got != v {
 				t.Errorf("%s of %d bytes: read %d bytes, %v", name, n, len(got), err)
 			}
 		}

@@ -284,7 +284,7 @@ func random(rnd *rand.Rand, b []byte, depth int) []byte {
 	}
 	code := codes[rnd.IntN(len(codes))]
 	n := rnd.IntN(20)
-	inner := -1
+	var inner int
 	switch {
 	case code == 0xc1:
 		return append(b, 0xc0)
