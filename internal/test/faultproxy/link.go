@@ -2,6 +2,7 @@ package faultproxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -20,7 +21,7 @@ const (
 type link struct {
 	proxy  *Proxy
 	client *net.TCPConn
-	ctx    context.Context // of the link itself: it ends when the link ends
+	ctx    context.Context //nolint:containedctx // of the link itself: it ends when the link ends
 	end    context.CancelFunc
 
 	mu     sync.Mutex   // protects server
@@ -103,13 +104,13 @@ func (l *link) forward(direction Direction, from, to *net.TCPConn) {
 		if !l.hold(direction, p.arrived) {
 			return
 		}
-		switch p.err {
-		case nil:
+		switch {
+		case p.err == nil:
 			if _, err := to.Write(p.bytes); err != nil {
 				l.reset()
 				return
 			}
-		case io.EOF:
+		case errors.Is(p.err, io.EOF):
 			if to.CloseWrite() != nil {
 				l.reset()
 			}

@@ -16,6 +16,7 @@ import (
 // fault for it changes nothing.
 type Direction uint8
 
+// The directions.
 const (
 	ToServer Direction             = 1 << iota // from the client to the target
 	ToClient                                   // from the target to the client

@@ -42,7 +42,7 @@ func TestDelay(t *testing.T) {
 			c := dial(t, p)
 			p.Delay(direction, short)
 			began := time.Now()
-			for _, word := range strings.Split("abcdefghijkl", "") { // all are on the line at the same time
+			for word := range strings.SplitSeq("abcdefghijkl", "") { // all are on the line at the same time
 				say(t, c, word)
 				time.Sleep(time.Millisecond)
 			}
@@ -354,7 +354,7 @@ func broken(t *testing.T, c net.Conn) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	_, err := c.Read(make([]byte, 1))
-	if err == nil || err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("want a reset, got %v", err)
 	}
 }

@@ -291,7 +291,7 @@ func (n node) owners(ctx context.Context) (map[int64]string, error) {
 		return nil, fmt.Errorf("%s: %w", n.Addr(), err)
 	}
 	owners := map[int64]string{}
-	for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(list), "\n") {
 		fields := strings.Fields(line) // as in knows
 		if len(fields) < 9 {
 			continue

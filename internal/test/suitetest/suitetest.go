@@ -16,13 +16,13 @@ type Check[T any] struct {
 	Verify func(impl T) error
 }
 
-// Run verifies each check in a subtest of its own, with an implementation that make returns for it.
-// make may register cleanups with t.
-func Run[T any](t *testing.T, checks []Check[T], make func(t *testing.T) T) {
+// Run verifies each check in a subtest of its own, with an implementation that create returns for it.
+// create may register cleanups with t.
+func Run[T any](t *testing.T, checks []Check[T], create func(t *testing.T) T) {
 	t.Helper()
 	for _, c := range checks {
 		t.Run(c.Name, func(t *testing.T) {
-			if err := verify(c, make(t)); err != nil {
+			if err := verify(c, create(t)); err != nil {
 				t.Error(err)
 			}
 		})

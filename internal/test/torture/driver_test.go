@@ -54,7 +54,7 @@ func someKeys(many bool) []int {
 	return chosen
 }
 
-// read makes the node read, and the judge judge the result.
+// read makes the node read, and gives the result to the judge.
 func (m *member) read(o operation) {
 	q := request{How: o.how, Keys: someKeys(o.many)}
 	began := m.f.now()
@@ -66,7 +66,7 @@ func (m *member) read(o operation) {
 	m.judge(q, began, a)
 }
 
-// judge makes the judge judge the answer to a read.
+// judge gives the answer to a read to the judge.
 func (m *member) judge(q request, began instant, a answer) {
 	ended := m.f.now()
 	for i, key := range q.Keys {

@@ -2,6 +2,7 @@ package torture
 
 import (
 	"encoding/json"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,7 +154,7 @@ func (m *member) ask(q request) answer {
 	if err != nil {
 		a.Err = err.Error()
 	}
-	if err == errSilent {
+	if errors.Is(err, errSilent) {
 		m.f.t.Errorf("node %d does not answer to %+v", m.config.Number, q)
 	}
 	if len(a.Versions) != len(q.Keys) {

@@ -118,7 +118,11 @@ func (j *judge) read(r read) verdict {
 		if w, ok := l.outdated(r.version); ok {
 			age = t.awake(w.ended, r.began)
 		}
-		j.tally.stale(age, !t.faulty.touch(r.began-2*j.bound, r.ended))
+		if t.faulty.touch(r.began-2*j.bound, r.ended) {
+			j.tally.troubled.note(age)
+		} else {
+			j.tally.staleness.note(age)
+		}
 	}
 	return v
 }

@@ -16,7 +16,8 @@ type tally struct {
 	errors        map[string]int // by text
 	verdicts      [wrong + 1]int
 	violations    []violation // the first ones
-	staleness     [2]staleness
+	staleness     staleness   // of nodes with nothing wrong
+	troubled      staleness   // of nodes in trouble
 }
 
 // violation is a wrong read, with the history that led to it.
@@ -70,7 +71,7 @@ func (t *tally) erred(text string) {
 	count(&t.errors, text[:min(most, len(text))])
 }
 
-var particulars = regexp.MustCompile(`"[^"]*"|[0-9]+`)
+var particulars = regexp.MustCompile(`"[^"]*"|\d+`)
 
 func (t *tally) violated(why string, j *judge, l *ledger) {
 	if len(t.violations) < maxViolations {
@@ -78,13 +79,8 @@ func (t *tally) violated(why string, j *judge, l *ledger) {
 	}
 }
 
-// stale records how long the version of a right read has been out of date. healthy says that
-// nothing was wrong with its node.
-func (t *tally) stale(age time.Duration, healthy bool) {
-	s := &t.staleness[0]
-	if !healthy {
-		s = &t.staleness[1]
-	}
+// note records how long the version of a right read has been out of date.
+func (s *staleness) note(age time.Duration) {
 	if age <= 0 {
 		s.fresh++
 	} else {
@@ -108,8 +104,8 @@ func (j *judge) report() string {
 	fmt.Fprintf(&b, "reads: %s\nwrites: %s: %d acknowledged, %d failed\n", counts(t.reads, ", "), counts(t.writes, ", "), t.acked, t.failed)
 	fmt.Fprintf(&b, "verdicts: %d right, %d errors or nothing, %d exempt, %d late, %d WRONG\n",
 		t.verdicts[right], t.verdicts[unjudged], t.verdicts[exempt], t.verdicts[late], t.verdicts[wrong])
-	for i, what := range []string{"nodes with nothing wrong", "nodes in trouble"} {
-		s := &t.staleness[i]
+	for i, s := range []*staleness{&t.staleness, &t.troubled} {
+		what := []string{"nodes with nothing wrong", "nodes in trouble"}[i]
 		slices.Sort(s.ages)
 		fmt.Fprintf(&b, "out of date, within the bound, on %s: %d of %d reads", what, len(s.ages), len(s.ages)+s.fresh)
 		if n := len(s.ages); n > 0 {

@@ -1,6 +1,9 @@
 package torture
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // instant is a time by the clock of the driver, since its start. The judge knows no other clock.
 type instant = time.Duration
@@ -18,20 +21,26 @@ type spans []span
 func (s *spans) begin(at instant) { *s = append(*s, span{at, forever}) }
 
 // end ends the last span, which has not ended.
-func (s spans) end(at instant) { s[len(s)-1].to = at }
+func (s *spans) end(at instant) { (*s)[len(*s)-1].to = at }
 
-// within returns how much of the time from from to to is in spans.
-func (s spans) within(from, to instant) (sum time.Duration) {
-	for i := len(s) - 1; i >= 0 && s[i].to > from; i-- {
-		sum += max(0, min(s[i].to, to)-max(s[i].from, from))
+// within returns how much of the time between two instants is in spans.
+func (s *spans) within(from, to instant) (sum time.Duration) {
+	for _, last := range slices.Backward(*s) {
+		if last.to <= from {
+			break
+		}
+		sum += max(0, min(last.to, to)-max(last.from, from))
 	}
 	return sum
 }
 
-// touch reports whether any of the time from from to to is in a span.
-func (s spans) touch(from, to instant) bool {
-	for i := len(s) - 1; i >= 0 && s[i].to >= from; i-- {
-		if s[i].from <= to {
+// touch reports whether any of the time between two instants is in a span.
+func (s *spans) touch(from, to instant) bool {
+	for _, last := range slices.Backward(*s) {
+		if last.to < from {
+			break
+		}
+		if last.from <= to {
 			return true
 		}
 	}

@@ -136,8 +136,8 @@ func TestTheProcessOfANode(t *testing.T) {
 		answered <- err
 	}()
 	select {
-	case <-answered:
-		t.Error("a node that is stopped answers")
+	case err := <-answered:
+		t.Errorf("a node that is stopped answers: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	if err := c.resume(); err != nil {
