@@ -58,6 +58,7 @@ func severityOf(l Level) slog.Level {
 		return slog.LevelWarn
 	case LevelError:
 		return slog.LevelError
+	default:
+		return slog.LevelInfo
 	}
-	return slog.LevelInfo
 }

@@ -90,7 +90,8 @@ func TestFromSlogNilPanics(t *testing.T) {
 func TestFromSlogOfTheSameLoggerIsEqual(t *testing.T) {
 	own, _ := ownSlog()
 	other, _ := ownSlog()
-	if FromSlog(own) != FromSlog(own) || FromSlog(own) == FromSlog(other) {
+	once, again := FromSlog(own), FromSlog(own)
+	if once != again || once == FromSlog(other) {
 		t.Error("equality does not follow the *slog.Logger")
 	}
 }

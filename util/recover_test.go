@@ -54,7 +54,7 @@ func TestWithRecoverLogsAPanicWithItsStack(t *testing.T) {
 	}{
 		"text":      {func() { panic("100%d boom") }, "100%d boom"},
 		"error":     {func() { panic(errors.New("refused")) }, "refused"},
-		"panic nil": {func() { panic(nil) }, "panic called with nil argument"},
+		"panic nil": {func() { panic(nil) }, "panic called with nil argument"}, //nolint:govet // a panic with nil is what is tested
 		"nil":       {nil, "nil pointer"},
 	} {
 		rec := record(t)
