@@ -212,7 +212,7 @@ func (s *Sync) endDoubts() {
 }
 
 func (s *Sync) linkConfig() link.Config {
-	cfg, doubt := &s.cfg, s.source()
+	cfg, source := &s.cfg, s.source()
 	return link.Config{
 		Bus:       cfg.Bus,
 		Changes:   cfg.Channel,
@@ -223,9 +223,9 @@ func (s *Sync) linkConfig() link.Config {
 		Heartbeat: cfg.Heartbeat,
 		Changed:   cfg.Drop,
 		Filled:    cfg.Wake,
-		Down:      doubt.down,
-		Up:        doubt.up,
-		Gap:       doubt.gap,
+		Down:      source.down,
+		Up:        source.up,
+		Gap:       source.gap,
 		Broken: func(err error) {
 			if errors.Is(err, remote.ErrUnsupported) {
 				cfg.Observe.Error(s.broken, "WithSyncLocal(true) cannot work here: %v; the local level is used only when the remote does not answer, and changes return ErrNotTold", err)

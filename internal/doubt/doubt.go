@@ -136,7 +136,7 @@ func (s *Set) Down() {
 
 // Up ends one Down. fresh says that nothing was stored yet. Then nothing is in
 // doubt, if no other link is down.
-func (s *Set) Up(fresh bool) {
+func (s *Set) Up(fresh bool) { //nolint:revive // fresh is what the caller has found out, not a choice
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down--

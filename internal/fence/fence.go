@@ -27,7 +27,7 @@ import (
 // Policy writes to the remote level of a cache that has one. Each method takes any number of
 // records and handles them in one call of the remote; it sets the Stored and the StoreErr of
 // each, and returns what went wrong, of any record. Methods may be called from any goroutine.
-type Policy interface {
+type Policy interface { //nolint:interfacebloat // the life of a write, from Begin to GiveUp, and each cache takes all of it
 	// Begin notes what must still be so when the values of recs, which are about to be loaded,
 	// are stored.
 	Begin(ctx context.Context, recs []*record.Record)

@@ -137,12 +137,16 @@ func (r *repairs) run(hurry <-chan struct{}, running chan<- struct{}) {
 		if r.ended(hurried && failed) {
 			return
 		}
-		pause = nextPause(pause, failed)
+		if failed {
+			pause = longer(pause)
+		} else {
+			pause = 0
+		}
 	}
 }
 
 // ended reports whether the goroutine ends: because it gives up, or nothing waits.
-func (r *repairs) ended(givesUp bool) bool {
+func (r *repairs) ended(givesUp bool) bool { //nolint:revive // givesUp is what the last round came to
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.keys) > 0 && !givesUp {
@@ -152,10 +156,8 @@ func (r *repairs) ended(givesUp bool) bool {
 	return true
 }
 
-func nextPause(pause time.Duration, failed bool) time.Duration {
-	if !failed {
-		return 0
-	}
+// longer returns the pause after a failure.
+func longer(pause time.Duration) time.Duration {
 	return min(max(2*pause, firstRepairPause), lastRepairPause)
 }
 

@@ -17,10 +17,10 @@ var errAbandoned = errors.New("cache: every caller of the load has left")
 // values of the leader's context, but not its cancellation: the run is cancelled only when all
 // its waiters have left.
 type loaderRun struct {
-	leader context.Context // the leader's own; only its end is looked at
+	leader context.Context //nolint:containedctx // the leader's own; only its end is looked at
 
 	// Set by detach.
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the run outlives its callers, and this ends it
 	cancel context.CancelCauseFunc
 
 	running    *running    // of the table
@@ -61,7 +61,7 @@ func LeaderLeft(err error) bool {
 // Settled returns err for a caller that does not load again: LeaderLeft does not hold for it, so
 // that a loader which passes it on does not seem to have lost its own leader.
 func Settled(err error) error {
-	if left, ok := err.(leaderLeftError); ok {
+	if left, ok := err.(leaderLeftError); ok { //nolint:errorlint // the mark is taken off here before anything wraps it
 		return left.error
 	}
 	return err
@@ -140,7 +140,7 @@ func (r *loaderRun) await(ctx context.Context, result <-chan singleflight.Result
 	if err != nil {
 		return err
 	}
-	defer func() { stop() }()
+	defer func() { stop() }() //nolint:gocritic // stop changes below
 	timer := time.NewTimer(cycleCheckDelay)
 	defer timer.Stop()
 	for {

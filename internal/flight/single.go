@@ -119,7 +119,7 @@ func (t *Table[V]) start(ctx context.Context, c *call[V], load loadFunc[V]) wait
 		c.grouped = true
 		w.result = t.group.DoChan(c.note.e.key, func() (any, error) {
 			t.run(c, load)
-			return nil, nil
+			return nil, nil //nolint:nilnil // the result is that of c; nobody reads this one
 		})
 	} else { // a write came since joinOrLead: nobody joins c any more, and the group may have a newer call
 		go t.run(c, load)

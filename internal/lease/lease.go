@@ -105,8 +105,8 @@ func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 		if woken == nil {
 			var stop func()
 			woken, stop = l.await(record.Keys(recs))
-			defer stop()
-			continue // they may have been stored in between
+			defer stop() //nolint:revive // this place is reached once
+			continue     // they may have been stored in between
 		}
 		if err := a.wait(ctx, woken); err != nil {
 			for _, rec := range recs {

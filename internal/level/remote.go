@@ -71,7 +71,7 @@ func (r *Remote) Get(ctx context.Context, recs []*record.Record, timed bool) err
 	return r.getMany(ctx, recs, timed)
 }
 
-func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (err error) {
+func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (err error) { //nolint:revive // it asks for more in the same call
 	got := record.Got{Asked: time.Now(), Phase: r.Doubts.Now()}
 	if timed && r.ttl != nil {
 		var v remote.Value
@@ -93,7 +93,7 @@ func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (er
 	return err
 }
 
-func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool) (err error) {
+func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool) (err error) { //nolint:revive // see getOne
 	if len(recs) == 0 {
 		return nil
 	}

@@ -53,8 +53,9 @@ func resultOf(o remote.FenceOutcome) record.Result {
 		return record.Refused
 	case remote.FenceCondition:
 		return record.NotDue
+	default:
+		return record.Failed
 	}
-	return record.Failed
 }
 
 // DelFenced removes the keys of recs and renews their fences, for ttl. It sets the Stored and

@@ -125,8 +125,8 @@ func (s *Scheduler[J]) requeueLocked(t *task[J], next Next) {
 	} else {
 		t.attempt = 0
 		// Skip the intervals that a long run has missed.
-		missed := max(0, time.Since(t.nominal.Add(t.offset))/s.Interval)
-		t.nominal = t.nominal.Add((missed + 1) * s.Interval)
+		missed := max(0, time.Since(t.nominal.Add(t.offset))).Truncate(s.Interval)
+		t.nominal = t.nominal.Add(missed + s.Interval)
 		t.due = t.nominal.Add(t.offset + next.Delay)
 	}
 	t.pool = healthy

@@ -64,7 +64,7 @@ const lentFactor = 8
 // Make one with New. Its methods may be called concurrently.
 type Scheduler[J any] struct {
 	Config[J]
-	ctx    context.Context // of all runs
+	ctx    context.Context //nolint:containedctx // of all runs: Close ends it
 	cancel context.CancelFunc
 
 	tasks sync.Map // of key to *task[J]; written with mu held
