@@ -19,9 +19,9 @@ func TestFreeCache(t *testing.T) {
 		"own arena":              func() *local.FreeCache { return arena.NewFreeCache(time.Hour) },
 		"no expiry, with prefix": func() *local.FreeCache { return arena.NewFreeCache(0, "p") },
 	}
-	for name, make := range tests {
+	for name, create := range tests {
 		t.Run(name, func(t *testing.T) {
-			localtest.Run(t, func(*testing.T) local.Local { return make() })
+			localtest.Run(t, func(*testing.T) local.Local { return create() })
 		})
 	}
 }

@@ -14,14 +14,14 @@ import (
 )
 
 func TestOtter(t *testing.T) {
-	for name, make := range map[string]func() *local.Otter{
+	for name, create := range map[string]func() *local.Otter{
 		"ttl":       func() *local.Otter { return local.NewOtter(1500, time.Hour) },
 		"no expiry": func() *local.Otter { return local.NewOtter(1500, 0) },
 		"bytes":     func() *local.Otter { return local.NewOtterBytes(local.MB, time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			localtest.Run(t, func(t *testing.T) local.Local {
-				s := make()
+				s := create()
 				t.Cleanup(s.Close)
 				return s
 			})

@@ -101,11 +101,11 @@ type replacer interface {
 	local.EntryReplacer
 }
 
-// replace replaces old, the entry of key, by one that keeps "decoded".
-func replace(r replacer, key string, old *local.Entry) (*local.Entry, bool) {
+// replace replaces old, the entry of "k", by one that keeps "decoded".
+func replace(r replacer, old *local.Entry) (*local.Entry, bool) {
 	e := &local.Entry{}
 	e.Become(old, &local.Kept{Value: "decoded"})
-	return e, r.ReplaceEntry(key, old, e)
+	return e, r.ReplaceEntry("k", old, e)
 }
 
 func entryReplace(s local.Local) error {
@@ -115,7 +115,7 @@ func entryReplace(s local.Local) error {
 	}
 	s.Set("k", []byte("v"))
 	old, _ := r.GetEntry("k")
-	e, ok := replace(r, "k", old)
+	e, ok := replace(r, old)
 	if !ok {
 		return errors.New("the entry is not replaced")
 	}
@@ -125,18 +125,18 @@ func entryReplace(s local.Local) error {
 	if err := expect(s, "k", "v"); err != nil {
 		return err
 	}
-	if _, ok := replace(r, "k", old); ok {
+	if _, ok := replace(r, old); ok {
 		return errors.New("ReplaceEntry replaces an entry that is not the current one")
 	}
 	s.Set("k", []byte("new"))
-	if _, ok := replace(r, "k", e); ok {
+	if _, ok := replace(r, e); ok {
 		return errors.New("ReplaceEntry replaces the entry of a later Set")
 	}
 	if err := expect(s, "k", "new"); err != nil {
 		return err
 	}
 	s.Del("k")
-	if _, ok := replace(r, "k", e); ok {
+	if _, ok := replace(r, e); ok {
 		return errors.New("ReplaceEntry brings back a key that was deleted")
 	}
 	return expectMiss(s, "k")
@@ -151,7 +151,7 @@ func entryReplaceTTL(s local.Local) error {
 	t.SetWithTTL("k", []byte("v"), 5*time.Second)
 	time.Sleep(3 * time.Second)
 	old, _ := r.GetEntry("k")
-	if _, ok := replace(r, "k", old); !ok {
+	if _, ok := replace(r, old); !ok {
 		return errors.New("the entry is not replaced")
 	}
 	time.Sleep(2*time.Second - time.Millisecond)
@@ -164,7 +164,7 @@ func entryReplaceTTL(s local.Local) error {
 	}
 	t.SetWithTTL("k", []byte("v"), time.Second)
 	old, _ = r.GetEntry("k")
-	_, _ = replace(r, "k", old)
+	_, _ = replace(r, old)
 	s.Set("k", []byte("long")) // the TTL of the entry before it does not hold for it
 	time.Sleep(2 * time.Second)
 	return expect(s, "k", "long")

@@ -22,18 +22,18 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// Run runs each check as a subtest, on a new store that make returns. The optional abilities of
+// Run runs each check as a subtest, on a new store that create returns. The optional abilities of
 // package local are checked if the store has them.
 //
-// Each subtest runs in a bubble of testing/synctest, so make has to register a cleanup that closes
+// Each subtest runs in a bubble of testing/synctest, so create has to register a cleanup that closes
 // a store with goroutines. The store must have room for 1,000 small entries. Its TTL must be a
 // minute or more, or its entries must not expire.
-func Run(t *testing.T, make func(t *testing.T) local.Local) {
+func Run(t *testing.T, create func(t *testing.T) local.Local) {
 	t.Helper()
 	for _, c := range checks {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if err := suitetest.Verify(checks, c.Name, make(t)); err != nil {
+				if err := suitetest.Verify(checks, c.Name, create(t)); err != nil {
 					t.Error(err)
 				}
 			})
