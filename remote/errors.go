@@ -33,9 +33,9 @@ const maxErrors = 5
 // error.
 func (e *KeysError) Error() string {
 	errs := e.distinct()
-	texts := make([]string, min(len(errs), maxErrors))
-	for i := range texts {
-		texts[i] = errs[i].Error()
+	texts := make([]string, 0, maxErrors+1)
+	for _, err := range errs[:min(len(errs), maxErrors)] {
+		texts = append(texts, err.Error())
 	}
 	if more := len(errs) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more errors", more))

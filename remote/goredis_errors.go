@@ -20,7 +20,7 @@ func unsent[C redis.Cmder](cmd C) C {
 // outcome returns the error of a command that was queued as unsent; pipeline is the error of its
 // pipeline.
 func outcome(cmd redis.Cmder, pipeline error) error {
-	if err := cmd.Err(); err != errUnsent || pipeline == nil {
+	if err := cmd.Err(); !errors.Is(err, errUnsent) || pipeline == nil {
 		return err
 	}
 	return pipeline
@@ -37,11 +37,11 @@ func (f *failures) add(key string, err error) {
 }
 
 // err returns a KeysError with the collected errors, nil if there are none.
-func (f failures) err(op string) error {
-	if len(f) == 0 {
+func (f *failures) err(op string) error {
+	if len(*f) == 0 {
 		return nil
 	}
-	return &KeysError{op, f}
+	return &KeysError{op, *f}
 }
 
 // noPermission reports whether the server's ACL does not allow the command.

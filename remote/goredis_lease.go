@@ -92,6 +92,7 @@ func leaseAnswer(reply any) (a LeaseAnswer) {
 		a.Holder = text
 	case LeaseFailed:
 		a.Failure = text
+	case LeaseUnknown, LeaseWon, LeaseStored: // nothing belongs to these
 	}
 	return a
 }

@@ -49,7 +49,7 @@ func numbered(n int) []string {
 	return keys
 }
 
-func renewals(keys []string, nonces []string) []remote.FencedItem {
+func renewals(keys, nonces []string) []remote.FencedItem {
 	items := make([]remote.FencedItem, len(keys))
 	for i, key := range keys {
 		items[i] = remote.FencedItem{Item: remote.Item{Key: key, Data: []byte("v")}, Nonce: nonces[i], Renew: true}

@@ -58,7 +58,7 @@ func TestGoRedisV9AdapterOnACluster(t *testing.T) {
 }
 
 func TestNilIsRedisNil(t *testing.T) {
-	if got := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).Nil(); got != redis.Nil {
+	if got := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).Nil(); got != redis.Nil { //nolint:errorlint // it is redis.Nil itself
 		t.Errorf("Nil() is %v", got)
 	}
 }
@@ -196,7 +196,7 @@ func TestWithoutTTLPassesTheSuite(t *testing.T) {
 }
 
 func TestNewGoRedisOfNothing(t *testing.T) {
-	for want, make := range map[string]func(){
+	for want, create := range map[string]func(){
 		"NewGoRedisV9Adapter: the client is nil": func() { remote.NewGoRedisV9Adapter(nil) },
 		"NewGoRedis: the client is nil":          func() { remote.NewGoRedis(nil) },
 		"NewGoRedis: option 1 is nil":            func() { remote.NewGoRedis(struct{ redis.Cmdable }{}, nil) },
@@ -207,7 +207,7 @@ func TestNewGoRedisOfNothing(t *testing.T) {
 					t.Errorf("panicked with %q, want %q", text, want)
 				}
 			}()
-			make()
+			create()
 		}()
 	}
 }

@@ -121,7 +121,7 @@ func (t *tracking) onNode(commands redis.Cmdable, client nodeClient) error {
 		case errors.Is(err, redis.ErrClosed):
 			return err
 		case err != nil: // it says nothing about the tracking, whose own connection is pinged
-			return nil
+			return nil //nolint:nilerr // see above
 		}
 		if id := runID(info); id != "" && id != tracked {
 			return errOtherServer

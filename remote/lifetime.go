@@ -10,7 +10,7 @@ import (
 
 // longestLifetime is the longest time.Duration of whole milliseconds, about 292 years. Redis
 // accepts longer lifetimes, so it accepts this one.
-const longestLifetime = math.MaxInt64 / time.Millisecond * time.Millisecond
+const longestLifetime = math.MaxInt64 / time.Millisecond * time.Millisecond //nolint:durationcheck // the quotient is a number
 
 // wholeMilliseconds rounds a lifetime up to the milliseconds that Redis counts in, and down to
 // longestLifetime if it is longer. So a positive lifetime never becomes zero or negative.

@@ -15,11 +15,11 @@ import (
 )
 
 // RunBus verifies the properties of a remote.Bus, each in a subtest of its own, with a Bus that
-// make returns for it. It does not verify that the Bus notices lost messages: for that, a test must
+// create returns for it. It does not verify that the Bus notices lost messages: for that, a test must
 // be able to lose some.
-func RunBus(t *testing.T, make func(t *testing.T) remote.Bus) {
+func RunBus(t *testing.T, create func(t *testing.T) remote.Bus) {
 	t.Helper()
-	suitetest.Run(t, busChecks, make)
+	suitetest.Run(t, busChecks, create)
 }
 
 var busChecks = []suitetest.Check[remote.Bus]{
@@ -78,7 +78,7 @@ func listen(b remote.Bus, receive func(), channels ...string) (*listener, error)
 func (l *listener) close() error {
 	l.cancel()
 	select {
-	case <-l.ended:
+	case <-l.ended: //nolint:errcheck // that Subscribe ends is enough; a Bus may say why or not
 		return nil
 	case <-time.After(busPatience):
 		return errors.New("Subscribe does not end with its context")

@@ -203,38 +203,49 @@ func fenceFailures(f fencer) error {
 	return nil
 }
 
-func fenceSizes(f fencer) error {
-	for _, n := range []int{0, 1200} {
-		keys := make([]string, n)
-		items := make([]remote.FencedItem, n)
-		want := make([]remote.FenceOutcome, n)
-		for i := range keys {
-			keys[i] = fmt.Sprint("k", i)
+func fenceSizes(f fencer) error { return errors.Join(f.fenceMany(0), f.fenceMany(1200)) }
+
+// fenceMany opens n fences, stores what they allow, and removes it.
+func (f fencer) fenceMany(n int) error {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+	}
+	if err := f.storeTwoThirds(keys); err != nil {
+		return err
+	}
+	found, err := f.Remote.MGet(ctx, keys...)
+	if err != nil || len(found) != n*2/3 || n > 0 && found["k1199"] != "of k1199" {
+		return fmt.Errorf("SetFenced stored %d of %d keys, %v", len(found), n, err)
+	}
+	if err := f.DelFenced(ctx, time.Minute, keys...); err != nil {
+		return err
+	}
+	if found, err := f.Remote.MGet(ctx, keys...); err != nil || len(found) != 0 {
+		return fmt.Errorf("DelFenced left %d of %d keys, %v", len(found), n, err)
+	}
+	return nil
+}
+
+// storeTwoThirds stores keys under the nonces of their fences, but every third one under another
+// nonce, which the fence has to refuse.
+func (f fencer) storeTwoThirds(keys []string) error {
+	n := len(keys)
+	nonces, err := f.OpenFences(ctx, time.Minute, keys...)
+	if err != nil || len(nonces) != n {
+		return fmt.Errorf("OpenFences of %d keys: %d nonces, %v", n, len(nonces), err)
+	}
+	items := make([]remote.FencedItem, n)
+	want := make([]remote.FenceOutcome, n)
+	for i, key := range keys {
+		items[i], want[i] = item(key, "of "+key, nonces[i]), remote.FenceStored
+		if i%3 == 0 {
+			items[i].Nonce, want[i] = "another", remote.FenceChanged
 		}
-		nonces, err := f.OpenFences(ctx, time.Minute, keys...)
-		if err != nil || len(nonces) != n {
-			return fmt.Errorf("OpenFences of %d keys: %d nonces, %v", n, len(nonces), err)
-		}
-		for i, key := range keys {
-			items[i], want[i] = item(key, "of "+key, nonces[i]), remote.FenceStored
-			if i%3 == 0 {
-				items[i].Nonce, want[i] = "another", remote.FenceChanged
-			}
-		}
-		outcomes, err := f.SetFenced(ctx, time.Minute, items...)
-		if err != nil || !slices.Equal(outcomes, want) {
-			return fmt.Errorf("SetFenced of %d keys, every third under another nonce: %v, %v", n, outcomes, err)
-		}
-		found, err := f.Remote.MGet(ctx, keys...)
-		if err != nil || len(found) != n*2/3 || n > 0 && found["k1199"] != "of k1199" {
-			return fmt.Errorf("SetFenced stored %d of %d keys, %v", len(found), n, err)
-		}
-		if err := f.DelFenced(ctx, time.Minute, keys...); err != nil {
-			return err
-		}
-		if found, err := f.Remote.MGet(ctx, keys...); err != nil || len(found) != 0 {
-			return fmt.Errorf("DelFenced left %d of %d keys, %v", len(found), n, err)
-		}
+	}
+	outcomes, err := f.SetFenced(ctx, time.Minute, items...)
+	if err != nil || !slices.Equal(outcomes, want) {
+		return fmt.Errorf("SetFenced of %d keys, every third under another nonce: %v, %v", n, outcomes, err)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (l leaser) ask(want remote.LeaseAnswer, key, token, awaited string) error {
 }
 
 // release releases a lease. It fails unless it was wanted as want says.
-func (l leaser) release(want bool, key, token, failure string) error {
+func (l leaser) release(want bool, key, token, failure string) error { //nolint:revive // want is the answer that must come
 	wanted, err := l.ReleaseLeases(ctx, time.Minute, remote.LeaseEnd{Key: key, Token: token, Failure: failure})
 	if err != nil || !slices.Equal(wanted, []bool{want}) {
 		return fmt.Errorf("%s releases %q: wanted is %v, %v, want %v", token, key, wanted, err, want)

@@ -58,7 +58,7 @@ func (m *Memory) SetLatency(d time.Duration) {
 	m.latency = d
 }
 
-// SetFault makes each later call call f first. A nil f, which is the default, makes no faults.
+// SetFault has f called first by each later call. A nil f, which is the default, makes no faults.
 func (m *Memory) SetFault(f Fault) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

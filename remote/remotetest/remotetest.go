@@ -30,11 +30,11 @@ type Target struct {
 	Advance func(time.Duration)
 }
 
-// Run verifies the properties of a Remote, each in a subtest of its own, with a Target that make
+// Run verifies the properties of a Remote, each in a subtest of its own, with a Target that create
 // returns for it. A Remote without an optional ability passes the checks of that ability.
-func Run(t *testing.T, make func(t *testing.T) Target) {
+func Run(t *testing.T, create func(t *testing.T) Target) {
 	t.Helper()
-	suitetest.Run(t, checks, make)
+	suitetest.Run(t, checks, create)
 }
 
 var checks = slices.Concat(basicChecks, lifetimeChecks, abilityChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
