@@ -68,7 +68,7 @@ func unwrap(c Cache) Cache {
 	}
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.Anonymous && f.IsExported() && f.Type == reflect.TypeFor[Cache]() {
-			inner, _ := v.Field(i).Interface().(Cache)
+			inner, _ := reflect.TypeAssert[Cache](v.Field(i))
 			return inner
 		}
 	}
@@ -90,69 +90,88 @@ func (r idsRead[K, V]) through(ctx context.Context, t *T[K, V]) (map[K]V, error)
 
 // mgetThrough is mget by the methods of any Cache.
 func mgetThrough[K comparable, V any](ctx context.Context, c Cache, e *entities[K, V], opts item) ([]slotState, error) {
-	errNotFound := settingsOf(c).errNotFound
-	get := c.Get
-	if opts.skipLocal {
-		get = c.GetSkippingLocal
+	b := wrappedBatch[K, V]{cache: c, entities: e, opts: opts, errNotFound: settingsOf(c).errNotFound, state: make([]slotState, len(e.keys))}
+	open, err := b.look(ctx)
+	switch {
+	case err != nil:
+		return b.state, err
+	case len(open) == 0:
+	case ctx.Err() != nil:
+		b.errs = append(b.errs, ctx.Err())
+	case !e.loads():
+		for _, i := range open {
+			b.state[i] = slotFailed
+			b.errs = append(b.errs, missing(e.keys[i]))
+		}
+	default:
+		b.load(ctx, open)
 	}
-	set := func(key string, what ItemOption) error {
-		return c.Set(ctx, key, append(opts.options(), what)...)
+	return b.state, errors.Join(b.errs...)
+}
+
+// wrappedBatch is a batch of a cache of any origin.
+type wrappedBatch[K comparable, V any] struct {
+	cache       Cache
+	entities    *entities[K, V]
+	opts        item
+	errNotFound error // of cache
+	state       []slotState
+	errs        []error
+}
+
+// look asks the cache for each key. It returns the indices of those that are to be loaded.
+func (b *wrappedBatch[K, V]) look(ctx context.Context) (open []int, err error) {
+	get := b.cache.Get
+	if b.opts.skipLocal {
+		get = b.cache.GetSkippingLocal
 	}
-	keys := e.keys
-	state := make([]slotState, len(keys))
-	var errs []error
-	var open []int
-	for i, key := range keys {
+	for i, key := range b.entities.keys {
 		var v V
 		switch err := get(ctx, key, &v); {
 		case err == nil:
-			e.values[i], state[i] = v, slotSet
-		case errors.Is(err, errNotFound):
-			state[i] = slotAbsent
+			b.entities.values[i], b.state[i] = v, slotSet
+		case errors.Is(err, b.errNotFound):
+			b.state[i] = slotAbsent
 		case errors.Is(err, ErrRemoteLocalBothNil):
-			return state, err
+			return nil, err
 		default: // a miss, or something that the loader makes up for
 			if !errors.Is(err, ErrCacheMiss) {
-				errs = append(errs, err)
+				b.errs = append(b.errs, err)
 			}
 			open = append(open, i)
 		}
 	}
-	switch {
-	case len(open) == 0:
-		return state, errors.Join(errs...)
-	case ctx.Err() != nil:
-		return state, errors.Join(append(errs, ctx.Err())...)
-	case !e.loads():
-		for _, i := range open {
-			state[i] = slotFailed
-			errs = append(errs, missing(keys[i]))
-		}
-		return state, errors.Join(errs...)
-	}
+	return open, nil
+}
 
+// load loads the values at the indices open, and stores what the loader returned.
+func (b *wrappedBatch[K, V]) load(ctx context.Context, open []int) {
+	e := b.entities
 	found, err := flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return e.load(ctx, open) })
 	if err != nil {
-		errs = append(errs, fmt.Errorf("cache: loading %d keys: %w", len(open), err))
+		b.errs = append(b.errs, fmt.Errorf("cache: loading %d keys: %w", len(open), err))
 	}
 	for n, i := range open {
 		switch {
 		case n < len(found) && found[n]:
-			state[i] = slotSet
+			b.state[i] = slotSet
 			if err == nil {
-				errs = append(errs, set(keys[i], Value(wrappedForm(c, e.values[i]))))
+				b.errs = append(b.errs, b.set(ctx, e.keys[i], Value(wrappedForm(b.cache, e.values[i]))))
 			}
 		case err == nil:
-			state[i] = slotAbsent
-			err := set(keys[i], Do(func(context.Context) (any, error) { return nil, errNotFound }))
-			if !errors.Is(err, errNotFound) { // else that cache knows another error, and keeps no placeholder
-				errs = append(errs, err)
+			b.state[i] = slotAbsent
+			err := b.set(ctx, e.keys[i], Do(func(context.Context) (any, error) { return nil, b.errNotFound }))
+			if !errors.Is(err, b.errNotFound) { // else that cache knows another error, and keeps no placeholder
+				b.errs = append(b.errs, err)
 			}
 		default:
-			state[i] = slotFailed
+			b.state[i] = slotFailed
 		}
 	}
-	return state, errors.Join(errs...)
+}
+
+func (b *wrappedBatch[K, V]) set(ctx context.Context, key string, what ItemOption) error {
+	return b.cache.Set(ctx, key, append(b.opts.options(), what)...)
 }
 
 // through reads by the methods of any Cache.
