@@ -17,10 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
 	"github.com/mgtv-tech/jetcache-go/encoding/json"      // the codec "json"
@@ -32,9 +30,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/level"
 	"github.com/mgtv-tech/jetcache-go/internal/load"
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
-	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
-	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
@@ -206,7 +202,7 @@ type owner struct{ _ byte }
 
 var _ Cache = (*jetCache)(nil)
 
-func init() {
+func init() { //nolint:gochecknoinits // New has to find "sonic" without an import
 	// Until the package encoding/sonic is imported, the standard library writes and reads the same
 	// JSON. If that package is initialised before or after this one, its codec wins.
 	if encoding.GetCodec("sonic") == nil {
@@ -345,31 +341,6 @@ func (c *jetCache) begin(ctx context.Context, key string) (context.Context, erro
 		return ctx, ErrRemoteLocalBothNil
 	}
 	return ctx, c.checkKey(key)
-}
-
-// checkKey is the function checkKey, and also says whether the key can have a fence and a lease
-// where these are on.
-func (c *jetCache) checkKey(key string) error {
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	// Only with a "}" can there be something wrong, and most keys have none.
-	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {
-		if _, ok := remote.FenceKey(key); !ok {
-			return fmt.Errorf("%w: %s has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, quote.Key(key))
-		}
-	}
-	return nil
-}
-
-func checkKey(key string) error {
-	if key == "" {
-		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
-	}
-	if !utf8.ValidString(key) {
-		return fmt.Errorf("%w: %s is not UTF-8 text; encode binary keys, for example in hexadecimal", ErrInvalidKey, quote.Key(key))
-	}
-	return nil
 }
 
 func (c *jetCache) TaskSize() int { return c.refresh.size() }

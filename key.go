@@ -8,10 +8,13 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // keyBuffer holds the text of a key for as long as it is looked up in a local store that
@@ -40,6 +43,31 @@ func (b *keyBuffer) release() {
 	if cap(b.text) <= maxKeyBuffer {
 		keyBuffers.Put(b)
 	}
+}
+
+// checkKey is the function checkKey, and also says whether the key can have a fence and a lease
+// where these are on.
+func (c *jetCache) checkKey(key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	// Only with a "}" can there be something wrong, and most keys have none.
+	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {
+		if _, ok := remote.FenceKey(key); !ok {
+			return fmt.Errorf("%w: %s has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, quote.Key(key))
+		}
+	}
+	return nil
+}
+
+func checkKey(key string) error {
+	if key == "" {
+		return fmt.Errorf("%w: it is empty", ErrInvalidKey)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: %s is not UTF-8 text; encode binary keys, for example in hexadecimal", ErrInvalidKey, quote.Key(key))
+	}
+	return nil
 }
 
 // appendKey appends to b the key of an id: a prefix, the separator, and the id as fmt.Sprint
@@ -146,7 +174,9 @@ func withOwnKey[K comparable](ids []K, key func(id K) string) (own []K, err erro
 			shared[text] = fmt.Errorf("%w: %s: an id of type %T cannot be the key of a map, so it cannot be in a batch", ErrInvalidKey, quote.Key(text), id)
 			continue
 		}
-		if owner, ok := owners[text]; id != id || ok && owner != id {
+		owner, owned := owners[text]
+		isNaN := id != id //nolint:gocritic,revive // NaN is the value that does not equal itself
+		if isNaN || owned && owner != id {
 			shared[text] = fmt.Errorf("%w: %s is the key of ids that are not equal, so they cannot be in one batch", ErrInvalidKey, quote.Key(text))
 		}
 		owners[text] = id
