@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,12 +69,7 @@ func TestACluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "the other node has old values", func() bool {
-				for _, key := range keys {
-					if two.has(key) {
-						return false
-					}
-				}
-				return true
+				return !slices.ContainsFunc(keys, two.has)
 			})
 			check("set")
 			// A load that a Delete on the other node overtakes.

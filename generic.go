@@ -77,9 +77,9 @@ func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context
 // Do are ErrInvalidOption: the value is returned, and fn loads it.
 func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error), opts ...ItemOption) (V, error) {
 	read := newItem(opts)
-	if err := read.check("Fetch", "Value and Do: the value is returned, and fn loads it", read.value == nil && read.do == nil); err != nil {
+	if read.value != nil || read.do != nil {
 		var zero V
-		return zero, err
+		return zero, refusal("Fetch", "Value and Do: the value is returned, and fn loads it")
 	}
 	c, ok := t.Cache.(*jetCache)
 	if !ok {
@@ -170,8 +170,8 @@ func (t *T[K, V]) MGetList(ctx context.Context, key string, ids []K, fn func(ctx
 // effect. Value, Do, SetNX and SetXX are ErrInvalidOption.
 func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts ...ItemOption) (map[K]V, error) {
 	read := newItem(opts)
-	if err := read.check("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there", read.plain()); err != nil {
-		return map[K]V{}, err
+	if !read.plain() {
+		return map[K]V{}, refusal("MFetch", "Value, Do, SetNX and SetXX: the values are returned, fn loads them, and a batch replaces what is there")
 	}
 	return t.mfetch(ctx, idsRead[K, V]{key, ids, fn, read})
 }
@@ -185,8 +185,8 @@ func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx c
 // and all these ids are dropped from the local level, as some may have been written.
 func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...ItemOption) error {
 	set := newItem(opts)
-	if err := set.check("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there", set.plain()); err != nil {
-		return err
+	if !set.plain() {
+		return refusal("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there")
 	}
 	if c, ok := t.Cache.(*jetCache); ok {
 		writes := make([]*write, 0, len(values))

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -107,7 +108,7 @@ func TestTypedPointersToTextAndBytes(t *testing.T) {
 			t.Errorf("got %v, %v", got, err)
 		}
 		gotBytes, err := byteses.Get(ctx, "b", 1, func(context.Context, int) (*[]byte, error) { return &b, nil })
-		if err != nil || string(*gotBytes) != string(b) {
+		if err != nil || !bytes.Equal(*gotBytes, b) {
 			t.Errorf("got %v, %v", gotBytes, err)
 		}
 	}

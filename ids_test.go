@@ -37,7 +37,7 @@ func newT[K comparable](c cache.Cache) func() {
 
 func TestNewTRefusesIDsWithoutATextOfTheirOwn(t *testing.T) {
 	c := both(t).Cache
-	for name, make := range map[string]func(){
+	for name, create := range map[string]func(){
 		"cache_test.pairID":  newT[pairID](c),
 		"*int":               newT[*int](c),
 		"interface {}":       newT[any](c),
@@ -45,15 +45,15 @@ func TestNewTRefusesIDsWithoutATextOfTheirOwn(t *testing.T) {
 		"cache_test.groupID": newT[groupID](c),
 		"[2]interface {}":    newT[[2]any](c),
 	} {
-		if got := panicText(make); !strings.HasPrefix(got, "cache: NewT: ids of type "+name+" cannot be told apart") {
+		if got := panicText(create); !strings.HasPrefix(got, "cache: NewT: ids of type "+name+" cannot be told apart") {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	for name, make := range map[string]func(){
+	for name, create := range map[string]func(){
 		"text": newT[marshaledID](c), "String": newT[printID](c), "array": newT[hexID](c), "arrays": newT[[2]hexID](c),
 		"netip": newT[netip.Addr](c), "time": newT[time.Time](c), "int": newT[int](c), "float": newT[float64](c), "bool": newT[bool](c),
 	} {
-		if got := panicText(make); got != "" {
+		if got := panicText(create); got != "" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

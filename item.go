@@ -82,6 +82,7 @@ func newItem(opts []ItemOption) item {
 	var nx, xx bool
 	for i := range opts {
 		switch o := &opts[i]; o.kind {
+		case itemNothing: // the zero ItemOption
 		case itemValue:
 			it.value = o.value
 		case itemDo:
@@ -112,11 +113,8 @@ func (i *item) plain() bool {
 	return i.value == nil && i.do == nil && i.condition == record.Always
 }
 
-// check returns ErrInvalidOption unless ok.
-func (i *item) check(call, without string, ok bool) error {
-	if ok {
-		return nil
-	}
+// refusal is the error of a call that was given options which it does not take.
+func refusal(call, without string) error {
 	return fmt.Errorf("%w: %s does not take %s", ErrInvalidOption, call, without)
 }
 
@@ -126,6 +124,7 @@ func (i *item) options() (opts []ItemOption) {
 		opts = append(opts, TTL(i.ttl))
 	}
 	switch i.condition {
+	case record.Always:
 	case record.IfAbsent:
 		opts = append(opts, SetNX(true))
 	case record.IfPresent:

@@ -49,17 +49,18 @@ func (r idsRead[K, V]) from(ctx context.Context, c *jetCache) (map[K]V, error) {
 	if r.opts.refresh {
 		r.keepFresh(c)
 	}
+	var open []K
 	if c.local.Exists() && !r.opts.skipLocal {
-		if r.ids = r.lookLocally(c, found); len(r.ids) == 0 {
+		if open = r.lookLocally(c, found); len(open) == 0 {
 			return found, nil
 		}
 	} else {
-		r.ids = distinct(r.ids)
+		open = distinct(r.ids)
 	}
-	e := newEntities(r.ids, r.fn)
+	e := newEntities(open, r.fn)
 	e.decodeInto = c.decode
-	b := newKeyBuffer(r.prefix, c.separator, r.ids[0])
-	for i, id := range r.ids {
+	b := newKeyBuffer(r.prefix, c.separator, open[0])
+	for i, id := range open {
 		b.text = appendKey(b.text[:0], r.prefix, c.separator, id)
 		e.keys[i] = b.key()
 	}

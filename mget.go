@@ -17,7 +17,7 @@ type slots interface {
 	// decode sets value i from stored bytes. With an error it leaves the value alone.
 	decode(i int, data []byte) error
 	// load calls the batch's loader for the values at indices and sets those it returns.
-	load(ctx context.Context, indices []int) (found []bool, err error)
+	load(ctx context.Context, indices []int) (found []bool, err error) //nolint:revive // a method does not shadow the package
 	// loads reports whether there is a loader.
 	loads() bool
 	// value returns value i as it is to be stored.
@@ -198,8 +198,12 @@ func (b *batch) readBesideRefresh(ctx context.Context, claims *flight.Batch[reco
 		slot := open[claims.Joined[joined]]
 		k := &l.keys[n]
 		k.slot, k.Key, k.Index, k.Note = slot, b.keys[slot], n, b.c.flights.Note(b.keys[slot])
-		defer k.Note.Release()
 	}
+	defer func() {
+		for n := range l.keys {
+			l.keys[n].Note.Release()
+		}
+	}()
 	rest := b.c.path.Read(ctx, l.request(), l.records())
 	b.errs = append(b.errs, l.errs...)
 	for range len(l.keys) - len(rest) {

@@ -41,7 +41,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 		ctx = context.Background()
 	}
 	writes, errs, err := c.admit(newWrites(keys))
-	if err = join(errs, err); err != nil {
+	if err := join(errs, err); err != nil {
 		return err // nothing has been done, as some keys would not be covered
 	}
 	token := randomToken()

@@ -142,7 +142,7 @@ var notFoundTexts = []string{
 // suspectNotFound warns of a loader's error that seems to say that the record does not exist,
 // while WithErrNotFound was not given: such records are loaded again by each read.
 func (c *jetCache) suspectNotFound(err error) {
-	if c.errNotFound != ErrNotFound {
+	if c.errNotFound != ErrNotFound { //nolint:errorlint // asks whether WithErrNotFound was given, and that error may wrap ErrNotFound
 		return
 	}
 	for e := err; e != nil; e = errors.Unwrap(e) {

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -54,14 +55,14 @@ func TestWhatHasNoEffectIsWarnedOfOnce(t *testing.T) {
 }
 
 // errNoRows has the text of sql.ErrNoRows.
-var errNoRows = fmt.Errorf("sql: no rows in result set")
+var errNoRows = errors.New("sql: no rows in result set")
 
 func TestSeveralErrorsMayMeanNotFound(t *testing.T) {
 	log := captureLog(t)
 	n := both(t, cache.WithErrNotFound(errNoRows, nil, errBoom))
 	for key, err := range map[string]error{"a": errNoRows, "b": fmt.Errorf("find: %w", errBoom)} {
 		for range 2 {
-			if _, got := onceString(n, key, returns(nil, err)); got != errNoRows {
+			if _, got := onceString(n, key, returns(nil, err)); got != errNoRows { //nolint:errorlint // the first error given is returned as it is
 				t.Errorf("%s: got %v", key, got)
 			}
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/schedule"
 )
 
-// NeverStopRefresh, given to WithStopRefreshAfterLastAccess, has keys refreshed until they
-// are deleted or the cache is closed.
+// NeverStopRefresh has keys refreshed until they are deleted or the cache is closed, if it is given
+// to WithStopRefreshAfterLastAccess.
 const NeverStopRefresh time.Duration = math.MaxInt64
 
 // ErrNoRefreshTask is returned by RefreshNow for a key that is not being refreshed.

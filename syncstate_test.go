@@ -43,7 +43,7 @@ func TestTheJSONOfASyncStateHasItsError(t *testing.T) {
 	if err != nil || !strings.Contains(string(data), `"Err":"boom"`) || !strings.Contains(string(data), `"Channel":"c"`) || !strings.Contains(string(data), `"Ready":true`) {
 		t.Errorf("got %s, %v", data, err)
 	}
-	if data, _ := json.Marshal(cache.SyncState{}); strings.Contains(string(data), `"Err"`) {
-		t.Errorf("without an error: %s", data)
+	if data, err := json.Marshal(cache.SyncState{}); err != nil || strings.Contains(string(data), `"Err"`) {
+		t.Errorf("without an error: %s, %v", data, err)
 	}
 }

@@ -76,7 +76,7 @@ func (e undecodable) Unwrap() error { return e.error }
 
 // isUndecodable reports whether err, which decode has returned, is that of stored bytes.
 func isUndecodable(err error) bool {
-	_, ok := err.(undecodable)
+	_, ok := err.(undecodable) //nolint:errorlint // one that is deeper inside comes from another cache, used while decoding
 	return ok
 }
 

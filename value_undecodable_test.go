@@ -142,7 +142,8 @@ func TestSingleReadsLoadAgainWhatCannotBeDecoded(t *testing.T) {
 		for _, where := range []string{"local and remote", "remote", "local"} {
 			for name, read := range map[string]func(n *node, load func() user) (user, error){
 				"Once": func(n *node, load func() user) (u user, err error) {
-					return u, n.Once(ctx, "u:1", cache.Value(&u), cache.Do(func(context.Context) (any, error) { return load(), nil }))
+					err = n.Once(ctx, "u:1", cache.Value(&u), cache.Do(func(context.Context) (any, error) { return load(), nil }))
+					return u, err
 				},
 				"Once with a deadline": func(n *node, load func() user) (u user, err error) {
 					ctx, cancel := context.WithTimeout(ctx, time.Minute)
