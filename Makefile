@@ -36,9 +36,10 @@ fuzz: ## fuzz each codec for FUZZTIME (default 30s)
 	@set -e; for p in msgpack:FuzzUnmarshal json:FuzzUnmarshal sonic:FuzzUnmarshal msgp:FuzzUnmarshal msgp:FuzzGenerated internal/wire:FuzzCheck; do \
 		go test -run '^$$' -fuzz "$${p#*:}\$$" -fuzztime $(FUZZTIME) ./encoding/$${p%:*}; done
 
-lint: ## gofmt, go vet and staticcheck
+lint: ## gofmt, go vet, staticcheck and the linters of .golangci.yml (needs Go 1.26)
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	@set -e; for m in $(MODULES); do (cd $$m && go vet ./... && go run $(STATICCHECK) ./...); done
+	@$(MAKE) --no-print-directory golangci
 
 golangci: ## the linters of .golangci.yml (needs Go 1.26)
 	@echo "Compiling golangci-lint, which takes minutes the first time"; go run $(GOLANGCI) version
