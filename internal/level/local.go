@@ -14,20 +14,20 @@ import (
 	"github.com/mgtv-tech/jetcache-go/local"
 )
 
-// Local is the store within the process. Its methods may be called from any goroutine; Set, of
-// one key, by one at a time.
+// Local is the store within the process. Its methods may be called concurrently, except that a key
+// is set by one caller at a time.
 type Local struct {
 	store   local.Local         // nil if there is none
 	ttl     local.TTLSetter     // nil if entries have no TTLs of their own
 	entries local.EntryGetter   // nil if the store keeps bytes alone
 	replace local.EntryReplacer // nil if entries stay where they are
 	dated   local.Dated         // nil if the store does not tell how old its entries are
-	borrows bool                // a read does not keep the key it is given
+	borrows bool                // reads do not keep the key that they are given
 
-	// Doubts says which entries may be out of date. It is nil if nothing ever is. Set it before
-	// the first use.
+	// Doubts says which entries may be out of date. If it is nil, none ever is. Set it before the
+	// first use.
 	Doubts *doubt.Set
-	// Kept is told of each key that is stored, if it is not nil. Set it before the first use.
+	// Kept is called with each key that is stored, unless it is nil. Set it before the first use.
 	Kept func(key string)
 }
 
@@ -36,8 +36,8 @@ func NewLocal(store local.Local) *Local {
 	l := &Local{store: store}
 	l.ttl, _ = store.(local.TTLSetter)
 	l.dated, _ = store.(local.Dated)
-	// A type that embeds one of our stores to change its Get has the embedded GetEntry, which
-	// would go past that.
+	// A type that embeds one of our stores and has a Get of its own also has the GetEntry of the
+	// embedded store, which must not be called: it does not call the outer Get.
 	if g, ok := store.(local.EntryGetter); ok && reflect.TypeOf(g.EntriesOf()) == reflect.TypeOf(store) {
 		l.entries, l.borrows = g, true
 		l.replace, _ = store.(local.EntryReplacer)
@@ -54,10 +54,11 @@ func (l *Local) Exists() bool { return l.store != nil }
 // KeepsValues reports whether the store can keep decoded values beside the bytes.
 func (l *Local) KeepsValues() bool { return l.entries != nil }
 
-// Borrows reports whether a read of the store does not keep the key it is given.
+// Borrows reports whether reads of the store do not keep the key that they are given. Then the caller
+// may use the key's memory again.
 func (l *Local) Borrows() bool { return l.borrows }
 
-// Get returns what the store has of key, unless that is in doubt.
+// Get returns what the store has under key, unless it is in doubt.
 func (l *Local) Get(key string) ([]byte, bool) {
 	if l.store == nil || l.Doubts.Has(key) {
 		return nil, false
@@ -65,7 +66,7 @@ func (l *Local) Get(key string) ([]byte, bool) {
 	return l.store.Get(key)
 }
 
-// Entry is Get for a store that keeps decoded values.
+// Entry is Get for the whole entry. Call it only if KeepsValues reports true.
 func (l *Local) Entry(key string) (*local.Entry, bool) {
 	if l.Doubts.Has(key) {
 		return nil, false
@@ -73,8 +74,8 @@ func (l *Local) Entry(key string) (*local.Entry, bool) {
 	return l.entries.GetEntry(key)
 }
 
-// Doubted returns what the store has of key if that is in doubt: the answer to give when the
-// remote gives none.
+// Doubted returns what the store has under key if it is in doubt. A read may use it if the remote
+// cannot answer.
 func (l *Local) Doubted(key string) ([]byte, bool) {
 	if l.store == nil || !l.Doubts.Has(key) {
 		return nil, false
@@ -82,20 +83,22 @@ func (l *Local) Doubted(key string) ([]byte, bool) {
 	return l.store.Get(key)
 }
 
-// Holds reports whether the level has data under key.
+// Holds reports whether the level has data under key, and it is not in doubt.
 func (l *Local) Holds(key string, data []byte) bool {
 	old, ok := l.Get(key)
 	return ok && bytes.Equal(old, data)
 }
 
-// Set stores data for bound at most; record.Expired removes the key instead. The data was asked
-// for in phase. If a gap came since then, it is not stored: it could replace what is newer.
+// Set stores data under key for bound at most. A store without TTLs keeps it for longer. phase is the
+// one in which the data was asked for. If bound is record.Expired, or if a gap came since the data
+// was asked for, Set removes the key instead: the data could replace a newer value.
 func (l *Local) Set(key string, data []byte, bound time.Duration, phase *doubt.Phase) {
 	switch {
 	case l.store == nil:
 		return
 	case bound < 0, !l.Doubts.Is(phase):
 		l.store.Del(key)
+		return
 	case bound == record.NoBound || l.ttl == nil:
 		l.store.Set(key, data)
 	default:
@@ -114,20 +117,21 @@ func (l *Local) Del(key string) {
 	}
 }
 
-// Memoize leaves a decoded value beside the bytes of the key's entry e. Where the store can have
-// that, renewed, an entry that lies beside the value in memory, takes the place of e.
+// Memoize keeps a decoded value beside the bytes of e, which is the entry of key. If the store can
+// replace entries, it puts renewed in the place of e: renewed lies beside the value in memory, so hits
+// are faster. Otherwise renewed is not used.
 func (l *Local) Memoize(key string, e, renewed *local.Entry, k *local.Kept) {
 	if l.replace == nil {
 		e.Keep(k)
 		return
 	}
 	renewed.Become(e, k)
-	// The caller's key may be in memory that is used again.
+	// The caller may use the memory of key again.
 	l.replace.ReplaceEntry(strings.Clone(key), e, renewed)
 }
 
-// NoneBefore returns a time before which nothing was stored that the store still has; known is
-// false if the store does not tell.
+// NoneBefore returns a time t: the store has no entry that was stored before t. known is false if
+// the store cannot tell.
 func (l *Local) NoneBefore() (t time.Time, known bool) {
 	if l.dated == nil {
 		return time.Time{}, false

@@ -3,6 +3,7 @@ package level
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 	"unsafe"
 
@@ -12,29 +13,31 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// Remote is the store that the fleet shares. Its methods may be called from any goroutine. They
-// return the store's errors, which have been counted and logged.
+// Remote is the store that the fleet shares. Its methods may be called concurrently. They count and
+// log the errors of the store, and return them. Only if Exists reports true may other methods be
+// called.
 type Remote struct {
-	store  remote.Remote      // nil if there is none
-	ttl    remote.TTLGetter   // nil if the store does not tell remaining lifetimes
-	items  remote.ItemSetter  // nil if a batch has one lifetime
-	keys   remote.KeysDeleter // nil if keys are removed one by one
-	fences remote.Fencer      // nil if the store has no fences
-	leases remote.Leaser      // nil if the store has no leases
-	locks  remote.CompareDeleter
+	store  remote.Remote         // nil if there is none
+	ttl    remote.TTLGetter      // nil if the store does not tell remaining lifetimes
+	items  remote.ItemSetter     // nil if a batch has one lifetime
+	keys   remote.KeysDeleter    // nil if keys are removed one by one
+	fences remote.Fencer         // nil if the store has no fences
+	leases remote.Leaser         // nil if the store has no leases
+	locks  remote.CompareDeleter // nil if the store cannot give back locks
 
 	observe  *observe.Observer
 	failures *observe.Line
 	lifetime Lifetime
 
-	// Doubts are those of the local level.
+	// Doubts are those of the local level. Set it before the first use.
 	Doubts *doubt.Set
-	// Writing is told of each value before it is written, if it is not nil. Set it before the
+	// Writing is called with each value before it is written, unless it is nil. Set it before the
 	// first use.
 	Writing func(key string, data []byte)
 }
 
-// Lifetime is how long values and placeholders of a store are taken to live that does not tell.
+// Lifetime says how long values and placeholders live at most in a store that does not tell their
+// remaining lifetimes.
 type Lifetime struct{ Value, Placeholder time.Duration }
 
 // NewRemote returns the level over store, which may be nil.
@@ -62,8 +65,9 @@ func (r *Remote) failed(ctx context.Context, op string, err error) {
 	r.observe.Warn(r.failures, "the remote failed: %s: %v", op, err)
 }
 
-// Get reads the keys of recs in one call, and sets the Got of each. With timed it asks for what
-// remains of their lifetimes, which local copies need. The result is what went wrong, of any key.
+// Get reads the keys of recs in one call, and sets the Got of each. If timed is true, it asks for
+// their remaining lifetimes, too, which local copies need. It returns an error if any key could not
+// be read.
 func (r *Remote) Get(ctx context.Context, recs []*record.Record, timed bool) error {
 	if len(recs) == 1 {
 		return r.getOne(ctx, recs[0], timed)
@@ -130,6 +134,7 @@ func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool)
 	return err
 }
 
+// untimed sets got to data whose lifetime is not known.
 func (r *Remote) untimed(got *record.Got, data []byte) {
 	got.There, got.Data, got.TTL = true, data, r.lifetime.Value
 	if record.IsPlaceholder(data) {
@@ -140,25 +145,68 @@ func (r *Remote) untimed(got *record.Got, data []byte) {
 // bytesOf returns s as bytes without a copy. They must not be changed.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// each yields the index and the error of each of recs after a call that returned err: nil for
-// those that the call has handled.
+// each yields the index of each of recs, and its error, after a call that returned err. The error
+// is nil if the call has done its work for the key.
 func each(recs []*record.Record, err error) func(yield func(i int, err error) bool) {
 	return func(yield func(int, error) bool) {
-		var some *remote.KeysError
-		partly := errors.As(err, &some)
+		failed, partly := failedOf(recs, err)
 		for i, rec := range recs {
-			failed := err
+			e := err
 			if partly {
-				failed = some.Failed[rec.Key]
+				e = failed[rec.Key]
 			}
-			if !yield(i, failed) {
+			if !yield(i, e) {
 				return
 			}
 		}
 	}
 }
 
-// settle sets what became of recs, which a call has stored or removed that returned err.
+// failedOf returns the errors of those of recs that a call failed for, by key. partly is false if
+// err does not say it for certain. Then the call must be taken to have failed for all: a key that
+// wrongly counts as removed would be read for as long as it lives.
+func failedOf(recs []*record.Record, err error) (failed map[string]error, partly bool) {
+	if err == nil {
+		return nil, true
+	}
+	failed, partly = namedIn(err)
+	if !partly {
+		return nil, false
+	}
+	known := 0
+	for _, rec := range recs {
+		if failed[rec.Key] != nil {
+			known++
+		}
+	}
+	// A wrapper of a Remote that changes keys may return an error that names the changed ones.
+	return failed, known > 0 && known >= len(failed)
+}
+
+// namedIn returns the keys and errors of the KeysErrors that err consists of. ok is false if err has
+// other parts, which may be about any key.
+func namedIn(err error) (failed map[string]error, ok bool) {
+	switch e := err.(type) { //nolint:errorlint // it looks at each error of the tree
+	case *remote.KeysError:
+		return e.Failed, true
+	case interface{ Unwrap() error }:
+		return namedIn(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		failed = make(map[string]error)
+		for _, part := range e.Unwrap() {
+			some, ok := namedIn(part)
+			if !ok {
+				return nil, false
+			}
+			maps.Copy(failed, some)
+		}
+		return failed, true
+	}
+	return nil, false
+}
+
+// settle sets the Stored and the StoreErr of recs after a call that stored or removed them and
+// returned err.
 func settle(recs []*record.Record, err error) {
 	for i, failed := range each(recs, err) {
 		recs[i].StoreErr = failed
@@ -169,8 +217,9 @@ func settle(recs []*record.Record, err error) {
 	}
 }
 
-// Set stores the Data of recs in one call, and sets the Stored and the StoreErr of each. A
-// condition is heeded if there is one record.
+// Set stores the Data of recs, and sets the Stored and the StoreErr of each. It makes one call, or,
+// if a batch of the store has one lifetime, one call for each lifetime. A
+// record's condition counts only if there is no other record.
 func (r *Remote) Set(ctx context.Context, recs []*record.Record) (err error) {
 	r.writing(recs)
 	if len(recs) == 1 {
@@ -242,7 +291,8 @@ func (r *Remote) setByLifetime(ctx context.Context, recs []*record.Record) (err 
 	return err
 }
 
-// Del removes the keys of recs in one call, and sets the Stored and the StoreErr of each.
+// Del removes the keys of recs, and sets the Stored and the StoreErr of each. It makes one call, or,
+// if the store cannot remove several keys at once, one call for each key.
 func (r *Remote) Del(ctx context.Context, recs []*record.Record) (err error) {
 	switch {
 	case len(recs) == 0:
@@ -267,7 +317,7 @@ func (r *Remote) delOneByOne(ctx context.Context, recs []*record.Record) (err er
 		_, failed := r.store.Del(ctx, recs[i].Key)
 		settle(recs[i:i+1], failed)
 		err = errors.Join(err, failed)
-		if failed != nil && ctx.Err() != nil { // the others would fail alike
+		if failed != nil && ctx.Err() != nil { // the others would fail, too
 			settle(recs[i+1:], failed)
 			break
 		}
@@ -275,16 +325,16 @@ func (r *Remote) delOneByOne(ctx context.Context, recs []*record.Record) (err er
 	return err
 }
 
-// Lock takes the lock that key holds, for ttl, with a stamp that says whose it is. It reports
-// whether it got it.
+// Lock takes the lock at key for ttl, unless it is taken. stamp says who has it. Lock reports
+// whether it took the lock.
 func (r *Remote) Lock(ctx context.Context, key, stamp string, ttl time.Duration) (won bool, err error) {
 	won, err = r.store.SetNX(ctx, key, []byte(stamp), ttl)
 	r.failed(ctx, "set", err)
 	return won && err == nil, err
 }
 
-// Unlock gives back the lock that key holds if it is still that of stamp. If the store cannot
-// do that, the lock runs out. A failure has been logged and counted.
+// Unlock gives back the lock at key, if stamp still has it. If the store cannot do that, or if it
+// fails, the lock stays until its ttl has passed.
 func (r *Remote) Unlock(ctx context.Context, key, stamp string) {
 	if r.locks == nil {
 		return
@@ -296,8 +346,8 @@ func (r *Remote) Unlock(ctx context.Context, key, stamp string) {
 // Unlocks reports whether Unlock can give back a lock.
 func (r *Remote) Unlocks() bool { return r.locks != nil }
 
-// LockLeft returns how long the lock that key holds has to live. known is false if the store
-// cannot tell.
+// LockLeft returns the remaining lifetime of the lock at key, zero if it is free. known is false if
+// the store cannot tell, or if it fails.
 func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, known bool) {
 	if r.ttl == nil {
 		return 0, false
@@ -306,13 +356,13 @@ func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, 
 	if err := r.getOne(ctx, &rec, true); err != nil {
 		return 0, false
 	}
-	if !rec.Got.There { // it ran out, or was given back
+	if !rec.Got.There { // it expired, or was given back
 		return 0, true
 	}
 	return max(rec.Got.Bound(), 0), true
 }
 
-// Track has the store tell of changed keys; see remote.Tracker.
+// Track makes the store report changed keys; see remote.Tracker. The store must be one.
 func (r *Remote) Track(ctx context.Context, prefixes []string, ready func(), changed func(keys []string)) error {
 	return r.store.(remote.Tracker).Track(ctx, prefixes, ready, changed)
 }

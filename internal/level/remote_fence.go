@@ -8,19 +8,22 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// OpenFences sets the nonce in the Token of each of recs: that of its fence, which gets one if
-// it has none. Where that fails, the nonce is empty.
+// OpenFences sets the Nonce in the Token of each of recs to the nonce of its fence. A key without a
+// fence gets one. If that fails for a key, its Nonce is empty.
 func (r *Remote) OpenFences(ctx context.Context, ttl time.Duration, recs []*record.Record) {
 	nonces, err := r.fences.OpenFences(ctx, ttl, record.Keys(recs)...)
 	r.failed(ctx, "fence", err)
-	for i, nonce := range nonces {
-		recs[i].Token.Nonce = nonce
+	for i, rec := range recs {
+		rec.Token.Nonce = ""
+		if i < len(nonces) { // a store may return nothing but its error
+			rec.Token.Nonce = nonces[i]
+		}
 	}
 }
 
-// SetFenced stores the Data of recs, each if its fence still holds the nonce of its Token; a
-// Token without a nonce is not checked. It sets the Stored and the StoreErr of each. With renew,
-// the fences of what is stored get new nonces, for ttl.
+// SetFenced stores the Data of each of recs whose fence still holds the Nonce of its Token. A Token
+// without a Nonce is not checked. It sets the Stored and the StoreErr of each. If renew is true, the
+// fences of stored keys get new nonces, which live for ttl.
 func (r *Remote) SetFenced(ctx context.Context, ttl time.Duration, recs []*record.Record, renew bool) error {
 	if len(recs) == 0 {
 		return nil
@@ -40,7 +43,9 @@ func (r *Remote) SetFenced(ctx context.Context, ttl time.Duration, recs []*recor
 	r.failed(ctx, "set", err)
 	settle(recs, err)
 	for i, o := range outcomes {
-		recs[i].Stored = resultOf(o)
+		if recs[i].Stored = resultOf(o); recs[i].Stored != record.Failed {
+			recs[i].StoreErr = nil // the outcome of a key is more exact than the error of the call
+		}
 	}
 	return err
 }
@@ -58,8 +63,8 @@ func resultOf(o remote.FenceOutcome) record.Result {
 	}
 }
 
-// DelFenced removes the keys of recs and renews their fences, for ttl. It sets the Stored and
-// the StoreErr of each.
+// DelFenced removes the keys of recs and renews their fences, which live for ttl then. It sets the
+// Stored and the StoreErr of each.
 func (r *Remote) DelFenced(ctx context.Context, ttl time.Duration, recs []*record.Record) error {
 	err := r.fences.DelFenced(ctx, ttl, record.Keys(recs)...)
 	r.failed(ctx, "del", err)
@@ -67,7 +72,8 @@ func (r *Remote) DelFenced(ctx context.Context, ttl time.Duration, recs []*recor
 	return err
 }
 
-// CloseFences removes the keys of recs and closes their fences in the name of token.
+// CloseFences removes the keys of recs and closes their fences under token, for ttl at most. It sets
+// the Stored and the StoreErr of each.
 func (r *Remote) CloseFences(ctx context.Context, ttl time.Duration, token string, recs []*record.Record) error {
 	err := r.fences.CloseFences(ctx, ttl, token, record.Keys(recs)...)
 	r.failed(ctx, "fence", err)
@@ -75,7 +81,8 @@ func (r *Remote) CloseFences(ctx context.Context, ttl time.Duration, token strin
 	return err
 }
 
-// ReopenFences removes the keys of recs and takes back what CloseFences did in the name of token.
+// ReopenFences removes the keys of recs and undoes the CloseFences with token. It sets the Stored and
+// the StoreErr of each.
 func (r *Remote) ReopenFences(ctx context.Context, ttl time.Duration, token string, recs []*record.Record) error {
 	err := r.fences.ReopenFences(ctx, ttl, token, record.Keys(recs)...)
 	r.failed(ctx, "fence", err)
@@ -83,17 +90,21 @@ func (r *Remote) ReopenFences(ctx context.Context, ttl time.Duration, token stri
 	return err
 }
 
-// AcquireLeases tries to take the leases that asks names. An answer that could not be had is
-// remote.LeaseUnknown.
+// AcquireLeases asks for leases, which live for ttl. It returns as many answers as there are asks. If
+// a call fails for a key, its answer is remote.LeaseUnknown.
 func (r *Remote) AcquireLeases(ctx context.Context, ttl time.Duration, asks []remote.LeaseAsk) []remote.LeaseAnswer {
 	answers, err := r.leases.AcquireLeases(ctx, ttl, asks...)
 	r.failed(ctx, "lease", err)
+	if missing := len(asks) - len(answers); missing > 0 { // of a store that returns nothing but its error
+		answers = append(answers, make([]remote.LeaseAnswer, missing)...)
+	}
 	return answers
 }
 
-// ReleaseLeases gives back leases, and returns which of them others wait for.
+// ReleaseLeases gives back leases, and reports for each whether another node waits for it. The
+// failures of loads stay for ttl.
 func (r *Remote) ReleaseLeases(ctx context.Context, ttl time.Duration, ends []remote.LeaseEnd) (wanted []bool) {
 	wanted, err := r.leases.ReleaseLeases(ctx, ttl, ends...)
-	r.failed(ctx, "lease", err) // those that were not given back run out
+	r.failed(ctx, "lease", err) // a lease that was not given back expires
 	return wanted
 }
