@@ -1,13 +1,14 @@
-// Package fence keeps out of the remote what is older than a change.
+// Package fence keeps loaded values out of the remote that are older than a change.
 //
-// A fence is a key beside each key of the remote, in which every change of the key leaves a
-// fresh nonce. A load notes the nonce before it calls the loader, and the remote stores what was
-// loaded only if the nonce is still there. So a value that was read from the database before a
-// change cannot be stored after it, on whatever node it was loaded, however long that node was
-// paused or its packets were under way. No clock and no order of messages is trusted.
+// A fence is a key beside each key of the remote. Every change of the key leaves a fresh nonce in it.
+// A load notes the nonce before it calls the loader. The remote stores the loaded value only if the
+// fence still holds that nonce. So a value that was read from the database before a change cannot be
+// stored after it. That holds for loads on all nodes, even if a node was paused or its packets were
+// late: fences rely neither on clocks nor on the order of messages.
 //
-// A load puts a nonce where there is none, and a missing fence counts as changed. Otherwise a
-// value that arrives after the nonce of the change has expired would find the fence as it was.
+// If a key has no fence, a load gives it one. If the fence is missing when the value is stored, the
+// key counts as changed. Otherwise a late value could be stored after the nonce of a change has
+// expired.
 //
 // A Policy is how a cache writes to the remote: Off without fences, On with them.
 package fence
@@ -24,42 +25,45 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// Policy writes to the remote level of a cache that has one. Each method takes any number of
-// records and handles them in one call of the remote; it sets the Stored and the StoreErr of
-// each, and returns what went wrong, of any record. Methods may be called from any goroutine.
+// Policy writes to the remote level of a cache. A method that takes records handles any number of
+// them, in one call of the remote. If it stores or removes them, it sets the Stored and the StoreErr
+// of each, and returns an error if any of them failed. The methods may be called concurrently.
 type Policy interface { //nolint:interfacebloat // the life of a write, from Begin to GiveUp, and each cache takes all of it
-	// Begin notes what must still be so when the values of recs, which are about to be loaded,
+	// Begin begins a load of recs: it notes in their Tokens what must not change until the values
 	// are stored.
 	Begin(ctx context.Context, recs []*record.Record)
-	// Fill stores what was loaded. A condition is heeded if there is one record.
+	// Fill stores loaded values. The condition of a record counts only if there is no other
+	// record.
 	Fill(ctx context.Context, recs []*record.Record) error
-	// Pass says what becomes of a loaded value that cannot be sent to the remote because
-	// another write of its key is under way on this node, or has been.
+	// Pass sets the Stored of a loaded value that is not sent to the remote, because another write
+	// of its key is under way on this node, or has come since the load began.
 	Pass(rec *record.Record)
-	// Change stores values that replace what is there. Of a value that was loaded after Begin,
-	// it also says record.Refused.
+	// Change stores values that replace what is there. It may refuse values that were loaded after
+	// Begin: their Stored is record.Refused then.
 	Change(ctx context.Context, recs []*record.Record) error
 	// Remove removes keys.
 	Remove(ctx context.Context, recs []*record.Record) error
-	// Close is Remove, after which nothing is stored that is loaded, until Reopen with the same
+	// Close is Remove. After it, no loaded value is stored until Reopen is called with the same
 	// token.
 	Close(ctx context.Context, token string, recs []*record.Record) error
-	// Reopen is Remove, and ends what Close did.
+	// Reopen is Remove, and undoes Close.
 	Reopen(ctx context.Context, token string, recs []*record.Record) error
-	// GiveUp notes that a change of recs was given up before it was sent, because of err.
+	// GiveUp notes that a change of recs was given up before it was sent, because of err. It may be
+	// called while an older change of a key is under way.
 	GiveUp(recs []*record.Record, err error)
-	// Trusted returns those of recs that the remote may be asked for. It sets the Got.Err of
+	// Trusted returns those of recs whose values in the remote may be used. It sets the Got.Err of
 	// the others.
 	Trusted(recs []*record.Record) []*record.Record
-	// Bounded returns ctx with the deadline of a load, which starts now.
+	// Bounded returns ctx with the deadline of a load that starts now.
 	Bounded(ctx context.Context) (context.Context, context.CancelFunc)
-	// Stop ends what runs in the background, within bound.
+	// Stop ends the work in the background, and returns after bound at most. It may be called more
+	// than once. The other methods still work afterwards.
 	Stop(bound time.Duration)
-	// State returns what an operator wants to know.
+	// State returns what the Policy has done, and what it still has to do.
 	State() State
 }
 
-// State is what a Policy has done, and has to do.
+// State is what a Policy has done, and what it still has to do.
 type State struct {
 	Refused uint64 // loaded values that were not stored because their keys were changed
 	Repairs int    // keys whose removal is being tried again
@@ -71,11 +75,11 @@ type Off struct{ Remote *level.Remote }
 // Begin does nothing.
 func (Off) Begin(context.Context, []*record.Record) {}
 
-// Fill stores what was loaded.
+// Fill stores loaded values.
 func (o Off) Fill(ctx context.Context, recs []*record.Record) error { return o.Remote.Set(ctx, recs) }
 
-// Pass has the value kept in the local level, unless only the remote could say whether its
-// condition holds.
+// Pass lets the local level keep the value. It does not if the value has a condition: only the remote
+// knows whether the condition holds.
 func (Off) Pass(rec *record.Record) {
 	rec.Stored = record.Failed
 	if rec.If != record.Always {
@@ -105,7 +109,7 @@ func (Off) GiveUp([]*record.Record, error) {}
 // Trusted returns recs.
 func (Off) Trusted(recs []*record.Record) []*record.Record { return recs }
 
-// Bounded returns ctx: a load may take as long as it likes.
+// Bounded returns ctx: loads have no deadline.
 func (Off) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {}
 }
@@ -125,8 +129,9 @@ type On struct {
 	repairs *repairs
 }
 
-// New returns the Policy of a cache whose loads take maxLoad at most. What a change fails to do in
-// the remote is done in the background; repaired is told of the keys then.
+// New returns the Policy of a cache whose loads take maxLoad at most. If a change fails in the
+// remote, the keys are removed in the background until Stop is called. repaired is called with the
+// removed keys, by one goroutine at a time.
 func New(r *level.Remote, maxLoad time.Duration, o *observe.Observer, repaired func(keys []string)) *On {
 	f := &On{remote: r, observe: o, maxLoad: maxLoad}
 	f.repairs = newRepairs(o, func(ctx context.Context, recs []*record.Record) error {
@@ -135,12 +140,12 @@ func New(r *level.Remote, maxLoad time.Duration, o *observe.Observer, repaired f
 	return f
 }
 
-// span is how many times as long as the longest load a fence lives.
+// span is the lifetime of a fence, in multiples of the longest load.
 const span = 2
 
 func (f *On) ttl() time.Duration { return span * f.maxLoad }
 
-// closedNonce is how the nonce of a closed fence begins, which lets nothing through.
+// closedNonce is the beginning of the nonce of a closed fence, under which no loaded value is stored.
 const closedNonce = "!"
 
 func closed(t record.Token) bool { return strings.HasPrefix(t.Nonce, closedNonce) }
@@ -156,7 +161,8 @@ func (f *On) Begin(ctx context.Context, recs []*record.Record) {
 	f.remote.OpenFences(ctx, f.ttl(), recs)
 }
 
-// Fill stores what was loaded, unless its key has been changed since Begin.
+// Fill stores loaded values. It refuses those whose keys were changed since Begin, and those whose
+// load took longer than maxLoad.
 func (f *On) Fill(ctx context.Context, recs []*record.Record) error {
 	send := make([]*record.Record, 0, len(recs))
 	var err error
@@ -165,7 +171,7 @@ func (f *On) Fill(ctx context.Context, recs []*record.Record) error {
 		distrust := f.repairs.distrusts(rec.Key)
 		switch {
 		case closed(rec.Token), time.Since(rec.Token.Began) > f.maxLoad:
-			rec.Stored = record.Refused // also in the local level, whatever else is wrong
+			rec.Stored = record.Refused // before the other cases: the local level must not keep it either
 		case distrust != nil:
 			rec.StoreErr = distrust
 		case rec.Token.Nonce == "":
@@ -198,22 +204,22 @@ func (f *On) countRefused(n int) {
 	}
 }
 
-// Pass refuses the value: only the remote could say what the fence says.
+// Pass refuses the value: only the remote knows whether the fence has changed.
 func (f *On) Pass(rec *record.Record) {
 	rec.Stored = record.Refused
 	f.countRefused(1)
 }
 
-// Change stores values that replace what is there, and makes void what others are loading. A
-// value that was loaded after Begin is refused if another change came first, or if that cannot
-// be ruled out.
+// Change stores values that replace what is there, and renews their fences, so that the loads which
+// are under way store nothing. It refuses a value that was loaded after Begin if another change came
+// since then, or if it cannot rule that out. What fails is removed in the background.
 func (f *On) Change(ctx context.Context, recs []*record.Record) error {
 	send := make([]*record.Record, 0, len(recs))
 	var err error
 	for _, rec := range recs {
 		rec.StoreErr = nil
 		switch t := rec.Token; {
-		case t.Began.IsZero(): // the value was given: it counts
+		case t.Began.IsZero(): // the caller gave the value: it is not older than any change
 			send = append(send, rec)
 		case closed(t), t.Nonce == "" && rec.If == record.Always:
 			rec.Stored = record.Refused
@@ -223,23 +229,12 @@ func (f *On) Change(ctx context.Context, recs []*record.Record) error {
 			send = append(send, rec)
 		}
 	}
-	if failed := f.remote.SetFenced(ctx, f.ttl(), send, true); failed != nil {
-		err = errors.Join(err, failed)
-	}
-	for _, rec := range send {
-		switch {
-		case rec.StoreErr != nil:
-			f.repairs.add([]*record.Record{rec}, rec.StoreErr)
-		case rec.Stored == record.Stored:
-			f.repairs.settle(rec.Key)
-		}
-	}
-	return err
+	return errors.Join(err, f.change(send, func() error { return f.remote.SetFenced(ctx, f.ttl(), send, true) }))
 }
 
 // Remove removes keys and renews their fences. What fails is tried again in the background.
 func (f *On) Remove(ctx context.Context, recs []*record.Record) error {
-	return f.settleOrRepair(recs, f.remote.DelFenced(ctx, f.ttl(), recs))
+	return f.change(recs, func() error { return f.remote.DelFenced(ctx, f.ttl(), recs) })
 }
 
 // Close removes keys and closes their fences.
@@ -247,28 +242,30 @@ func (f *On) Close(ctx context.Context, token string, recs []*record.Record) err
 	return f.remote.CloseFences(ctx, f.ttl(), token, recs)
 }
 
-// Reopen removes keys and opens their fences.
+// Reopen removes keys and opens their fences. What fails is removed in the background.
 func (f *On) Reopen(ctx context.Context, token string, recs []*record.Record) error {
-	return f.settleOrRepair(recs, f.remote.ReopenFences(ctx, f.ttl(), token, recs))
+	return f.change(recs, func() error { return f.remote.ReopenFences(ctx, f.ttl(), token, recs) })
 }
 
-func (f *On) settleOrRepair(recs []*record.Record, err error) error {
-	var failed []*record.Record
-	for _, rec := range recs {
-		if rec.StoreErr != nil {
-			failed = append(failed, rec)
-		} else {
-			f.repairs.settle(rec.Key)
-		}
+var errNoAnswer = errors.New("cache: the remote panicked, so the key may or may not have been changed")
+
+// change calls send, which changes recs in the remote. What fails is removed in the background.
+func (f *On) change(recs []*record.Record, send func() error) error {
+	if len(recs) == 0 {
+		return nil
 	}
-	f.repairs.add(failed, err)
-	return err
+	for _, rec := range recs {
+		rec.Stored, rec.StoreErr = record.Failed, errNoAnswer // until send sets them
+	}
+	mark := f.repairs.begin(recs)
+	defer func() { f.repairs.end(recs, mark) }() // also if the remote panics
+	return send()
 }
 
 // GiveUp has recs removed in the background.
 func (f *On) GiveUp(recs []*record.Record, err error) { f.repairs.add(recs, err) }
 
-// Trusted returns those of recs of which the remote has nothing that should be gone.
+// Trusted returns those of recs that do not wait for their removal.
 func (f *On) Trusted(recs []*record.Record) []*record.Record {
 	if !f.repairs.any() {
 		return recs
@@ -289,10 +286,11 @@ func (f *On) Bounded(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(ctx, f.maxLoad)
 }
 
-// Stop tries once more to remove what waits, for bound at most, and takes on nothing new.
+// Stop tries once more to remove what waits, for bound at most. Changes that fail afterwards are
+// logged, and not tried again.
 func (f *On) Stop(bound time.Duration) { f.repairs.close(bound) }
 
-// State returns the counts of what was refused and of what waits.
+// State returns the number of refused values, and of keys that wait for their removal.
 func (f *On) State() State { return State{Refused: f.refused.Load(), Repairs: f.repairs.size()} }
 
 var _, _ Policy = Off{}, (*On)(nil)

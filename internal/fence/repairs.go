@@ -4,41 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// ErrUncertain is wrapped by the errors of reads for a key that a Set or Delete of this cache
-// failed to change in the remote.
+// ErrUncertain means that a Set or Delete of this cache failed to change the key in the remote, which
+// may have an old value of it. Errors of reads wrap it.
 var ErrUncertain = errors.New("cache: an earlier change of the key has not reached the remote")
 
-// repairs are the keys of which the remote may have a value that should be gone, because a
-// change of them failed. A goroutine, which runs while there are any, removes them. Until a key
-// has been removed, this node neither reads it from the remote nor stores there what it loads.
-// Removing is right whatever the failed change was.
+// repairs are the keys of which the remote may have a value that should be gone, because a change
+// of them failed. A goroutine, which runs while there are any, removes them. Until a key is removed,
+// this node neither reads it from the remote nor stores there what it loads. To remove a key is right
+// whatever the failed change was.
+//
+// A change may be given up while an older change of the key is under way (see Policy.GiveUp), and
+// the older one may reach the remote last. So an older change that succeeds does not end the repair,
+// and neither does a removal that may have come before it:
+//
+//  1. a Set of an old value is sent, and the remote is slow;
+//  2. a Delete of the key waits for the Set, until its ctx ends: it is given up;
+//  3. the removal of the key, in the background, reaches the remote;
+//  4. the Set reaches the remote. The old value must be removed once more.
 type repairs struct {
 	observe *observe.Observer
 	remove  func(ctx context.Context, recs []*record.Record) error
-	removed func(keys []string) // is told of the keys that were removed
+	removed func(keys []string) // is called with the keys that were removed
 	lost    *observe.Line
+	panics  *observe.Line
 
-	waiting atomic.Int64 // how many keys wait; it saves the others the mutex
+	waiting atomic.Int64 // how many keys wait; if there are none, readers need not lock mu
 
 	mu       sync.Mutex
-	keys     map[string]repair // guarded by mu
-	failures uint64            // guarded by mu: counts the failures of all keys
-	closed   bool              // guarded by mu
-	hurry    chan struct{}     // guarded by mu: closed to end the pause between two tries; nil if no goroutine runs
-	running  chan struct{}     // guarded by mu: closed when the goroutine has ended
+	keys     map[string]repair  // guarded by mu
+	changing map[string]int     // guarded by mu: how many changes of each key are under way
+	failures uint64             // guarded by mu: counts the failures of all keys
+	closed   bool               // guarded by mu
+	hurry    chan struct{}      // guarded by mu: closed to end the pause between two tries; nil if no goroutine runs
+	running  chan struct{}      // guarded by mu: closed when the goroutine has ended
+	abort    context.CancelFunc // guarded by mu: ends the goroutine's call of the remote
 }
 
 // repair is what is known of one key.
 type repair struct {
-	failure uint64 // the number of the newest failure, unlike that of any other
+	failure uint64 // the number of the newest failure, which no other failure has
 	err     error  // of that failure
 }
 
@@ -54,13 +68,16 @@ const (
 )
 
 func newRepairs(o *observe.Observer, remove func(context.Context, []*record.Record) error, removed func(keys []string)) *repairs {
-	return &repairs{observe: o, remove: remove, removed: removed, lost: observe.NewLine(), keys: make(map[string]repair)}
+	return &repairs{
+		observe: o, remove: remove, removed: removed, lost: observe.NewLine(), panics: observe.NewLine(),
+		keys: make(map[string]repair), changing: make(map[string]int),
+	}
 }
 
 // any reports whether any key waits.
 func (r *repairs) any() bool { return r.waiting.Load() > 0 }
 
-// distrusts returns why the remote must not be asked for key, nil if it may be.
+// distrusts returns why this node does not trust the remote for key, nil if it does.
 func (r *repairs) distrusts(key string) error {
 	if !r.any() {
 		return nil
@@ -74,30 +91,63 @@ func (r *repairs) distrusts(key string) error {
 	return fmt.Errorf("%w: %w", ErrUncertain, k.err)
 }
 
-// add has the keys of recs removed, whose change failed with err.
-func (r *repairs) add(recs []*record.Record, err error) {
-	if len(recs) == 0 {
-		return
-	}
+// begin notes that a change of recs begins. The caller ends it with end, which it gives the mark.
+func (r *repairs) begin(recs []*record.Record) (mark uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lost := 0
+	for _, rec := range recs {
+		r.changing[rec.Key]++
+	}
+	return r.failures
+}
+
+// end ends a change of recs. Those that failed are removed in the background. For those that were
+// changed, it ends the repairs of what had failed before the change began.
+func (r *repairs) end(recs []*record.Record, mark uint64) {
+	var failed []*record.Record
+	r.mu.Lock()
+	for _, rec := range recs {
+		if r.changing[rec.Key]--; r.changing[rec.Key] == 0 {
+			delete(r.changing, rec.Key)
+		}
+		switch {
+		case rec.StoreErr != nil:
+			failed = append(failed, rec)
+		case rec.Stored == record.Stored && r.keys[rec.Key].failure <= mark:
+			delete(r.keys, rec.Key)
+		}
+	}
+	r.addLocked(failed, func(rec *record.Record) error { return rec.StoreErr })
+	r.mu.Unlock()
+}
+
+// add has the keys of recs removed, of which a change was given up because of err.
+func (r *repairs) add(recs []*record.Record, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addLocked(recs, func(*record.Record) error { return err })
+}
+
+// addLocked adds the keys of recs, whose change failed because of why.
+func (r *repairs) addLocked(recs []*record.Record, why func(*record.Record) error) {
+	var lost []*record.Record
 	for _, rec := range recs {
 		_, there := r.keys[rec.Key]
 		if r.closed || !there && len(r.keys) >= maxRepairs {
-			lost++
+			lost = append(lost, rec)
 			continue
 		}
 		r.failures++
-		r.keys[rec.Key] = repair{r.failures, err}
+		r.keys[rec.Key] = repair{r.failures, why(rec)}
 	}
 	r.waiting.Store(int64(len(r.keys)))
-	if lost > 0 {
-		r.observe.Error(r.lost, "%d keys could not be changed in the remote, which may have old values of them until these expire; %s: %v", lost, r.whyLostLocked(), err)
+	if n := len(lost); n > 0 {
+		r.observe.Error(r.lost, "%d keys could not be changed in the remote, which may have old values of them until these expire; %s: %v", n, r.whyLostLocked(), why(lost[n-1]))
 	}
-	if r.hurry == nil && len(r.keys) > 0 {
-		r.hurry, r.running = make(chan struct{}), make(chan struct{})
-		go r.run(r.hurry, r.running)
+	if r.hurry == nil && !r.closed && len(r.keys) > 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		r.hurry, r.running, r.abort = make(chan struct{}), make(chan struct{}), cancel
+		go r.run(ctx, r.hurry, r.running)
 	}
 }
 
@@ -108,33 +158,21 @@ func (r *repairs) whyLostLocked() string {
 	return fmt.Sprintf("%d others wait already", len(r.keys))
 }
 
-// settle notes that key has been changed in the remote since its failure.
-func (r *repairs) settle(key string) {
-	if !r.any() {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.keys, key)
-	r.waiting.Store(int64(len(r.keys)))
-}
-
 // run removes what waits. It ends when nothing does, or at the first failure after hurry was
 // closed.
-func (r *repairs) run(hurry <-chan struct{}, running chan<- struct{}) {
+func (r *repairs) run(ctx context.Context, hurry <-chan struct{}, running chan<- struct{}) {
 	defer close(running)
 	pause := firstRepairPause
 	for {
 		timer := time.NewTimer(pause)
-		hurried := false
 		select {
 		case <-timer.C:
 		case <-hurry:
-			hurried = true
 		}
 		timer.Stop()
-		failed := r.round()
-		if r.ended(hurried && failed) {
+		last := isClosed(hurry)
+		failed := r.round(ctx)
+		if r.ended(last && failed) {
 			return
 		}
 		if failed {
@@ -145,14 +183,24 @@ func (r *repairs) run(hurry <-chan struct{}, running chan<- struct{}) {
 	}
 }
 
-// ended reports whether the goroutine ends: because it gives up, or nothing waits.
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended reports whether the goroutine ends: because it gives up, or because nothing waits.
 func (r *repairs) ended(givesUp bool) bool { //nolint:revive // givesUp is what the last round came to
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.keys) > 0 && !givesUp {
 		return false
 	}
-	r.hurry = nil
+	r.abort()
+	r.hurry, r.abort = nil, nil
 	return true
 }
 
@@ -161,30 +209,26 @@ func longer(pause time.Duration) time.Duration {
 	return min(max(2*pause, firstRepairPause), lastRepairPause)
 }
 
-// round tries to remove some of what waits. It reports whether any of it failed.
-func (r *repairs) round() (failed bool) {
-	batch := r.batch()
-	if len(batch) == 0 {
+// round tries to remove some of what waits. It reports whether some of it still waits then.
+func (r *repairs) round(ctx context.Context) (failed bool) {
+	batch, recs := r.batch()
+	if len(recs) == 0 {
 		return false
 	}
-	recs := make([]*record.Record, 0, len(batch))
-	for key := range batch {
-		recs = append(recs, &record.Record{Key: key})
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), repairTimeout)
+	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
-	err := r.remove(ctx, recs)
+	r.try(ctx, recs)
 
 	var done []string
-	for _, rec := range recs {
-		if err == nil || rec.StoreErr == nil {
-			done = append(done, rec.Key)
-		}
-	}
 	r.mu.Lock()
-	for _, key := range done {
-		if r.keys[key].failure == batch[key].failure { // otherwise a later change has failed
-			delete(r.keys, key)
+	for _, rec := range recs {
+		k := batch[rec.Key]
+		if rec.Stored != record.Stored || k.changing {
+			continue
+		}
+		done = append(done, rec.Key)
+		if r.keys[rec.Key].failure == k.failure { // otherwise a later change has failed
+			delete(r.keys, rec.Key)
 		}
 	}
 	r.waiting.Store(int64(len(r.keys)))
@@ -195,37 +239,60 @@ func (r *repairs) round() (failed bool) {
 	return len(done) < len(recs)
 }
 
-// batch returns some of what waits.
-func (r *repairs) batch() map[string]repair {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	batch := make(map[string]repair, min(len(r.keys), repairBatch))
-	for key, k := range r.keys {
-		if batch[key] = k; len(batch) == repairBatch {
-			break
+// try removes recs, and sets the Stored of each. The remote may be the user's own: if it panics, that
+// is a failure like others.
+func (r *repairs) try(ctx context.Context, recs []*record.Record) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.observe.Error(r.panics, "the remote panicked when keys were removed: %s\n%s", quote.Line(fmt.Sprint(p)), debug.Stack())
 		}
-	}
-	return batch
+	}()
+	_ = r.remove(ctx, recs) // counted and logged, and said of each record
 }
 
-// close tries once more, for bound at most, and takes on nothing new.
+// attempt is what was known of a key when a round began.
+type attempt struct {
+	failure  uint64
+	changing bool // a change was under way, which may reach the remote after the removal
+}
+
+// batch returns some of what waits, and records of it.
+func (r *repairs) batch() (batch map[string]attempt, recs []*record.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.keys), repairBatch)
+	batch, recs = make(map[string]attempt, n), make([]*record.Record, 0, n)
+	for key, k := range r.keys {
+		if len(recs) == n {
+			break
+		}
+		batch[key] = attempt{k.failure, r.changing[key] > 0}
+		recs = append(recs, &record.Record{Key: key})
+	}
+	return batch, recs
+}
+
+// close lets the goroutine try once more, for bound at most. Nothing is added afterwards.
 func (r *repairs) close(bound time.Duration) {
 	r.mu.Lock()
 	again := r.closed
 	r.closed = true
-	hurry, running := r.hurry, r.running
+	hurry, running, abort := r.hurry, r.running, r.abort
 	r.mu.Unlock()
-	if hurry == nil || again {
+	if hurry == nil {
 		return
 	}
-	close(hurry)
+	if !again {
+		close(hurry)
+	}
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {
 	case <-running:
 	case <-timer.C:
+		abort() // the goroutine ends when the remote returns
 	}
-	if n := r.size(); n > 0 {
+	if n := r.size(); n > 0 && !again {
 		r.observe.Error(nil, "closed, but %d keys that could not be changed in the remote are still there; it may have old values of them until these expire", n)
 	}
 }
