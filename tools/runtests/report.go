@@ -145,8 +145,17 @@ func (r *report) endTest(path, name string, p *packageRun) {
 			r.failedTests++
 			r.failures = append(r.failures, short(path)+"."+name)
 		}
+		// Go prints this line last where it follows a test as it runs; it belongs above the rest.
+		isResult := func(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "--- FAIL: "+name+" ") }
 		for _, line := range t.output {
-			r.print(line)
+			if isResult(line) {
+				r.print(line)
+			}
+		}
+		for _, line := range t.output {
+			if !isResult(line) {
+				r.print(line)
+			}
 		}
 	case t.parent:
 	case t.result == "pass":

@@ -86,6 +86,9 @@ func TestBad(t *testing.T) {
 		[]string{"by hand\n", "before\n", "b_test.go:5: the reason\n", "--- FAIL: TestBad", "--- FAIL: TestBad/inner", "FAIL\texample.org/m/b\t",
 			"ok  \texample.org/m/a\t", "\nFAIL: 1 test of 4 failed, in 2 packages of 1 module, after ", ": example.org/m/b.TestBad/inner; 1 skipped"},
 		[]string{"of the good one"})
+	if result, reason := strings.Index(printed, "--- FAIL: TestBad/inner"), strings.Index(printed, "the reason"); result > reason {
+		t.Error("the reason stands above the name of its test")
+	}
 }
 
 func TestATestThatFailsBesideItsSubtestsIsNamed(t *testing.T) {
