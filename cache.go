@@ -185,6 +185,7 @@ type jetCache struct {
 	refresh *refresher // nil if refreshing is off
 
 	damage   *observe.Line // of values that cannot be decoded
+	failures *observe.Line // of MGet
 	warned   warned
 	ownStats *stats.Stats // the default statistics; nil if there are none
 	closing  sync.Mutex   // held by Close
@@ -221,7 +222,7 @@ func New(opts ...Option) Cache {
 		owner:   new(owner),
 		flights: flight.NewTable[record.Outcome](),
 		local:   level.NewLocal(o.local),
-		damage:  observe.NewLine(),
+		damage:  observe.NewLine(), failures: observe.EverySecond(),
 	}
 	if c.codec == nil {
 		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))

@@ -44,6 +44,7 @@ type eventQueue struct {
 	size      int
 	observe   *observe.Observer
 	lost      *observe.Line
+	panics    *observe.Line // of the handler
 
 	mu      sync.Mutex
 	waiting []*waitingEvent             // guarded by mu
@@ -69,7 +70,7 @@ const drainTime = 5 * time.Second
 func newEventQueue(o *Options, obs *observe.Observer) *eventQueue {
 	return &eventQueue{
 		cacheName: o.name, sourceID: o.sourceID, handler: o.eventHandler, size: o.eventBuffer,
-		observe: obs, lost: observe.NewLine(), newest: make(map[EventType]*waitingEvent),
+		observe: obs, lost: observe.NewLine(), panics: observe.NewLine(), newest: make(map[EventType]*waitingEvent),
 	}
 }
 
@@ -205,7 +206,7 @@ func (q *eventQueue) run() {
 func (q *eventQueue) deliver(e *Event) {
 	defer func() {
 		if r := recover(); r != nil {
-			q.observe.Error(nil, "the event handler panicked: %v\n%s", r, debug.Stack())
+			q.observe.Error(q.panics, "the event handler panicked: %v\n%s", r, debug.Stack())
 		}
 	}()
 	q.handler(e)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
-	"github.com/mgtv-tech/jetcache-go/internal/observe"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
@@ -120,13 +121,11 @@ func (t *T[K, V]) RefreshNow(ctx context.Context, key string, id K) error {
 func (t *T[K, V]) MGet(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) map[K]V {
 	found, err := t.MGetWithErr(ctx, key, ids, fn)
 	if err != nil && !(fn == nil && errors.Is(err, ErrCacheMiss)) {
-		settingsOf(t.Cache).observe.Warn(mgetFailures, "MGet of %d ids of %s: %v", len(ids), quote.Key(key), err)
+		set := settingsOf(t.Cache)
+		set.observe.Warn(set.failures, "MGet of %d ids of %s: %v", len(ids), quote.Key(key), err)
 	}
 	return found
 }
-
-// mgetFailures bounds the log of MGet, over all caches.
-var mgetFailures = observe.EverySecond()
 
 // MGetWithErr returns the entities with these ids, in three steps: what the local level
 // has, what the remote has of the rest, in one round trip, and what fn returns for what is
@@ -182,22 +181,24 @@ func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx c
 //
 // Each id is set as by Set. A value that cannot be encoded or stored is reported, and does not
 // keep the others from being stored. If the remote cannot be written, its error is returned
-// and all these ids are dropped from the local level, as some may have been written.
+// and these ids are dropped from the local level. Ids that are not equal but have the same key are
+// ErrInvalidKey, and are not stored.
 func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...ItemOption) error {
 	set := newItem(opts)
 	if !set.plain() {
 		return refusal("MSet", "Value, Do, SetNX and SetXX: the values are given, and replace what is there")
 	}
+	ids, refused := withOwnKey(slices.Collect(maps.Keys(values)), func(id K) string { return t.Key(key, id) })
 	if c, ok := t.Cache.(*jetCache); ok {
-		writes := make([]*write, 0, len(values))
-		for id, v := range values {
-			writes = append(writes, newWrite(t.Key(key, id), codecForm(v)))
+		writes := make([]*write, 0, len(ids))
+		for _, id := range ids {
+			writes = append(writes, newWrite(t.Key(key, id), codecForm(values[id])))
 		}
-		return c.setValues(ctx, writes, set)
+		return join([]error{refused}, c.setValues(ctx, writes, set))
 	}
-	var errs []error
-	for id, v := range values {
-		errs = append(errs, t.Cache.Set(ctx, t.Key(key, id), append(set.options(), Value(wrappedForm(t.Cache, v)))...))
+	errs := []error{refused}
+	for _, id := range ids {
+		errs = append(errs, t.Cache.Set(ctx, t.Key(key, id), append(set.options(), Value(wrappedForm(t.Cache, values[id])))...))
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -119,5 +120,60 @@ func TestMGetListIsInTheOrderOfTheIDs(t *testing.T) {
 	}
 	if got, err := strs.MGetList(ctx, "k", nil, load); got == nil || len(got) != 0 || err != nil {
 		t.Errorf("of no ids: %v, %v", got, err)
+	}
+}
+
+// first is an id whose text is only its beginning.
+type first string
+
+func (f first) String() string { return string(f[:1]) }
+
+// tenantTime has the text of a field that it embeds, which says nothing of the other.
+type tenantTime struct {
+	time.Time
+	Tenant int
+}
+
+// ownTime has a text of its own.
+type ownTime struct {
+	time.Time
+	Tenant int
+}
+
+func (o ownTime) String() string { return fmt.Sprint(o.Unix(), "/", o.Tenant) }
+
+func TestAPromotedMethodIsNoTextOfItsOwn(t *testing.T) {
+	c := both(t).Cache
+	if got := panicText(newT[tenantTime](c)); !strings.Contains(got, "a struct has no text of its own") {
+		t.Errorf("NewT panics with %q", got)
+	}
+	if got := panicText(newT[ownTime](c)); got != "" {
+		t.Errorf("NewT panics with %q", got)
+	}
+}
+
+func TestIDsThatPrintAlikeAreErrorsInABatch(t *testing.T) {
+	n := both(t)
+	ids := cache.NewT[first, string](n.Cache)
+	for range 2 {
+		got, err := ids.MGetWithErr(ctx, "k", []first{"ab", "ac", "b"}, func(_ context.Context, ids []first) (map[first]string, error) {
+			found := map[first]string{}
+			for _, id := range ids {
+				found[id] = string(id)
+			}
+			return found, nil
+		})
+		if len(got) != 1 || got["b"] != "b" || !errors.Is(err, cache.ErrInvalidKey) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	if err := ids.MSet(ctx, "s", map[first]string{"ab": "1", "ac": "2", "b": "3"}); !errors.Is(err, cache.ErrInvalidKey) {
+		t.Errorf("MSet: %v", err)
+	}
+	n.expectStored(t, "s:a", "-", "-")
+	n.expectStored(t, "s:b", "3", "3")
+	arrays := cache.NewT[[2]string, string](n.Cache)
+	if err := arrays.MSet(ctx, "s", map[[2]string]string{{"a b", "c"}: "1", {"a", "b c"}: "2"}); !errors.Is(err, cache.ErrInvalidKey) {
+		t.Errorf("MSet of arrays: %v", err)
 	}
 }

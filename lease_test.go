@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -319,4 +320,40 @@ func TestLeasesAndFencesTogether(t *testing.T) {
 		}
 		nodes[1].expectStored(t, "k", "new", "new")
 	})
+}
+
+// A load that ends in an unusual way gives its lease back: the next read does not wait for it.
+func TestALeaseIsGivenBackWhateverEndsTheLoad(t *testing.T) {
+	for name, loader := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic("the pieces") }} {
+		synctest.Test(t, func(t *testing.T) {
+			n := both(t, cache.WithLease(time.Minute), cache.WithFence(time.Minute))
+			strs := cache.NewT[int, string](n.Cache)
+			for what, read := range map[string]func() error{
+				"Once": func() error {
+					return n.Once(ctx, "once", cache.Do(func(context.Context) (any, error) { loader(); return nil, nil }))
+				},
+				"T.Get": func() error {
+					_, err := strs.Get(ctx, "get", 1, func(context.Context, int) (string, error) { loader(); return "", nil })
+					return err
+				},
+				"MGet": func() error {
+					_, err := strs.MGetWithErr(ctx, "mget", []int{1}, func(context.Context, []int) (map[int]string, error) { loader(); return nil, nil })
+					return err
+				},
+			} {
+				if err := read(); err == nil {
+					t.Errorf("%s, %s: no error", name, what)
+				}
+			}
+			began := time.Now()
+			for _, key := range []string{"once", "get:1", "mget:1"} {
+				if s, err := onceString(n, key, returns("v", nil)); s != "v" || err != nil {
+					t.Errorf("%s: %q, %v", key, s, err)
+				}
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("%s: the reads after it took %s", name, took)
+			}
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/load"
@@ -42,6 +43,8 @@ type batch struct {
 	slots slots
 	state []slotState
 	errs  []error
+	// rounds counts the rounds in which a load was of no use; see maxRounds.
+	rounds int
 	// reload holds the indices of the keys whose stored bytes cannot be decoded, and why. Such a
 	// key is loaded without a look into the levels.
 	reload map[int]error
@@ -59,7 +62,7 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) 
 			open = append(open, i)
 		}
 	}
-	for round := 1; len(open) > 0; round++ {
+	for len(open) > 0 {
 		if err := ctx.Err(); err != nil {
 			b.errs = append(b.errs, err)
 			break
@@ -69,7 +72,7 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) 
 			b.errs = append(b.errs, err)
 			break
 		}
-		open = b.retry(again, round)
+		open = b.retry(again)
 	}
 	return b.state, errors.Join(b.errs...)
 }
@@ -81,18 +84,22 @@ func (b *batch) fail(i int, err error) {
 
 // unusable is a key for which the result of another caller's load was of no use.
 type unusable struct {
-	slot   int
-	err    error // of that load; nil if it had no loader, or used the local level
-	decode error // why its value cannot be decoded
+	slot    int
+	err     error // of that load
+	decode  error // why its value cannot be decoded
+	bounded bool  // it counts as a round
 }
 
 // retry returns the slots of those keys that the next round asks for again. After the last round
 // there are none.
-func (b *batch) retry(again []unusable, round int) (open []int) {
+func (b *batch) retry(again []unusable) (open []int) {
+	if slices.ContainsFunc(again, func(u unusable) bool { return u.bounded }) {
+		b.rounds++
+	}
 	for _, u := range again {
 		i := u.slot
 		switch {
-		case round < maxRounds:
+		case !u.bounded || b.rounds < maxRounds:
 			open = append(open, i)
 			if u.decode != nil {
 				if b.reload == nil {
@@ -102,10 +109,8 @@ func (b *batch) retry(again []unusable, round int) (open []int) {
 			}
 		case u.decode != nil:
 			b.fail(i, u.decode)
-		case u.err != nil:
-			b.fail(i, loadError(b.keys[i], u.err))
 		default:
-			b.fail(i, b.missing(i))
+			b.fail(i, loadError(b.keys[i], u.err))
 		}
 	}
 	return open
@@ -158,10 +163,10 @@ func (b *batch) round(ctx context.Context, open []int) (again []unusable, err er
 		if err != nil && ctx.Err() != nil {
 			return nil, err
 		}
-		if mustRetry(out, err, &b.opts, b.slots.loads()) {
-			again = append(again, unusable{slot: i, err: err})
+		if r := retryOf(out, err, &b.opts, b.slots.loads()); r != retryNever {
+			again = append(again, unusable{slot: i, err: err, bounded: r == retryBounded})
 		} else if err := b.take(i, out, err); err != nil {
-			again = append(again, unusable{slot: i, decode: err})
+			again = append(again, unusable{slot: i, decode: err, bounded: out.From == record.Loader})
 		}
 	}
 	return again, nil

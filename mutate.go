@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
@@ -23,7 +24,7 @@ var ErrNotFenced = errors.New("cache: the keys could not be fenced, so nothing w
 // fn's ctx ends after the maxLoad of WithFence: what it commits later is not covered. Mutate
 // returns fn's error and, joined with it, what went wrong with the second removal, which is then
 // tried again in the background. If the first removal fails, it returns an ErrNotFenced and does
-// not call fn: who has to go on without the remote calls fn and then Delete. Without WithFence,
+// not call fn. A caller that has to go on without the remote calls fn and then Delete. Without WithFence,
 // it is a removal before and after fn: a load that was under way may still store what it read.
 //
 // c may be a wrapper that embeds a Cache or has a method Unwrap() Cache.
@@ -47,7 +48,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 	token := randomToken()
 	closing := c.deleting(func(ctx context.Context, recs []*record.Record) error { return c.fence.Close(ctx, token, recs) })
 	closing.doing = "fencing"
-	if err := c.change(ctx, writes, closing); err != nil && !errors.Is(err, ErrNotTold) { // nodes that were not told notice that this node is silent, if it dies
+	if err := c.change(ctx, slices.Clone(writes), closing); err != nil && (!errors.Is(err, ErrNotTold) || anyFailed(writes)) { // nodes that were not told notice that this node is silent, if it dies
 		_ = c.endMutation(ctx, keys, token) // logged; a fence that stays closed opens by itself
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}
@@ -66,6 +67,11 @@ func (c *jetCache) endMutation(ctx context.Context, keys []string, token string)
 	return c.change(ctx, newWrites(keys), c.deleting(func(ctx context.Context, recs []*record.Record) error {
 		return c.fence.Reopen(ctx, token, recs)
 	}))
+}
+
+// anyFailed reports whether the remote could not change one of the keys.
+func anyFailed(writes []*write) bool {
+	return slices.ContainsFunc(writes, func(w *write) bool { return w.StoreErr != nil })
 }
 
 func newWrites(keys []string) []*write {

@@ -3,11 +3,13 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	cache "github.com/mgtv-tech/jetcache-go"
+	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
 
 func TestWhatMutateCoversIsNotStored(t *testing.T) {
@@ -127,4 +129,26 @@ func TestMutateReportsWhatGoesWrong(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Mutate does not call its function if a key could not be fenced, also if the other nodes could not
+// be told of the rest.
+func TestMutateCallsNothingIfAKeyCannotBeFenced(t *testing.T) {
+	bus := remotetest.NewBus()
+	n := &node{local: stores["Otter"](t), remote: remotetest.NewMemory(), counts: &recStats{}}
+	n.open(t, []cache.Option{cache.WithLocal(n.local), cache.WithRemote(n.remote), cache.WithSyncLocal(true), cache.WithSyncBus(bus), cache.WithFence(time.Second)})
+	n.remote.SetFault(func(_ context.Context, op string, keys ...string) error {
+		if strings.Contains(strings.Join(keys, " "), "bad") {
+			return errBoom
+		}
+		return nil
+	})
+	bus.Fail(errBoom)
+	called := false
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := cache.Mutate(ctx, n.Cache, []string{"bad", "good"}, func(context.Context) error { called = true; return nil })
+	if called || !errors.Is(err, cache.ErrNotFenced) {
+		t.Errorf("called: %t, %v", called, err)
+	}
 }

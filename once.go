@@ -173,20 +173,31 @@ func assign(dst, v any) bool {
 	return true
 }
 
-// maxRounds bounds how often one call asks for a key again, because the result of another
-// caller's load is of no use to it, or because what is stored cannot be decoded.
+// maxRounds bounds how often one call asks for a key again because a load has failed with its
+// leader, or because what a loader returned cannot be decoded. Loads without a loader do not count:
+// there are readers that have none, and they must not keep others from loading.
 const maxRounds = 16
 
-// mustRetry reports whether a caller has to ask again for a key that another caller has loaded:
-// that caller's load ended with its own context, it had no loader, or it used the local level.
-func mustRetry(out record.Outcome, err error, opts *item, loads bool) bool {
+// retry says whether a caller asks again for a key that another caller has led.
+type retry uint8
+
+const (
+	retryNever   retry = iota
+	retryAlways        // the leader had no loader, or used a level that this caller skips
+	retryBounded       // the load ended with the leader's own context
+)
+
+// retryOf says what a caller makes of the result of another caller's load.
+func retryOf(out record.Outcome, err error, opts *item, loads bool) retry {
 	switch {
+	case flight.LeaderLeft(err):
+		return retryBounded
 	case err != nil:
-		return flight.LeaderLeft(err)
-	case out.Kind == record.Miss:
-		return loads
+		return retryNever
+	case out.Kind == record.Miss && loads, out.From == record.Local && opts.skipLocal:
+		return retryAlways
 	}
-	return out.From == record.Local && opts.skipLocal
+	return retryNever
 }
 
 // single is the read of one key, and the source of its load. The caller and the load it leads
@@ -203,6 +214,7 @@ type single struct {
 	reload bool // what is stored cannot be decoded
 	led    bool // the result is that of this caller's own read
 	loaded bool // the result is that of this caller's own loader
+	joined bool // the result is that of another caller's loader
 	rounds int
 }
 
@@ -228,14 +240,21 @@ func (s *single) readRemote(ctx context.Context, note flight.Note[record.Outcome
 // of another caller.
 func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 	if out, ok := s.readBesideRefresh(ctx); ok {
-		s.led, s.loaded = true, false
+		s.led, s.loaded, s.joined = true, false, false
 		return out, nil
 	}
 	for {
 		out, led, err := s.joinOrLead(ctx)
-		s.rounds++
 		s.led, s.loaded = led, led && out.From == record.Loader
-		if led || ctx.Err() != nil || s.rounds >= maxRounds || !mustRetry(out, err, &s.opts, s.opts.do != nil) {
+		again := retryNever
+		if !led && ctx.Err() == nil {
+			again = retryOf(out, err, &s.opts, s.opts.do != nil)
+		}
+		if again == retryBounded {
+			s.rounds++
+		}
+		if again == retryNever || s.rounds >= maxRounds {
+			s.joined = !led && out.From == record.Loader
 			return out, flight.Settled(err)
 		}
 	}
@@ -245,6 +264,9 @@ func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 // Then the next read loads it.
 func (s *single) reloads() bool {
 	s.reload = true
+	if s.joined {
+		s.rounds++
+	}
 	return s.opts.do != nil && !s.loaded && s.rounds < maxRounds
 }
 

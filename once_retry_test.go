@@ -165,3 +165,41 @@ func TestAnAbandonedBatchCallsNoLoader(t *testing.T) {
 		})
 	}
 }
+
+// Readers without a loader do not keep a caller with a loader from loading.
+func TestReadersWithoutALoaderDoNotKeepOthersFromLoading(t *testing.T) {
+	n := onlyRemote(t)
+	n.remote.SetLatency(time.Millisecond)
+	strs := cache.NewT[int, string](n.Cache)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if i%2 == 0 {
+					_, _ = strs.Get(ctx, "k", 1, nil)
+				} else {
+					_ = strs.MGet(ctx, "k", []int{1}, nil)
+				}
+			}
+		})
+	}
+	for range 40 {
+		_ = strs.Delete(ctx, "k", 1)
+		got, err := strs.MGetWithErr(ctx, "k", []int{1}, func(context.Context, []int) (map[int]string, error) { return map[int]string{1: "v"}, nil })
+		if got[1] != "v" || err != nil {
+			t.Errorf("MGet: %v, %v", got, err)
+		}
+		_ = strs.Delete(ctx, "k", 1)
+		if v, err := strs.Get(ctx, "k", 1, func(context.Context, int) (string, error) { return "v", nil }); v != "v" || err != nil {
+			t.Errorf("T.Get: %q, %v", v, err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}

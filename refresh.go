@@ -302,7 +302,7 @@ func (r *refresher) reportEvicted(key string) {
 func RefreshNow(ctx context.Context, c Cache, key string) error {
 	inner := innermost(c)
 	if inner == nil {
-		return fmt.Errorf("%w: %q, and a %T is no cache of this library", ErrNoRefreshTask, key, c)
+		return fmt.Errorf("%w: %s, and a %T is no cache of this library", ErrNoRefreshTask, quote.Key(key), c)
 	}
 	ctx, err := inner.begin(ctx, key)
 	if err != nil {
@@ -313,5 +313,5 @@ func RefreshNow(ctx context.Context, c Cache, key string) error {
 			return inner.refresh.load(ctx, key, opts)
 		}
 	}
-	return fmt.Errorf("%w: %q", ErrNoRefreshTask, key)
+	return fmt.Errorf("%w: %s", ErrNoRefreshTask, quote.Key(key))
 }

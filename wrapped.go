@@ -14,6 +14,7 @@ import (
 // settings are what T has to know of a cache to use it from outside.
 type settings struct {
 	observe     *observe.Observer
+	failures    *observe.Line // of MGet
 	separator   string
 	errNotFound error
 }
@@ -22,13 +23,16 @@ type settings struct {
 // method Unwrap() Cache, or an embedded Cache. Where it finds none, it takes the defaults.
 func settingsOf(c Cache) settings {
 	if c := innermost(c); c != nil {
-		return settings{c.observe, c.separator, c.errNotFound}
+		return settings{c.observe, c.failures, c.separator, c.errNotFound}
 	}
-	return settings{unknown, defaultSeparator, ErrNotFound}
+	return settings{unknown, unknownFailures, defaultSeparator, ErrNotFound}
 }
 
-// unknown reports for caches of other origin.
-var unknown = observe.New(defaultName, stats.NewHandles(true), nil)
+// unknown and unknownFailures report for caches of other origin.
+var (
+	unknown         = observe.New(defaultName, stats.NewHandles(true), nil)
+	unknownFailures = observe.EverySecond()
+)
 
 // wrappedForm is codecForm for a cache of any origin.
 func wrappedForm[V any](c Cache, v V) any {
@@ -135,7 +139,8 @@ func (b *wrappedBatch[K, V]) look(ctx context.Context) (open []int, err error) {
 		case errors.Is(err, ErrRemoteLocalBothNil):
 			return nil, err
 		default: // a miss, or something that the loader makes up for
-			if !errors.Is(err, ErrCacheMiss) {
+			var damaged undecodable
+			if !errors.Is(err, ErrCacheMiss) && !(b.entities.loads() && errors.As(err, &damaged)) { // a loader heals it
 				b.errs = append(b.errs, err)
 			}
 			open = append(open, i)

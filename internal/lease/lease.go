@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/level"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
@@ -72,8 +73,6 @@ const (
 	lastPause  = 100 * time.Millisecond
 	// failureTime bounds how long the failure of a load is kept for the nodes that wait for it.
 	failureTime = time.Second
-	// maxFailure is how many bytes of its text are kept.
-	maxFailure = 1 << 10
 	// releaseTimeout bounds how long a lease is being given back.
 	releaseTimeout = 5 * time.Second
 )
@@ -96,8 +95,7 @@ func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 	for {
 		lead, leased, wait := a.divide(ctx, recs, steps)
 		if len(lead) > 0 {
-			steps.Load(ctx, lead)
-			a.release(ctx, leased)
+			a.load(ctx, lead, leased, steps)
 		}
 		if recs = wait; len(recs) == 0 {
 			return
@@ -117,6 +115,13 @@ func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 	}
 }
 
+// load loads lead, and gives back the leases of leased in any case: also if a store panics, or the
+// loader ends its goroutine. Then another node may load.
+func (a *attempt) load(ctx context.Context, lead, leased []*record.Record, steps Steps) {
+	defer a.release(ctx, leased)
+	steps.Load(ctx, lead)
+}
+
 // divide divides recs into those that this node is to load, some of which it has the lease of,
 // and those that another is loading. It ends the others.
 func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps) (lead, leased, wait []*record.Record) {
@@ -130,7 +135,7 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 				there = append(there, rec)
 			}
 		case remote.LeaseFailed:
-			steps.Fail(rec, fmt.Errorf("%w: %q: %s", ErrElsewhere, rec.Key, answer.Failure))
+			steps.Fail(rec, fmt.Errorf("%w: %s: %s", ErrElsewhere, quote.Key(rec.Key), quote.Line(answer.Failure)))
 		case remote.LeaseWon:
 			lead, leased = append(lead, rec), append(leased, rec)
 		default:
@@ -215,8 +220,7 @@ func failureOf(rec *record.Record) string {
 	case errors.Is(rec.Err, context.Canceled), errors.Is(rec.Err, context.DeadlineExceeded):
 		return ""
 	}
-	text := rec.Err.Error()
-	return text[:min(len(text), maxFailure)]
+	return quote.Line(rec.Err.Error())
 }
 
 var _, _ Policy = Off{}, (*On)(nil)
