@@ -1,9 +1,9 @@
-// Package lease makes one node of the fleet load a key that several nodes miss.
+// Package lease lets one node of the fleet load a key that several nodes miss.
 //
-// A node that does not get the lease waits and asks again. The answer is then that the value is
-// there, that the holder's load has failed, that another node still loads, or that the lease is
-// free. A lease saves loads and nothing else: a node that has waited for as long as a lease
-// lives loads without one, and package fence says what may be stored.
+// A node that does not get the lease of a key waits, and asks again. The answer is one of these: the
+// value is there, the load of the holder has failed, another node still loads, or the lease is free. A
+// lease saves loads, and does nothing else: a node that has waited for as long as a lease lives loads
+// without one. Package fence decides what may be stored.
 package lease
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/level"
@@ -19,16 +20,16 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// ErrElsewhere is wrapped by the errors of reads that waited for the load of another node, which
-// failed. The text of that node's error is in it.
+// ErrElsewhere means that a read waited for the load of another node, and that this load failed.
+// Errors of reads wrap it. Their texts contain the beginning of that node's error.
 var ErrElsewhere = errors.New("cache: the load on another node failed")
 
-// Steps are what a Policy decides about.
+// Steps end the records of a call. A Policy decides which of them ends a record.
 type Steps interface {
-	// Load loads recs on this node. It sets the Err of those that failed.
+	// Load loads recs on this node, and ends them. It sets the Err of those that failed.
 	Load(ctx context.Context, recs []*record.Record)
-	// Read reads recs from the remote, where another node has just stored them. It returns
-	// those that it could not read.
+	// Read reads recs from the remote, where another node has just stored them, and ends them. It
+	// returns those that it could not read, which it does not end.
 	Read(ctx context.Context, recs []*record.Record) (rest []*record.Record)
 	// Fail ends a record with an error.
 	Fail(rec *record.Record, err error)
@@ -36,9 +37,10 @@ type Steps interface {
 
 // Policy decides which node loads. Its methods may be called from any goroutine.
 type Policy interface {
-	// Lead ends each of recs by one of steps. It returns when all have ended.
+	// Lead ends each of recs by one of steps. It returns when all have ended. If ctx ends while it
+	// waits for other nodes, it ends the records that wait with the error of ctx.
 	Lead(ctx context.Context, recs []*record.Record, steps Steps)
-	// Wake wakes the calls of Lead that wait for keys.
+	// Wake makes the calls of Lead that wait for keys ask again at once.
 	Wake(keys []string)
 }
 
@@ -60,20 +62,22 @@ type On struct {
 	waiters
 }
 
-// New returns the Policy of a cache whose leases live for ttl. tell tells other nodes that wait
-// of keys that need not be waited for any more; they also find out by themselves. token returns a
-// random text without ":", a different one each time.
+// New returns the Policy of a cache whose leases live for ttl. token returns a fresh random text
+// without ":". tell is called with keys whose loads have ended and for which other nodes wait. It
+// should have them call Wake; without it, they find out at their next look.
 func New(r *level.Remote, ttl time.Duration, token func() string, tell func(ctx context.Context, keys []string)) *On {
 	return &On{remote: r, ttl: ttl, tell: tell, token: token}
 }
 
 const (
-	// The pauses between two looks at a lease that another node holds.
+	// The first and the longest pause between two looks at a lease that another node holds.
 	firstPause = 5 * time.Millisecond
 	lastPause  = 100 * time.Millisecond
-	// failureTime bounds how long the failure of a load is kept for the nodes that wait for it.
+	// failureTime is how long, at most, the failure of a load is kept for the nodes that wait.
 	failureTime = time.Second
-	// releaseTimeout bounds how long a lease is being given back.
+	// maxFailure is how many bytes of its text are kept, at most.
+	maxFailure = 1 << 10
+	// releaseTimeout is how long the call that gives back leases may take.
 	releaseTimeout = 5 * time.Second
 )
 
@@ -81,14 +85,14 @@ const (
 type attempt struct {
 	*On
 	token string
-	end   time.Time // when it loads without a lease
+	end   time.Time // from then on, it loads without a lease
 	pause time.Duration
 
-	holders map[string]string // by key: the token of the attempt that is waited for
+	holders map[string]string // by key: the token of the attempt that it waits for
 }
 
-// Lead loads the records whose leases this node gets, and at last those for which it has waited
-// in vain. It reads what other nodes have stored meanwhile.
+// Lead loads the records whose leases this node gets, and reads those that other nodes store
+// meanwhile. What it has waited for in vain, for as long as a lease lives, it loads without a lease.
 func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 	a := &attempt{On: l, token: l.token(), end: time.Now().Add(l.ttl), pause: firstPause}
 	var woken <-chan struct{}
@@ -103,8 +107,8 @@ func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 		if woken == nil {
 			var stop func()
 			woken, stop = l.await(record.Keys(recs))
-			defer stop() //nolint:revive // this place is reached once
-			continue     // they may have been stored in between
+			defer stop()
+			continue // Wake may have been called before await, so ask once more
 		}
 		if err := a.wait(ctx, woken); err != nil {
 			for _, rec := range recs {
@@ -115,15 +119,14 @@ func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
 	}
 }
 
-// load loads lead, and gives back the leases of leased in any case: also if a store panics, or the
-// loader ends its goroutine. Then another node may load.
+// load loads the records of lead, and gives back the leases of leased, which are some of them.
 func (a *attempt) load(ctx context.Context, lead, leased []*record.Record, steps Steps) {
-	defer a.release(ctx, leased)
+	defer a.release(ctx, leased) // also if the remote panics: then another node may try
 	steps.Load(ctx, lead)
 }
 
-// divide divides recs into those that this node is to load, some of which it has the lease of,
-// and those that another is loading. It ends the others.
+// divide returns the records that this node must load (lead), those of them whose leases it must give
+// back (leased), and those that another node is loading (wait). It ends the others.
 func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps) (lead, leased, wait []*record.Record) {
 	var there []*record.Record
 	for i, answer := range a.ask(ctx, recs) {
@@ -148,8 +151,8 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 	return lead, leased, wait
 }
 
-// ask tries to get the leases of recs. A record without an answer is loaded as if its lease had
-// been won.
+// ask asks for the leases of recs. If the remote cannot answer for a record, or if the attempt has
+// waited for too long, the answer is that the lease was won.
 func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.LeaseAnswer {
 	asks := make([]remote.LeaseAsk, len(recs))
 	for i, rec := range recs {
@@ -171,9 +174,9 @@ func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.Lease
 	return answers
 }
 
-// wait waits until it is time to ask again. It returns ctx's error if ctx ends first.
+// wait waits until it is time to ask again. If ctx ends first, it returns the error of ctx.
 func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
-	spread := time.Duration(rand.Int64N(int64(a.pause)/2 + 1)) // nodes that began together do not ask together
+	spread := time.Duration(rand.Int64N(int64(a.pause)/2 + 1)) // so that nodes which began together do not ask together
 	timer := time.NewTimer(min(a.pause/2+spread, max(0, time.Until(a.end))))
 	defer timer.Stop()
 	a.pause = min(a.pause*3/2, lastPause)
@@ -187,7 +190,7 @@ func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 	}
 }
 
-// release gives back the leases of recs. A record that failed leaves its error for the nodes that
+// release gives back the leases of recs. The error of a record that failed is kept for the nodes that
 // wait.
 func (a *attempt) release(ctx context.Context, recs []*record.Record) {
 	if len(recs) == 0 {
@@ -211,8 +214,8 @@ func (a *attempt) release(ctx context.Context, recs []*record.Record) {
 	}
 }
 
-// failureOf returns what the nodes that wait for rec are told: nothing if it was loaded, and
-// nothing if a context ended, so that another node loads.
+// failureOf returns the text of the failure that nodes which wait for rec get. It is empty if rec was
+// loaded. It is empty, too, if a context ended: then another node loads.
 func failureOf(rec *record.Record) string {
 	switch {
 	case rec.Err == nil, rec.Out.Kind != record.Miss:
@@ -220,7 +223,8 @@ func failureOf(rec *record.Record) string {
 	case errors.Is(rec.Err, context.Canceled), errors.Is(rec.Err, context.DeadlineExceeded):
 		return ""
 	}
-	return quote.Line(rec.Err.Error())
+	text := rec.Err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxFailure)], "") // without a part of a character at the end
 }
 
 var _, _ Policy = Off{}, (*On)(nil)

@@ -2,14 +2,14 @@ package lease
 
 import "sync"
 
-// waiters are the calls on this node that wait for keys which another node loads. The zero value
-// has none.
+// waiters are the calls on this node that wait for keys which another node loads. In the zero value,
+// no call waits.
 type waiters struct {
 	mu    sync.Mutex
 	byKey map[string]map[chan<- struct{}]struct{} // guarded by mu
 }
 
-// Wake wakes the calls that wait for keys.
+// Wake makes the calls that wait for keys ask again at once. It may be called concurrently.
 func (w *waiters) Wake(keys []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -17,14 +17,14 @@ func (w *waiters) Wake(keys []string) {
 		for woken := range w.byKey[key] {
 			select {
 			case woken <- struct{}{}:
-			default:
+			default: // it is awake already
 			}
 		}
 	}
 }
 
-// await returns a channel that has an element when one of keys may have been stored. The caller
-// calls stop in the end.
+// await returns a channel that gets an element when Wake is called with one of keys. The caller must
+// call stop when it no longer waits.
 func (w *waiters) await(keys []string) (woken <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	w.mu.Lock()
