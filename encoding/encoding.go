@@ -11,30 +11,30 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
-// Limits of the codecs msgpack, msgp, json and sonic. A payload that exceeds one is an error,
-// and nothing is decoded from it.
+// Limits of the codecs msgpack, msgp, json and sonic. If a payload exceeds a limit, Unmarshal
+// returns an error, and decodes nothing.
 const (
 	// MaxDepth is how many lists and maps may be inside each other, in what is decoded and in
-	// what is encoded: 10,000. A struct counts as a map. A value that refers back to itself
-	// exceeds it.
+	// what is encoded: 10,000. A struct counts as a map. Marshal returns an error for a deeper
+	// value, and for a value that refers back to itself.
 	MaxDepth = bound.MaxDepth
 	// MaxMemory is how many bytes of memory the elements of lists, the pairs of maps and what
 	// pointers lead to may take in the destination: 256 MiB, or 64 for each byte of the
 	// payload if that is more. It is an estimate, made before anything is decoded, from the
 	// sizes of the destination's types and from what the payload holds. A decoder that makes
-	// a list longer step by step takes up to five times as much on the way. What a type's own
-	// method makes of its bytes is up to that method.
+	// a list longer step by step allocates up to five times as much on the way, which the
+	// collector takes back. The limit does not cover memory that a type's own method takes.
 	MaxMemory = bound.MaxMemory
-	// MaxErrorText is how many bytes of text an error has at most: 1 KiB, which may quote a
-	// part of a value. The errors that it wraps may have more.
+	// MaxErrorText is how many bytes of text an error of a codec has at most: 1 KiB. The text
+	// may quote a part of a value. The error may wrap an error with a longer text.
 	MaxErrorText = bound.MaxErrorText
 )
 
 // Codec encodes and decodes values. Implementations must be safe for concurrent use.
 //
-// Anyone who can write to the remote store decides which bytes Unmarshal gets. Whatever they
-// are, Unmarshal should not panic, and it should not allocate more than a multiple of their
-// number. Package encodingtest has a suite that verifies this.
+// Anyone who can write to the remote store decides which bytes Unmarshal gets. Unmarshal should
+// not panic for any bytes, and it should not allocate more than a documented limit for a few
+// bytes. Package encodingtest has a suite that verifies this.
 type Codec interface {
 	// Marshal returns the encoded form of v. The result belongs to the caller.
 	Marshal(v any) ([]byte, error)

@@ -18,8 +18,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 )
 
-// Run verifies each property of codec as a subtest. A codec that has no depth limit of its own
-// may end the process: no test can recover from a stack that overflows.
+// Run verifies each property of codec as a subtest. A codec without a limit on depth may end the
+// process, because no test can recover from a stack overflow.
 func Run(t *testing.T, codec encoding.Codec) {
 	t.Helper()
 	suitetest.Run(t, checks, func(*testing.T) encoding.Codec { return codec })

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeCodec is a codec that works; the broken ones change one thing in it.
+// fakeCodec is a codec that works. Each of the broken ones changes one thing in it.
 type fakeCodec struct{}
 
 var working = encoding.GetCodec("json")

@@ -73,7 +73,7 @@ func mustMarshal(t testing.TB, c encoding.Codec, v any) []byte {
 	return b
 }
 
-// Whatever form of pointer a value is given in, and read into.
+// A value may be given directly, or by any number of pointers, and read into any number.
 func TestValuesAndPointers(t *testing.T) {
 	want := user()
 	pointer := &want
@@ -130,7 +130,7 @@ func TestDestinationsThatAreNone(t *testing.T) {
 	}
 }
 
-// Values without generated code are the business of the codec "msgpack".
+// The codec "msgpack" writes and reads values without generated code.
 func TestOtherValues(t *testing.T) {
 	plain := encoding.GetCodec(msgpack.Name)
 	for _, v := range []any{1, "text", []byte{1}, []int{1}, []entitytest.User{user()}, map[string]int{"a": 1}, struct{ A int }{1}, time.Unix(1, 0)} {

@@ -16,8 +16,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
-// What was decoded stays as it is when the payload's buffer is used again, also where generated
-// code keeps parts of what it reads.
+// A decoded value does not change when the payload's buffer is used again, also if generated code
+// keeps parts of what it reads.
 func TestNothingRefersToThePayload(t *testing.T) {
 	raw := bytes.Repeat([]byte{'r'}, 100)
 	for _, v := range []any{user(), entitytest.Aliasing{ID: 1, Raw: raw}, entitytest.Wrapped{Inner: map[string]*entitytest.Aliasing{"k": {Raw: raw}}}} {
@@ -90,7 +90,7 @@ func (a *awkward) UnmarshalMsg(b []byte) ([]byte, error) {
 	return b[1:], nil
 }
 
-// What goes wrong within one value must not show in another.
+// Errors and panics of one value must not change another.
 func TestNothingOfOneValueShowsInAnother(t *testing.T) {
 	want := mustMarshal(t, codec{}, user())
 	own := append([]byte{0xd9, 200}, bytes.Repeat([]byte{'o'}, 200)...)

@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/msgpack"
 )
 
-// exchange has v written by each of the codecs and read by each.
+// exchange writes v by each of the codecs, and reads each result by each of the codecs.
 func exchange[T any](t *testing.T, v T) {
 	t.Helper()
 	for _, writer := range []string{Name, msgpack.Name} {
@@ -31,7 +31,7 @@ func exchange[T any](t *testing.T, v T) {
 	}
 }
 
-// localZeros brings zero times into the local zone, where generated code leaves them.
+// localZeros sets zero times to the local zone, as generated code does.
 func localZeros(v reflect.Value) {
 	if at, ok := reflect.TypeAssert[time.Time](v); ok {
 		if at.IsZero() {
@@ -53,7 +53,7 @@ func localZeros(v reflect.Value) {
 	}
 }
 
-// Types that are written as the package comment says are the same to both codecs.
+// Both codecs read and write the types that follow the package comment.
 func TestBothCodecsReadEachOther(t *testing.T) {
 	exchange(t, user())
 	exchange(t, entitytest.User{Roles: []string{}, Attrs: map[string]string{}, Created: time.Time{}})
@@ -84,8 +84,7 @@ func TestBothCodecsReadEachOther(t *testing.T) {
 	}
 }
 
-// Where the two libraries disagree about a type, it is in the way that the package comment
-// tells.
+// The two libraries disagree about types in the ways that the package comment describes.
 func TestWhereTheCodecsDisagree(t *testing.T) {
 	generated, reflected := encoding.Codec(codec{}), encoding.GetCodec(msgpack.Name)
 	at := time.Unix(1700000000, 5)

@@ -26,7 +26,7 @@ type decoder struct {
 var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
 
 // maxTime is how many bytes of MessagePack a time can take. The library also reads a text as a
-// time, and for one that is none it makes an error which is eight times as long.
+// time. If the text is not a time, the library returns an error whose text is eight times as long.
 const maxTime = 128
 
 // decode decodes plain, which comes from so many stored bytes, into v. Nothing in v shares
@@ -34,16 +34,16 @@ const maxTime = 128
 func (d *decoder) decode(plain []byte, stored int, v any) (err error) {
 	if t := bound.Destination(v); t != d.typ {
 		if err := values.CheckType(t); err != nil {
-			return fmt.Errorf("msgpack: %w", err)
+			return bound.Wrap(Name, err)
 		}
 		d.typ, d.cost = t, bound.CostOf(t)
 	}
 	plain, d.seals, err = wire.AdmitSealed(plain, d.seals, stored, v, d.cost)
 	if err != nil {
-		return fmt.Errorf("msgpack: %w", err)
+		return bound.Wrap(Name, err)
 	}
 	if _, ok := v.(*time.Time); ok && len(plain) > maxTime {
-		return fmt.Errorf("msgpack: %d bytes are no time", len(plain))
+		return fmt.Errorf("msgpack: %d bytes are too many for a time", len(plain))
 	}
 	// The decoder panics on well-formed input that does not suit the destination, such as a
 	// map whose key is a list, read into a map[any]any.

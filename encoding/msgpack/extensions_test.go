@@ -16,8 +16,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
-// Where a map is expected, the decoder must not read the bytes of an extension as one: nobody
-// has checked them. Such payloads took gigabytes.
+// If the decoder expects a map, it must not read the bytes of an extension as one: nobody has
+// checked them. Such payloads took gigabytes.
 func TestAnExtensionIsNoMap(t *testing.T) {
 	type tree map[string]tree
 	deep := bytes.Repeat([]byte{0xd4, 0x01, 0x81, 0xa1, 'k'}, 1<<16)
@@ -55,7 +55,7 @@ type mark struct{}
 func (*mark) MarshalMsgpack() ([]byte, error) { return nil, nil }
 func (*mark) UnmarshalMsgpack([]byte) error   { return nil }
 
-// Extensions are read where they are expected, whatever their bytes look like.
+// Extensions are read as extensions, also if their bytes look like a map.
 func TestExtensionsThatLookLikeMaps(t *testing.T) {
 	msgpack.RegisterExtEncoder(42, (*boxed)(nil), func(_ *msgpack.Encoder, v reflect.Value) ([]byte, error) {
 		return msgpack.Marshal(v.Interface().(*boxed).M)
@@ -105,9 +105,9 @@ func TestEmptyExtensionsBeforeMaps(t *testing.T) {
 	}
 }
 
-// An extension of no or of one byte must not join the map behind it: values that stand side by
-// side would be read as maps in maps, deeper than any stack. Such payloads of a few bytes, as S2
-// blocks, ended the process.
+// An extension of no or of one byte must not join the map behind it. Otherwise the decoder would
+// read values side by side as maps in maps, deeper than any stack. Such payloads, a few bytes of
+// S2, ended the process.
 func TestExtensionsDoNotNestWhatFollowsThem(t *testing.T) {
 	type tree map[string]tree
 	type list struct {
@@ -116,7 +116,7 @@ func TestExtensionsDoNotNestWhatFollowsThem(t *testing.T) {
 	}
 	levels := 3_000_000
 	if racing.Enabled {
-		levels = 30_000 // the race detector takes long, and where it is off shows whether the stack suffices
+		levels = 30_000 // the race detector takes long, and the stack is tested without it
 	}
 	for name, tt := range map[string]struct {
 		level []byte

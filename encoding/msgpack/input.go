@@ -7,8 +7,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
 )
 
-// input is what the decoder reads a payload from. Only copies leave it, so that what is
-// decoded shares no memory with the payload. It keeps the decoder to the values that have been
+// input is what the decoder reads a payload from. Only copies leave it, so that decoded values
+// share no memory with the payload. It keeps the decoder from reading values that nobody has
 // checked: a read of a single byte fails at a seal.
 type input struct {
 	data  []byte

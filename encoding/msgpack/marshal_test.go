@@ -37,7 +37,7 @@ func plainOf(t *testing.T, v any) []byte {
 	return b
 }
 
-// nested encodes itself by the codec, on the way, in both of the ways that types have.
+// nested calls the codec in its methods, which encode and decode it.
 type nested struct {
 	Depth int
 	Name  string
@@ -107,7 +107,7 @@ func TestAValuesMethodMayCallTheCodec(t *testing.T) {
 	}
 }
 
-// awkward changes the encoder's settings, writes a little, and then does what it says.
+// awkward changes the encoder's settings, writes a little, and then does as its field says.
 type awkward struct{ then string }
 
 func (a awkward) EncodeMsgpack(e *msgpack.Encoder) error {
@@ -128,7 +128,7 @@ func (a awkward) EncodeMsgpack(e *msgpack.Encoder) error {
 	return nil
 }
 
-// What goes wrong within one value, and what it sets, must not show in another.
+// Errors, panics and settings of one value must not change another.
 func TestNothingOfOneValueShowsInAnother(t *testing.T) {
 	other := struct {
 		ID    int64
@@ -166,7 +166,7 @@ func TestMarshalWritesWhatTheLibraryWrites(t *testing.T) {
 	}
 }
 
-// Stored values are kept in large numbers: none is larger than it has to be.
+// A cache stores many values, so that none may take more room than it needs.
 func TestStoredValuesHaveNoSpareRoom(t *testing.T) {
 	for _, v := range []any{1, "text", sampleUser(), page(), strings.Repeat("x", 1<<20), bytes.Repeat([]byte{1, 2, 3}, 1<<17)} {
 		b, err := codec{}.Marshal(v)

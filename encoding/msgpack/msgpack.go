@@ -11,8 +11,6 @@
 package msgpack
 
 import (
-	"fmt"
-
 	"github.com/mgtv-tech/jetcache-go/encoding"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/wire"
@@ -40,7 +38,7 @@ func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
 	if err := values.Check(v); err != nil {
-		return nil, fmt.Errorf("msgpack: %w", err)
+		return nil, bound.Wrap(Name, err)
 	}
 	e := encoders.Get().(*encoder)
 	e.buf.reset()
@@ -56,7 +54,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 func (codec) Unmarshal(data []byte, v any) error {
 	plain, scratch, err := wire.OpenScratch(data)
 	if err != nil {
-		return fmt.Errorf("msgpack: %w", err)
+		return bound.Wrap(Name, err)
 	}
 	d := decoders.Get().(*decoder)
 	if err := d.decode(plain, len(data), v); err != nil {

@@ -137,8 +137,8 @@ func TestCustomEncodersMayWriteSequences(t *testing.T) {
 	}
 }
 
-// A payload of a few bytes must not become gigabytes of structs, whatever their size; what
-// an honest writer has compressed as much can be read.
+// A payload of a few bytes must not become gigabytes of structs. Honest values that S2 makes as
+// small can be read.
 func TestMemoryIsBounded(t *testing.T) {
 	const many = 4 << 20
 	list := func(element byte) []byte {
@@ -152,7 +152,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 	}
-	// As an original writes it.
+	// The original writes such values.
 	bools := append([]byte{0xdd, 0x00, 0x20, 0x00, 0x00}, bytes.Repeat([]byte{0xc2}, 2<<20)...)
 	var back []bool
 	if err := (codec{}).Unmarshal(append(s2.Encode(nil, bools), 0x01), &back); err != nil || len(back) != 2<<20 {
@@ -176,8 +176,8 @@ func TestLargeHonestValuesAreRead(t *testing.T) {
 	}
 }
 
-// What pointers in structs point to counts as well: a list of structs with pointers, or a
-// tree, is a few bytes of S2 for each struct.
+// Values behind pointers count as well: a list of structs with pointers, or a tree, is a few
+// bytes of S2 for each struct.
 func TestMemoryBehindPointersIsBounded(t *testing.T) {
 	type page struct{ A [256]int64 }
 	type tree struct {
@@ -213,6 +213,23 @@ func TestMemoryBehindPointersIsBounded(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if err == nil || !strings.Contains(err.Error(), "would take up to") {
 			t.Errorf("%s: %d bytes became %d: %v", name, len(stored), after.TotalAlloc-before.TotalAlloc, err)
+		}
+	}
+}
+
+// The name of a type without a name is its whole definition.
+func TestErrorsWithLongTypeNames(t *testing.T) {
+	type long = struct {
+		A123456789, B123456789, C123456789, D123456789, E123456789, F123456789, G123456789 [256]struct {
+			H123456789, I123456789, J123456789, K123456789, L123456789, M123456789 [16]map[string]map[string]string
+		}
+	}
+	type longer = map[string]map[string]map[string]struct{ A, B, C, D, E, F, G []long }
+	plain := append([]byte{0xdd, 0x00, 0x10, 0x00, 0x00}, bytes.Repeat([]byte{0x80}, 1<<20)...)
+	for _, dst := range []any{new([]longer), new([]struct{ A, B, C, D, E, F, G long })} {
+		err := codec{}.Unmarshal(append(bytes.Clone(plain), 0x00), dst)
+		if err == nil || len(err.Error()) > encoding.MaxErrorText || len(fmt.Sprintf("%T", dst)) < encoding.MaxErrorText {
+			t.Errorf("a name of %d bytes: %d bytes of text", len(fmt.Sprintf("%T", dst)), len(fmt.Sprint(err)))
 		}
 	}
 }

@@ -32,20 +32,20 @@ var values = nesting.New(nesting.Rules{
 // options returns the name in the field's tag, and the options behind it.
 func options(f reflect.StructField) []string { return strings.Split(f.Tag.Get("msgpack"), ",") }
 
-// output is what the encoder writes to. It stops an encoder that nests without end because a
-// value's own method has it encode what refers back to the value: nobody can see such a thing
-// before. Few values are so large that it has to look at what was written.
+// output is what the encoder writes to. It stops an encoder that nests without end. That happens
+// if a value's own method lets the encoder encode something that refers back to the value, which
+// nobody can see before. Few values are so large that output has to look at what was written.
 type output struct {
 	bytes.Buffer
 	depth wire.Depth
 	next  int // how long the output may become before it is looked at again
 }
 
-// lookEvery is how many bytes are written between two looks. Each level takes at least one, and
-// about a KiB of a stack that may have a GiB.
+// lookEvery is how many bytes are written between two looks. Each level takes at least one byte,
+// and about a KiB of the stack, which may grow to a GiB.
 const lookEvery = 64 << 10
 
-var errTooDeep = fmt.Errorf("msgpack: what a type's own method encodes nests deeper than %d lists and maps inside each other, or refers back to itself", bound.MaxDepth)
+var errTooDeep = fmt.Errorf("msgpack: a type's own method encodes more than %d lists and maps inside each other: does its value refer back to itself?", bound.MaxDepth)
 
 // reset makes o empty.
 func (o *output) reset() {

@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/test/racing"
 )
 
-// Types that decode themselves and keep what they are given, in all of the ways there are.
+// Types that decode themselves and keep the bytes that they get, in each of the ways there are.
 type (
 	keptMsgpack struct{ b []byte }
 	keptBinary  struct{ b []byte }
@@ -33,13 +33,14 @@ func (k *keptRest) DecodeMsgpack(d *msgpack.Decoder) error {
 	return err
 }
 
-// Write keeps p, which it must not; a reader that writes itself would hand out its bytes.
+// Write keeps p, although a Writer must not. A reader with a method WriteTo would give it its own
+// bytes.
 func (k *keptRest) Write(p []byte) (int, error) {
 	k.b = p
 	return len(p), nil
 }
 
-// everything has a field for each way of decoding what could refer to the payload.
+// everything has a field for each way in which a decoded value could refer to the payload.
 type everything struct {
 	Text     string
 	Interned string `msgpack:",intern"`
@@ -67,7 +68,7 @@ func everythingOf(filler byte) everything {
 	}
 }
 
-// What is decoded is the caller's, and neither the payload nor a pooled buffer shows in it.
+// Decoded values belong to the caller, and share no memory with the payload or a pooled buffer.
 func TestNothingRefersToThePayload(t *testing.T) {
 	plain := plainOf(t, everythingOf('a'))
 	for name, stored := range map[string][]byte{
@@ -108,7 +109,7 @@ func TestNothingRefersToThePayload(t *testing.T) {
 	}
 }
 
-// awkwardly changes the decoder's settings, reads a raw value, and then does what it says.
+// awkwardly changes the decoder's settings, reads a raw value, and then does as its field says.
 type awkwardly struct{ then string }
 
 func (a *awkwardly) DecodeMsgpack(d *msgpack.Decoder) error {
@@ -158,7 +159,7 @@ func TestNothingOfOneDecodingShowsInAnother(t *testing.T) {
 	}
 }
 
-// optional is a number, and whatever follows it, if something does.
+// optional is a number, and the value behind it if there is one.
 type optional struct {
 	n    int
 	rest msgpack.RawMessage
@@ -174,8 +175,8 @@ func (o *optional) DecodeMsgpack(d *msgpack.Decoder) (err error) {
 	return err
 }
 
-// A decoder that was to read a raw message, and found none, records all that it reads from
-// then on.
+// A decoder that expects a raw message and finds none records everything that it reads from then
+// on.
 func TestDecodersThatRecordAreNotKept(t *testing.T) {
 	for _, tt := range []struct {
 		plain    []byte

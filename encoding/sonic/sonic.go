@@ -6,19 +6,18 @@
 // the standard library.
 //
 // It writes <, > and & in texts as they are, and the keys of maps in order. Otherwise it behaves
-// like the standard library. Where sonic has no code of its own for a processor or a Go release,
-// it is the standard library underneath.
+// like the standard library. If sonic has no code of its own for a processor or a Go release, it
+// uses the standard library itself.
 //
-// It keeps the limits of package encoding. Before it decodes a text that is so long that it
-// could exceed MaxMemory in its destination, it counts the elements and pairs in the text. Sonic
-// itself nests less deep than MaxDepth: it reads 4,096 lists and maps inside each other, and
-// writes fewer if they are structs. A text is not compressed, so that MaxDecodedSize of package
-// msgpack has no counterpart. A []byte is written as in the codec "json".
+// It keeps the limits of package encoding: MaxDepth, MaxMemory and MaxErrorText. If a text is long
+// enough to exceed MaxMemory in its destination, the codec counts the elements and pairs in the
+// text before it decodes anything. Sonic itself allows less depth than MaxDepth: it reads 4,096
+// lists and maps inside each other, and writes 2,047 structs, or fewer if maps are between them.
+// Texts are not compressed, so that there is no limit like MaxDecodedSize of package msgpack. A
+// []byte is written as in the codec "json".
 package sonic
 
 import (
-	"fmt"
-
 	"github.com/bytedance/sonic"
 
 	"github.com/mgtv-tech/jetcache-go/encoding"
@@ -40,7 +39,7 @@ func (codec) Name() string { return Name }
 
 func (codec) Marshal(v any) ([]byte, error) {
 	if err := jsontext.CheckNesting(v); err != nil {
-		return nil, fmt.Errorf("sonic: %w", err)
+		return nil, bound.Wrap(Name, err)
 	}
 	b, err := api.Marshal(v)
 	return b, bound.Trim(err)
@@ -48,7 +47,7 @@ func (codec) Marshal(v any) ([]byte, error) {
 
 func (codec) Unmarshal(data []byte, v any) error {
 	if err := jsontext.Admit(data, v); err != nil {
-		return fmt.Errorf("sonic: %w", err)
+		return bound.Wrap(Name, err)
 	}
 	return bound.Trim(api.Unmarshal(data, v))
 }

@@ -66,8 +66,8 @@ func (c Cost) AdmitMsgpack(n Counts, stored int, v any) error {
 }
 
 // AdmitJSON is AdmitMsgpack for a JSON text. A decoder of JSON makes room for what a field
-// points to even if the value does not suit, so that any pair can take it, but a struct takes
-// no more than all of its fields together.
+// points to even if the value does not suit the field. So any pair can take that room, but one
+// struct takes no more than all of its fields together.
 func (c Cost) AdmitJSON(n Counts, stored int, v any) error {
 	if need := c.json(uint64(n.Elements), uint64(n.Pairs), uint64(n.Containers)); need > limit(stored) {
 		return refuse(n, stored, v, need)
@@ -98,7 +98,7 @@ var timeType = reflect.TypeFor[time.Time]()
 
 // visit takes into account the lists, the maps and the pointers that t contains.
 func (v *visitor) visit(t reflect.Type) {
-	if v.seen[t] || t == timeType { // what a time points to takes less than limit allows for its bytes
+	if v.seen[t] || t == timeType { // limit allows for the location that a time points to
 		return
 	}
 	v.seen[t] = true
@@ -144,8 +144,8 @@ func (v *visitor) pointers(t reflect.Type, depth int) (sum uint64) {
 }
 
 // point takes into account one t that a field points to. In MessagePack, each list or map of
-// the payload can make one, and each string if t is decoded from a string. What takes no more
-// than anyCost is left out: limit allows for it.
+// the payload can make one. If t is decoded from a string, each string can. The costs leave out
+// values of at most anyCost bytes, which limit allows for.
 func (v *visitor) point(t reflect.Type) uint64 {
 	size := sizeOf(t, 0)
 	for t.Kind() == reflect.Pointer {

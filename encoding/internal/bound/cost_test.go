@@ -64,7 +64,7 @@ func TestCostOfTypes(t *testing.T) {
 	}
 }
 
-// What is decoded into an interface that holds a pointer costs what that pointer leads to.
+// If an interface holds a pointer, a decoder fills the value behind that pointer.
 func TestDestination(t *testing.T) {
 	var (
 		ints  []int

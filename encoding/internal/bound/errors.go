@@ -10,10 +10,14 @@ import (
 // MaxErrorText is how many bytes of text an error of a codec may have: 1 KiB.
 const MaxErrorText = 1 << 10
 
-// Trim returns err with a text of at most MaxErrorText bytes, and nil for nil. An error whose
-// text is longer is wrapped in one that leaves out the middle of the text, so that errors.Is and
-// errors.As go on seeing err. Trim does not ask an error of the standard library for its text
-// if that would quote a long value.
+// Wrap returns err with the codec's name in front of its text, and with a text of at most
+// MaxErrorText bytes.
+func Wrap(codec string, err error) error { return Trim(fmt.Errorf("%s: %w", codec, err)) }
+
+// Trim returns err with a text of at most MaxErrorText bytes, and nil for nil. If the text is
+// longer, Trim wraps err in an error that leaves out the middle of it. errors.Is and errors.As
+// still find err. If err is an error of the standard library that would quote a long value,
+// Trim does not ask it for its text.
 func Trim(err error) error {
 	if err == nil {
 		return nil
@@ -36,7 +40,7 @@ type trimmed struct {
 func (t *trimmed) Error() string { return t.text }
 func (t *trimmed) Unwrap() error { return t.err }
 
-// keptEnd is how many bytes of a long text's end are kept: the reason stands there.
+// keptEnd is how many bytes Trim keeps of the end of a long text, where the reason is.
 const keptEnd = 256
 
 // shorten leaves out the middle of a text that is longer than MaxErrorText.
@@ -56,8 +60,8 @@ func shorten(text string) string {
 	return start + gap + end
 }
 
-// quoting has the packages of the standard library whose errors hold the text that they could
-// not parse, and quote it, with escapes, each time that they are asked for theirs.
+// quoting has the packages of the standard library whose errors hold the text that could not be
+// parsed. Their method Error quotes that text with escapes, which is slow and takes memory.
 var quoting = map[string]bool{"net": true, "net/netip": true, "net/url": true, "strconv": true, "time": true}
 
 // quoted returns a text for an error that would quote a long value, and "" for any other error.

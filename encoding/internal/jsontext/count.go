@@ -11,7 +11,7 @@ import (
 var errDepth = fmt.Errorf("lists and maps are nested deeper than %d levels", bound.MaxDepth)
 
 // Admit returns an error unless data, a JSON text, can be decoded into v within the limits. It
-// does not look at texts that are too short to exceed them. What is not JSON may pass.
+// does not look at a text that is too short to exceed them. It may accept data that is not JSON.
 func Admit(data []byte, v any) error {
 	c := bound.CostOf(bound.Destination(v))
 	if c.AdmitsAnyJSON(len(data)) {
@@ -25,8 +25,8 @@ func Admit(data []byte, v any) error {
 }
 
 // Count returns what data, a JSON text, holds, and an error if lists and maps are inside each
-// other more than MaxDepth times. It allocates nothing. Where data stops being JSON, the counts
-// still include all that was before that place. An empty list with space in it counts as one
+// other more than MaxDepth times. It allocates nothing. If data is not JSON from some place on,
+// the counts include everything before that place. An empty list with space in it counts as one
 // element.
 func Count(data []byte) (n bound.Counts, err error) {
 	var maps [bound.MaxDepth/64 + 1]uint64 // a bit for each level: whether it is a map

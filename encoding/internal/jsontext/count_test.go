@@ -35,7 +35,8 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// What is not JSON must not take away from what came before: a decoder may have decoded that.
+// Data that is not JSON must not lower the counts of the JSON before it, which a decoder may have
+// decoded.
 func TestCountsOnlyGrow(t *testing.T) {
 	for _, text := range []string{`[{},{},{}]`, `[{"a":[1,2],"b":"x"},{}]`, "[1,2,3]]]]}}}:::", `{"a":[1,2,{"b":3}]}`, `[1,2,"never ends\"`, `[[}],[1,2}{`} {
 		before := bound.Counts{}
@@ -182,7 +183,7 @@ func FuzzCount(f *testing.F) {
 	})
 }
 
-// A list of a thousand entities, which no check skips: what counting takes beside decoding.
+// How long it takes to count a list of a thousand entities, and to decode it.
 func BenchmarkCount(b *testing.B) {
 	entities := make([]encodingtest.Entity, 1000)
 	for i := range entities {

@@ -17,12 +17,12 @@ type Rules struct {
 	// Embeds tells whether the codec writes the fields of the embedded struct, or of the one
 	// behind the embedded pointer, among those of the struct around it.
 	Embeds func(reflect.StructField) bool
-	// Own are the interfaces of types that encode themselves. What such a type holds is its own
-	// business.
+	// Own are the interfaces of types that encode themselves. A Checker does not look into such
+	// types.
 	Own []reflect.Type
-	// EmbedsForEver tells that the codec cannot describe a type that embeds itself.
+	// EmbedsForEver says that the codec cannot describe a type that embeds itself.
 	EmbedsForEver bool
-	// Mend is what an error tells the user to do with a field that leads back.
+	// Mend is the end of the advice to leave out a field: the tag that does it.
 	Mend string
 }
 
@@ -43,7 +43,7 @@ func New(rules Rules) *Checker {
 // root is what a Checker knows of the type of a value.
 type root struct {
 	*plan
-	err error // values of the type cannot be encoded, and nothing can be decoded into them
+	err error // not nil if the codec can neither encode nor decode values of the type
 }
 
 // Check returns an error if v nests deeper than MaxDepth or has a type that the codec cannot

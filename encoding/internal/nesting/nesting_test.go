@@ -223,7 +223,7 @@ func TestTypesThatEmbedThemselves(t *testing.T) {
 	}
 }
 
-// What cannot nest is not walked through, in whatever it is.
+// Values that cannot nest are not walked through, also as parts of others.
 func TestOnlyTypesThatCanNestAreWalkedThrough(t *testing.T) {
 	c := checker()
 	for _, tt := range []struct {

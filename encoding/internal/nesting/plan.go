@@ -28,8 +28,8 @@ type builder struct {
 	open    map[reflect.Type]*plan // of the types that contain the one at hand
 }
 
-// plan returns the plan of t, and whether its values have to be walked through. While the plan
-// is being made, that is so because t contains itself.
+// plan returns the plan of t, and whether its values have to be walked through. If the plan of t
+// is still being made, t contains itself, and its values have to be walked through.
 func (b *builder) plan(t reflect.Type) (p *plan, walk bool) {
 	if p, ok := b.checker.plans[t]; ok {
 		return p, p.walk
@@ -113,7 +113,7 @@ func (c *Checker) describable(p *plan, seen map[*plan]bool) error {
 	}
 	seen[p] = true
 	if p.loops {
-		return fmt.Errorf("the struct %v embeds itself, for which the codec has no form: give the embedded field a name", p.typ)
+		return fmt.Errorf("the struct %v embeds itself, which the codec cannot encode: replace the embedded field by a field with a name", p.typ)
 	}
 	for _, inner := range []*plan{p.key, p.elem} {
 		if err := c.describable(inner, seen); err != nil {

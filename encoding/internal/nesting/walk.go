@@ -163,7 +163,7 @@ func keyText(key reflect.Value) string {
 
 // tooDeep is a place that is too deep. It collects the path to it on the way back.
 type tooDeep struct {
-	typeErr error            // instead: the place has a type that the codec cannot describe
+	typeErr error            // if not nil, the place is not too deep, but has a type that the codec cannot describe
 	path    [maxSteps]string // its first parts
 	more    bool             // there are more
 	seen    map[visit]bool

@@ -24,10 +24,10 @@ type checker struct {
 
 // values returns an error unless data[at:end] is a sequence of whole MessagePack values, with no
 // more than MaxDepth lists and maps inside each other. (More than one value at the top is what
-// a custom encoder may leave.) It counts what the lists and maps hold. After it, the payload
-// really has the bytes for every length in it, so that a decoder that allocates what a length
-// says allocates no more than a multiple of the payload. Around is how many lists and maps
-// there are around the values.
+// a custom encoder may leave.) It counts what the lists and maps hold. If there is no error, the
+// payload has the bytes for every length in it. A decoder that allocates what a length says then
+// allocates no more than a multiple of the payload. Around is how many lists and maps there are
+// around the values.
 //
 // It is part of every read, so most values take it one look into a table and no call.
 func (c *checker) values(at, end, around int) (n bound.Counts, err error) {

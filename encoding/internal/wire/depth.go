@@ -6,16 +6,16 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
-// Depth follows a payload that is being written, and tells how many lists and maps in it are not
-// complete yet. Its zero value is at the begin of a payload.
+// Depth follows a payload that is being written, and knows how many lists and maps in it are not
+// complete yet. Its zero value is for a payload of which nothing is written.
 type Depth struct {
 	at    int
 	outer []int // how many more values each list or map lacks, the innermost one last
 }
 
-// TooDeep looks at what was written since the last call, of data from the begin on, and tells
-// whether more than MaxDepth lists and maps are open. What is not MessagePack counts as deep as
-// what came before.
+// TooDeep looks at the part of data that was written since the last call, and tells whether more
+// than MaxDepth lists and maps are not complete. Data is all that was written. Bytes that are
+// not MessagePack add no depth.
 func (d *Depth) TooDeep(data []byte) bool {
 	for d.at < len(data) && len(d.outer) <= bound.MaxDepth {
 		rest := data[d.at:]
@@ -48,7 +48,7 @@ func (d *Depth) TooDeep(data []byte) bool {
 		case map32:
 			inner = 2 * int(binary.BigEndian.Uint32(rest[1:]))
 		}
-		if size > len(rest) {
+		if size > len(rest) || size < 0 { // negative where an int has 32 bits
 			break
 		}
 		d.at += size

@@ -16,12 +16,14 @@ const (
 // fail if it reads a single byte at such a place. It may read a single byte anywhere else, and
 // it may read several bytes at once anywhere.
 //
-// The reason is that vmihailenco/msgpack takes an extension for a map: if it expects a map and
-// finds an extension, it skips the extension's head and reads on in the bytes behind it, as if
-// a map began there. Nobody has checked these bytes. The lengths in them could make it allocate
-// gigabytes, and maps in such "maps" could nest without end. The seals stop it there: it reads a
-// map's code as a single byte, while it reads what an extension holds at once, with two
-// exceptions, which separate and extension deal with.
+// They are for vmihailenco/msgpack, which can take an extension for a map. If it expects a map
+// and finds an extension, it skips the extension's head, and reads the bytes behind it as a map.
+// Nobody has checked these bytes as a map. The lengths in them could make it allocate gigabytes,
+// and such maps could nest without end.
+//
+// A seal stops it, because it reads the code of a map as a single byte, and the bytes of an
+// extension at once. There are two exceptions: an index in one byte, and an extension of no
+// bytes. The function separate rewrites these.
 type Seals []int
 
 var errLoose = errors.New("an extension that looks like a map, in an extension")
@@ -31,13 +33,13 @@ var errLoose = errors.New("an extension that looks like a map, in an extension")
 func (c *checker) extension(at, body, end, around int) (n bound.Counts, err error) {
 	code := c.data[at]
 	if s := heads[code].shape(); s == ext16 || s == ext32 {
-		c.seals = append(c.seals, at+1) // the length: a decoder that knows it as one reads it at once
+		c.seals = append(c.seals, at+1) // a decoder that expects the length reads it at once
 	}
 	length, kind := end-body, c.data[body-1]
 	mapLike := body < len(c.data) && beginsMap(c.data[body])
 	switch {
 	case length == 0:
-		if code == 0xc7 && mapLike { // the map follows, and would become a part of the extension
+		if code == 0xc7 && mapLike { // the decoder would read the map behind it
 			return n, c.loosen(at)
 		}
 	case kind == typeTime:
@@ -45,7 +47,7 @@ func (c *checker) extension(at, body, end, around int) (n bound.Counts, err erro
 			c.seals = append(c.seals, body)
 		}
 	case kind == typeInterned && length == 1 && (code == 0xd4 || code == 0xc7):
-		if mapLike { // the decoder reads the index as a single byte, too
+		if mapLike { // the decoder reads the index as a single byte as well
 			return n, c.loosen(at)
 		}
 	case kind == typeInterned:
@@ -57,8 +59,8 @@ func (c *checker) extension(at, body, end, around int) (n bound.Counts, err erro
 }
 
 // content checks the bytes of an extension of the user's, which the user's method may decode in
-// any way. If they are MessagePack, they count like any other values. If they are not, the
-// method can only read them at once.
+// any way. If they are MessagePack, they count like other values. If they are not, a seal lets
+// the method read them only at once.
 func (c *checker) content(body, end, around int) bound.Counts {
 	sealed := len(c.seals)
 	c.inner++
@@ -83,14 +85,14 @@ func (c *checker) loosen(at int) error {
 	return nil
 }
 
-// beginsMap tells whether vmihailenco/msgpack takes the code for the begin of a map.
+// beginsMap tells whether vmihailenco/msgpack accepts the code if it expects a map.
 func beginsMap(code byte) bool {
 	return code&0xf0 == 0x80 || code == 0xde || code == 0xdf || code == 0xc0
 }
 
-// separate returns a copy of plain in which each extension at the loose places, in ascending
-// order, has another form that means the same: one whose length or whose body a decoder reads
-// at once, so that a seal tells it from a map.
+// separate returns a copy of plain in which the extensions at the loose places have another form
+// with the same meaning. A decoder reads the length or the bytes of that form at once, so that a
+// seal can protect it. The places are in ascending order.
 func separate(plain []byte, loose []int) []byte {
 	out := make([]byte, 0, len(plain)+len(loose))
 	done := 0

@@ -2,13 +2,13 @@ package wire
 
 import "sync"
 
-// MaxKept is the largest buffer that goes back into a pool. Values in a cache are smaller
-// nearly always; for one that is larger, making a buffer is little beside encoding it. A pool
-// has a few buffers for each processor, so what all of them keep stays below a MiB each, and
-// a single large value does not hold its memory until the collector has run twice.
+// MaxKept is how many bytes a buffer may have to go back into a pool. Nearly all values in a cache
+// are smaller. For a larger value, a new buffer costs little compared with encoding it. A pool
+// has a few buffers for each processor, which take less than a MiB together. A single large value
+// does not hold its memory until the collector has run twice.
 const MaxKept = 64 << 10
 
-// Scratch is a buffer out of a pool, for one goroutine until Free.
+// Scratch is a buffer from a pool. It belongs to one goroutine until Free.
 type Scratch struct{ B []byte }
 
 var scratches = sync.Pool{New: func() any { return new(Scratch) }}
@@ -26,8 +26,8 @@ func GetScratch(n int) *Scratch {
 	return s
 }
 
-// Free ends the use of s and of its B. Where a panic may have left B to somebody else, s is
-// better dropped.
+// Free ends the use of s and of its B. It must not be called after a panic in a user's method,
+// which may have kept B.
 func (s *Scratch) Free() {
 	if cap(s.B) <= MaxKept {
 		scratches.Put(s)

@@ -1,8 +1,8 @@
-// Package wire is what the codecs that write MessagePack share: the form in which a value is
-// stored, and the checks that a stored value has to pass before anything is decoded from it.
+// Package wire is shared by the codecs that write MessagePack. It has the form in which a value
+// is stored, and the checks that a stored value has to pass before anything is decoded from it.
 //
-// The stored form is MessagePack and one trailer byte, which says whether what precedes it is
-// plain (0x00) or an S2 block (0x01).
+// The stored form is MessagePack and one trailer byte. The trailer says whether the bytes before
+// it are plain (0x00) or an S2 block (0x01).
 package wire
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/encoding/internal/bound"
 )
 
-// minCompressed is the length from which compression is tried.
+// minCompressed is how many bytes a value has at least to be compressed.
 const minCompressed = 64
 
 // The trailer bytes.
@@ -23,17 +23,17 @@ const (
 	trailerS2    = 0x01
 )
 
-// worthwhile says what S2 has to save: one part in so many. Reading a block takes 300 ns for a
-// value of 300 bytes, which is a tenth of its decoding: a few bytes are not worth that, and
-// whether they are saved can hang on the order of a map.
+// worthwhile says how much S2 has to save: one part in so many. To read a block takes 300 ns for
+// a value of 300 bytes, which is a tenth of the time to decode it. A few bytes are not worth
+// that. Whether S2 saves them can also depend on the order of a map.
 const worthwhile = 8
 
-// Seal returns the stored form of plain: an S2 block where that is smaller by an eighth. It
-// shares no memory with plain, and takes one allocation of exactly its length.
+// Seal returns the stored form of plain, which is an S2 block if that is smaller by an eighth.
+// The stored form shares no memory with plain. It takes one allocation of exactly its length.
 //
-// Finding out that S2 does not help takes about 200 ns for 300 bytes, and nothing was found
-// that tells it for much less: s2.EstimateBlockSize takes 160, and a scan for any four bytes
-// that come twice finds some in most entities, which are far from enough.
+// To find out that S2 does not help takes about 200 ns for 300 bytes. Nothing is much faster:
+// s2.EstimateBlockSize takes 160 ns, and a scan for four bytes that come twice finds some in most
+// values, although they do not save an eighth.
 func Seal(plain []byte) []byte {
 	if len(plain) < minCompressed || len(plain) > bound.MaxDecodedSize {
 		return seal(plain, trailerPlain)
@@ -52,7 +52,7 @@ func seal(body []byte, trailer byte) []byte {
 	return stored
 }
 
-// Open returns the MessagePack of a stored value: a part of stored, or newly allocated.
+// Open returns the MessagePack of a stored value. It is a part of stored, or newly allocated.
 func Open(stored []byte) (plain []byte, err error) {
 	body, size, err := split(stored)
 	if err != nil || size < 0 {
@@ -61,8 +61,8 @@ func Open(stored []byte) (plain []byte, err error) {
 	return unpack(nil, body)
 }
 
-// OpenScratch is Open for a decoder that copies all it reads: what it does not return as a
-// part of stored is in a Scratch, which the caller may free when nobody reads it any more.
+// OpenScratch is Open for a decoder that copies everything that it reads. The MessagePack is a
+// part of stored, or in the Scratch, which the caller may free when nobody reads it any more.
 func OpenScratch(stored []byte) (plain []byte, s *Scratch, err error) {
 	body, size, err := split(stored)
 	if err != nil || size < 0 {
@@ -73,8 +73,8 @@ func OpenScratch(stored []byte) (plain []byte, s *Scratch, err error) {
 	return plain, s, err
 }
 
-// split takes off the trailer. The size is what an S2 block says it holds, and negative if
-// the body is plain.
+// split takes off the trailer. The size is how many bytes the S2 block unpacks to, or negative
+// if the body is plain.
 func split(stored []byte) (body []byte, size int, err error) {
 	if len(stored) == 0 {
 		return nil, 0, errors.New("the payload is empty: not even a trailer byte")
@@ -106,9 +106,9 @@ func unpack(dst, block []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Admit returns an error unless plain can be decoded into v within the limits. Stored is the
-// length of the stored value that plain is from, and c is the cost of v's type. The decoder has
-// to read each extension as what it is.
+// Admit returns an error unless plain can be decoded into v within the limits. Stored is how many
+// bytes the stored value has that plain is from, and c is the cost of v's type. The decoder must
+// not take an extension for a map.
 func Admit(plain []byte, stored int, v any, c bound.Cost) error {
 	ch := checker{data: plain}
 	n, err := ch.values(0, len(plain), 0)
@@ -118,9 +118,9 @@ func Admit(plain []byte, stored int, v any, c bound.Cost) error {
 	return c.AdmitMsgpack(n, stored, v)
 }
 
-// AdmitSealed is Admit for a decoder that takes extensions for maps. It returns the MessagePack
-// to decode, which is plain or a copy of it with the same meaning, and its seals, for which it
-// uses the room that seals has.
+// AdmitSealed is Admit for a decoder that can take an extension for a map. It returns the
+// MessagePack to decode, which is plain or a copy of it with the same meaning, and the seals of
+// that. It overwrites the seals that it is given.
 func AdmitSealed(plain []byte, seals Seals, stored int, v any, c bound.Cost) ([]byte, Seals, error) {
 	ch := checker{data: plain, seals: seals[:0]}
 	n, err := ch.values(0, len(plain), 0)

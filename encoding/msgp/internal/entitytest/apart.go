@@ -16,14 +16,14 @@ type Renamed struct {
 	Note string `msg:"-"`
 }
 
-// NotNil cannot be read by msgp where it is nil.
+// NotNil has fields that msgp cannot read if they are nil.
 type NotNil struct {
 	List  []string
 	Map   map[string]string
 	Bytes []byte
 }
 
-// NotNilWithin cannot be read by msgp where something is nil within its list or its map, either.
+// NotNilWithin has fields that msgp cannot read if something in them is nil.
 type NotNilWithin struct {
 	Lists [][]int          `msgpack:",allownil"`
 	Map   map[string][]int `msgpack:",allownil"`
