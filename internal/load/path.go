@@ -26,13 +26,15 @@ type Path struct {
 	Lease   lease.Policy
 	Observe *observe.Observer
 
-	// Differs reports whether data is not what the local level has of key. It is asked before a
-	// loaded value is written back. Nil stands for no.
+	// Differs reports whether data is not what the local level has of key. The path calls it
+	// before it writes a loaded value back. If it is nil, no value differs.
 	Differs func(key string, data []byte) bool
-	// Tell tells of recs that were loaded and written back, by an event of this EventType.
+	// Tell tells the event handler and the other nodes that recs were loaded and written back. The
+	// event is an EventType.
 	Tell func(event int, recs []*record.Record)
 
-	// The lifetimes of what has no TTL of its own.
+	// The lifetimes of values and of placeholders that have no TTL of their own. Up to Offset is
+	// added to that of a placeholder.
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
 }
 
@@ -41,18 +43,22 @@ type Path struct {
 type Source interface {
 	// Loads reports whether there is a loader.
 	Loads() bool
-	// Load calls the loader for recs. It sets the Kind of each one's Out, and keeps the values.
-	// If it returns an error, nothing is written back.
+	// Load calls the loader for recs. It sets the Kind of each one's Out to Value or NotFound, and
+	// keeps the values for Encode. If it returns an error, nothing is written back.
 	Load(ctx context.Context, recs []*record.Record) error
-	// Failed ends recs, whose load has failed with err: it sets their Err. They are not resolved.
+	// Failed ends recs, whose load has failed with err: it sets the Err of each and resolves it. The
+	// path does not call Resolve for them.
 	Failed(recs []*record.Record, err error)
 	// Encode returns the stored form of what Load kept for rec.
 	Encode(rec *record.Record) ([]byte, error)
-	// Accept takes what a level has of rec. An error says that it cannot be decoded.
+	// Accept takes what a level has of rec. It returns an error if that cannot be decoded; then
+	// rec is loaded.
 	Accept(rec *record.Record, out record.Outcome) error
-	// Resolve is called once for each record, when it has its result.
+	// Resolve is called once for each record that has its result, except after Failed. The path
+	// does not use the record's Note any more.
 	Resolve(rec *record.Record)
-	// Trouble is told that the remote could not be read or written. It has been logged.
+	// Trouble receives the error of a read or a write of the remote, for this number of keys. The
+	// error has been logged.
 	Trouble(doing string, keys int, err error)
 }
 
@@ -60,22 +66,22 @@ type Source interface {
 type Request struct {
 	Source
 	Event     int           // the EventType of what is loaded
-	TTL       time.Duration // that of an item: zero is the default, less is not for the remote
+	TTL       time.Duration // zero: the default; below zero: the remote is not written
 	SkipLocal bool          // the local level is neither read nor filled
 }
 
 // useLocal reports whether the local level is read and filled.
 func (p *Path) useLocal(req *Request) bool { return p.Local.Exists() && !req.SkipLocal }
 
-// Run ends each of recs: by what a level has, or by a load.
+// Run ends each of recs: by what a level has, or by a load. It changes the slice recs.
 func (p *Path) Run(ctx context.Context, req *Request, recs []*record.Record) {
 	if recs = p.Look(ctx, req, recs); len(recs) > 0 {
 		p.Load(ctx, req, recs)
 	}
 }
 
-// Look ends those of recs that a level has. It returns the others, if they are to be loaded, and
-// ends them if there is no loader.
+// Look ends those of recs that a level has. It returns the others if there is a loader, and ends
+// them if there is none. The result is in the memory of recs.
 func (p *Path) Look(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
 	if p.useLocal(req) {
 		recs = p.lookLocally(req, recs)
@@ -126,14 +132,15 @@ func (p *Path) accept(req *Request, rec *record.Record, out record.Outcome) bool
 }
 
 // Read ends those of recs that the remote has, in one call, and fills the local level with them.
-// For those that the remote cannot answer for it takes what is in doubt locally. It returns the
-// others. It counts hits; misses are the caller's to count. A record with Reload is not read.
+// If the remote does not answer for a key, Read takes what the local level has in doubt. It returns
+// the others, in the memory of recs. It counts hits; the caller counts misses. A record with Reload
+// is not read.
 func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
 	ask := readable(recs)
 	if len(ask) > 0 {
 		if trusted := p.Fence.Trusted(ask); len(trusted) > 0 {
 			if err := p.Remote.Get(ctx, trusted, p.useLocal(req)); err != nil {
-				req.Trouble("reading", len(ask), err)
+				req.Trouble("reading", len(trusted), err)
 			}
 		}
 	}
@@ -157,7 +164,8 @@ func readable(recs []*record.Record) []*record.Record {
 	return slices.DeleteFunc(slices.Clone(recs), reload)
 }
 
-// readOne takes what the remote has answered for rec. It reports whether that was an answer.
+// readOne takes what the remote has of rec, or what the local level has in doubt. It reports
+// whether rec has its result.
 func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
 		p.Observe.RemoteHit()
@@ -177,8 +185,8 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	return true
 }
 
-// fallbackOrDrop returns what the local level has of a key that is in doubt, if the remote could
-// not answer. If the remote did, it does not have the key: then what is in doubt is dropped.
+// fallbackOrDrop returns the local entry of a key that is in doubt, if the remote did not answer. If
+// the remote did answer, it does not have the key, and fallbackOrDrop drops the entry.
 func (p *Path) fallbackOrDrop(rec *record.Record) (data []byte, ok bool) {
 	data, ok = p.Local.Doubted(rec.Key)
 	if ok && rec.Got.Err == nil {
@@ -188,7 +196,8 @@ func (p *Path) fallbackOrDrop(rec *record.Record) (data []byte, ok bool) {
 	return data, ok
 }
 
-// Load ends recs by a load, on this node or, with leases, on another one.
+// Load ends recs by a load: on this node or, with leases, on another one. It may change the slice
+// recs.
 func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
 	var policy lease.Policy = lease.Off{}
 	if p.toRemote(req) {
@@ -222,7 +231,7 @@ func (s *steps) Fail(rec *record.Record, err error) {
 }
 
 // Call notes what must not change meanwhile, and calls the loader for recs. If the loader fails,
-// it ends recs with the error, and returns it.
+// Call ends recs with the error and returns it.
 func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (err error) {
 	phase := p.Local.Doubts.Now()
 	for _, rec := range recs {
@@ -238,8 +247,8 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 	return err
 }
 
-// callLoader calls the loader and counts the query and its failure. If ctx has ended, because all
-// callers have left, nobody wants the values any more, and it is not called.
+// callLoader calls the loader and counts the query and its failure. It does not call the loader if
+// ctx has ended: all callers have left then, and nobody wants the values any more.
 func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Record) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -255,7 +264,7 @@ func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Reco
 	return err
 }
 
-// Lifetimes returns those of a value with this TTL.
+// Lifetimes returns the lifetimes of a value with this TTL.
 func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
 	switch {
 	case ttl > 0:
@@ -266,7 +275,7 @@ func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
 	return record.Lifetimes{Remote: p.RemoteExpiry, Local: p.RemoteExpiry}
 }
 
-// PlaceholderLifetimes returns those of a placeholder for an item with this TTL.
+// PlaceholderLifetimes returns the lifetimes of a placeholder for an item with this TTL.
 func (p *Path) PlaceholderLifetimes(ttl time.Duration) record.Lifetimes {
 	d := jitter.Add(p.NotFoundExpiry, p.Offset)
 	if ttl < 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// writeBack stores what was loaded in both levels, in one call of the remote, tells of it, and
-// ends recs. A key that was changed meanwhile is left out.
+// writeBack stores what was loaded in both levels, by one call of the remote, tells of it, and ends
+// recs. It does not store the value of a key that was changed meanwhile.
 func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Record) {
 	keep := make([]*record.Record, 0, len(recs))
 	for _, rec := range recs {
@@ -23,7 +23,7 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 		for _, rec := range lanes {
 			rec.Note.EndFill()
 		}
-		for _, rec := range keep { // after the lanes: a record's note ends when it is resolved
+		for _, rec := range keep { // after the lanes: a record's Note ends when it is resolved
 			req.Resolve(rec)
 		}
 	}()
@@ -55,7 +55,7 @@ func (p *Path) prepare(req *Request, rec *record.Record) bool {
 			return false
 		}
 		rec.Out = record.Outcome{Data: data, Kind: record.Value, From: record.Loader}
-		if record.IsPlaceholder(data) { // it can be returned, but it would read as not found
+		if record.IsPlaceholder(data) { // the caller gets it; stored, it would be read as not found
 			return false
 		}
 		rec.Data, rec.Life = data, p.Lifetimes(req.TTL)
@@ -64,9 +64,9 @@ func (p *Path) prepare(req *Request, rec *record.Record) bool {
 	return true
 }
 
-// enterLanes takes the write lock of each key that is free, and returns those records. It never
-// waits: a fill is not worth it, and two batches that each hold a lane of the other would wait
-// for each other.
+// enterLanes takes the write locks (lanes) that are free, and returns the records of their keys. It
+// never waits: a fill is not worth it, and two batches that each hold a lane that the other needs
+// would wait for each other.
 func (p *Path) enterLanes(recs []*record.Record) (entered []*record.Record) {
 	entered = make([]*record.Record, 0, len(recs))
 	for _, rec := range recs {
@@ -79,7 +79,8 @@ func (p *Path) enterLanes(recs []*record.Record) (entered []*record.Record) {
 	return entered
 }
 
-// fillRemote stores recs in the remote. What a change has overtaken meanwhile it removes again.
+// fillRemote stores recs in the remote. If a change overtook one of them meanwhile, it removes the
+// key again: what it stored may have replaced the newer value.
 func (p *Path) fillRemote(ctx context.Context, req *Request, recs []*record.Record) {
 	if len(recs) == 0 {
 		return
@@ -109,9 +110,10 @@ func (p *Path) fillRemote(ctx context.Context, req *Request, recs []*record.Reco
 const undoTimeout = 5 * time.Second
 
 // fillLocal stores a loaded record in the local level, unless the remote has refused it or a
-// change has overtaken the load. It reports whether a level has the value.
+// change has overtaken the load. It reports whether the value was kept: other nodes are told of it
+// then.
 func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kept bool) {
-	if p.toRemote(req) && (rec.Stored == record.Refused || rec.Stored == record.NotDue) {
+	if rec.Stored == record.Refused || rec.Stored == record.NotDue {
 		return false
 	}
 	rec.Note.FillLoaded(func() { kept = p.StoreLocally(req, rec, began) })
@@ -120,8 +122,8 @@ func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kep
 
 // StoreLocally stores the Data of rec in the local level, after the remote was written by a call
 // that began at began. With SkipLocal it removes what the local level has, which is older. It
-// reports false if the item's condition does not hold: where the remote is written, that has
-// decided about it.
+// reports false if the item's condition does not hold. It checks the condition only if the remote
+// is not written: otherwise the remote has checked it.
 func (p *Path) StoreLocally(req *Request, rec *record.Record, began time.Time) bool {
 	if rec.If != record.Always && !p.toRemote(req) {
 		if _, there := p.Local.Get(rec.Key); there != (rec.If == record.IfPresent) {
