@@ -62,7 +62,7 @@ func TestSeveralErrorsMayMeanNotFound(t *testing.T) {
 	n := both(t, cache.WithErrNotFound(errNoRows, nil, errBoom))
 	for key, err := range map[string]error{"a": errNoRows, "b": fmt.Errorf("find: %w", errBoom)} {
 		for range 2 {
-			if _, got := onceString(n, key, returns(nil, err)); got != errNoRows { //nolint:errorlint // the first error given is returned as it is
+			if _, got := onceString(n, key, returns(nil, err)); got != errNoRows {
 				t.Errorf("%s: got %v", key, got)
 			}
 		}

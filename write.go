@@ -262,7 +262,7 @@ func (c *jetCache) carryOut(ctx context.Context, writes []*write, op operation) 
 	began, done := time.Now(), false
 	for _, w := range writes {
 		// Each lane by itself: if the remote panics, or a store at another key, none stays held.
-		defer w.lane.End(func(overtaken bool) (changed bool) { //nolint:revive // see above
+		defer w.lane.End(func(overtaken bool) (changed bool) {
 			event := op.event
 			if w.Stored == record.Refused { // see storeOrRemove
 				event = EventTypeDelete

@@ -58,7 +58,7 @@ func TestGoRedisV9AdapterOnACluster(t *testing.T) {
 }
 
 func TestNilIsRedisNil(t *testing.T) {
-	if got := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).Nil(); got != redis.Nil { //nolint:errorlint // it is redis.Nil itself
+	if got := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).Nil(); got != redis.Nil {
 		t.Errorf("Nil() is %v", got)
 	}
 }

@@ -18,7 +18,7 @@ var (
 // NewHandles returns a *Handlers that passes each call on to all of handlers, in their order. It
 // passes a call of an optional ability on to those that have it. If disable is true, it counts
 // nothing and does not use the handlers. It panics if one of the handlers is nil.
-func NewHandles(disable bool, handlers ...Handler) Handler { //nolint:revive // the parameters are those of the original library
+func NewHandles(disable bool, handlers ...Handler) Handler {
 	for _, h := range handlers {
 		if h == nil {
 			panic("stats: NewHandles: a handler is nil; leave it out, or pass disable to count nothing")

@@ -113,7 +113,8 @@ func TestAFieldThatLeadsBackMayBeLeftOut(t *testing.T) {
 	type entity struct {
 		*base
 		Parent *entity `json:"-"`
-		Named  *entity `json:"-,"`
+		//lint:ignore SA5008 this is how a field gets the name "-"
+		Named  *entity `json:"-,"` //nolint:staticcheck // see above
 		hidden any
 	}
 	e := &entity{base: &base{"e"}}

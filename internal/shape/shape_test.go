@@ -35,6 +35,9 @@ type (
 	custom struct{ secret string }
 )
 
+// Nobody reads the fields that are not exported; reflection sees them.
+var _ = []any{secret{name: ""}, hidden{a: 0, b: 0}, loop{back: nil}, many{b: 0, c: 0, d: 0, e: 0, f: 0, g: 0}, custom{secret: ""}}
+
 func (custom) MarshalText() ([]byte, error) { return nil, nil }
 
 func TestWarning(t *testing.T) {

@@ -46,7 +46,7 @@ const keptEnd = 256
 // shorten leaves out the middle of a text that is longer than MaxErrorText.
 func shorten(text string) string {
 	end := text[len(text)-keptEnd:]
-	for len(end) > 0 && !utf8.RuneStart(end[0]) {
+	for end != "" && !utf8.RuneStart(end[0]) {
 		end = end[1:]
 	}
 	gap := fmt.Sprintf(" [%d bytes in all, shortened] ", len(text))

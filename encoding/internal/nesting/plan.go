@@ -3,6 +3,7 @@ package nesting
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // plan is how a walker goes through the values of a type.
@@ -77,7 +78,7 @@ func (b *builder) fields(t reflect.Type, index []int, seen map[reflect.Type]bool
 		if rules.Skips(f) || !f.IsExported() && !f.Anonymous {
 			continue
 		}
-		at := append(index[:len(index):len(index)], i)
+		at := append(slices.Clip(index), i)
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()

@@ -24,12 +24,10 @@ func TestDepthOfWhatIsBeingWritten(t *testing.T) {
 			data := bytes.Repeat(level, n)
 			for _, step := range []int{1, 7, 1000, len(data)} { // wherever a value is cut
 				var d Depth
-				deep := false
 				for at := 0; at < len(data); at += step {
-					deep = d.TooDeep(data[:at])
+					d.TooDeep(data[:at])
 				}
-				deep = d.TooDeep(data)
-				if deep != (n > bound.MaxDepth) {
+				if deep := d.TooDeep(data); deep != (n > bound.MaxDepth) {
 					t.Errorf("%s: %d levels, %d bytes at a time: %t", name, n, step, deep)
 				}
 			}
