@@ -1,6 +1,9 @@
 // Package coherence keeps the local level of a cache in step with the changes that other nodes
-// make. It hears of them by a link (package link), from the remote itself (tracking), or both,
-// and notices when it may have missed some. Then the local entries are in doubt (package doubt).
+// make. It hears of them by a link (package link), from the remote itself (tracking), or both, and
+// notices when it may have missed some. Then the local entries are in doubt (package doubt).
+//
+// It does not depend on the cache. It gets functions that drop keys, wake callers, keep callers
+// from joining old loads, and compare keys with the remote.
 package coherence
 
 import (
@@ -19,21 +22,22 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// Config says what a Sync connects. Its functions may be called from any goroutine.
+// Config says what a Sync connects. The Sync calls the functions from goroutines of its own, also
+// concurrently.
 type Config struct {
 	Observe   *observe.Observer
 	Local     *level.Local
 	Heartbeat time.Duration
 
-	// The link. Linked switches it on.
+	// The link. It is on if Linked is true.
 
 	Linked   bool
 	Bus      remote.Bus
 	Channel  string
 	SourceID string
-	Instance string // unlike that of any other cache
+	Instance string // differs from that of every other cache
 
-	// Tracking. A nil Track switches it off.
+	// Tracking. It is off if Track is nil. For the meaning see remote.Tracker.
 
 	Track    func(ctx context.Context, prefixes []string, ready func(), changed func(keys []string)) error
 	Prefixes []string
@@ -42,25 +46,31 @@ type Config struct {
 	Drop func(keys []string)
 	// Wake wakes the calls that wait until another node has loaded keys.
 	Wake func(keys []string)
-	// Part keeps calls from joining the loads that are under way. Later loads may be joined
-	// until they are of that age; zero stands for as long as they take.
+	// Part keeps calls from joining the loads that are under way. A load that begins later may be
+	// joined until it reaches age. An age of zero means no limit.
 	Part func(age time.Duration)
-	// Compare returns those of keys of which the remote does not have what own says that this
-	// node wrote last. It drops from the local level whatever differs from the remote.
+	// Compare reads keys from the remote. It returns those that another node has changed: own
+	// reports false for what the remote has, or the remote does not have the key, or does not
+	// answer. Of the other keys, it drops the local entries that differ from the remote.
 	Compare func(ctx context.Context, keys []string, own func(key string, data []byte) bool) (foreign []string)
 }
 
-// Sync keeps a local level in step. Make one with New. A nil Sync does nothing: it is that of a
-// cache which follows nobody.
+// Sync keeps a local level in step. Make one with New, connect it with Start, and end it with
+// Close. After Start, the methods may be called concurrently. A nil Sync does nothing: it is that of
+// a cache that does not follow other nodes.
 type Sync struct {
 	cfg      Config
-	link     *link.Link // nil if the link is off
+	link     *link.Link // nil if the link is off; set by Start
 	tracking *tracking  // nil if tracking is off
-	given    atomic.Bool
-	ending   atomic.Bool // endDoubts has a goroutine
 	closed   atomic.Bool
-	parting  sync.Mutex    // held by part
-	stop     chan struct{} // closed to end what runs
+	parting  sync.Mutex // held by part
+
+	starting sync.Mutex
+	given    bool // guarded by starting: Start has returned, so entries may have been stored
+
+	doubted chan struct{} // has an element after a gap
+	stop    chan struct{} // closed by Close
+	ended   chan struct{} // closed when endDoubts has ended; nil if it was not started
 
 	gaps, broken, missed, warnings *observe.Line
 }
@@ -68,15 +78,15 @@ type Sync struct {
 // startTimeout bounds how long Start waits for the links to be ready.
 const startTimeout = time.Second
 
-// New returns a Sync, or nil if neither the link nor tracking is on. It puts the local level
-// under its doubts. Start connects it.
+// New returns a Sync, or nil if neither the link nor tracking is on. It sets the Doubts of the local
+// level, and its Kept if coverage can be checked. Until Start, nothing is in doubt.
 func New(cfg Config) *Sync {
 	if !cfg.Linked && cfg.Track == nil {
 		return nil
 	}
 	cfg.Local.Doubts = new(doubt.Set)
 	s := &Sync{
-		cfg: cfg, stop: make(chan struct{}),
+		cfg: cfg, doubted: make(chan struct{}, 1), stop: make(chan struct{}),
 		gaps: observe.NewLine(), broken: observe.NewLine(), missed: observe.NewLine(), warnings: observe.NewLine(),
 	}
 	if cfg.Track != nil {
@@ -88,13 +98,18 @@ func New(cfg Config) *Sync {
 	return s
 }
 
-// Start connects the links and waits for them, for a second at most: a cache that has been made
-// hears of changes from its first read on, if the others can be reached.
+// Start connects the link and tracking, and waits until they are ready or have failed, for a second
+// at most. So a new cache hears of changes from its first read on, if the other nodes can be reached.
+// The caller must end the Sync with Close.
 func (s *Sync) Start() {
 	if s == nil {
 		return
 	}
 	began := time.Now()
+	if _, known := s.cfg.Local.NoneBefore(); known {
+		s.ended = make(chan struct{})
+		go s.endDoubts()
+	}
 	if s.cfg.Linked {
 		s.link = link.Start(s.linkConfig())
 	}
@@ -107,108 +122,19 @@ func (s *Sync) Start() {
 	if s.tracking != nil {
 		s.tracking.line.WaitReady(startTimeout - time.Since(began))
 	}
-	s.given.Store(true)
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	s.given = true
 }
 
-// Writing notes that this node is about to write data, so that it can tell that write from the
-// changes of others.
+// Writing returns the function that this node must call with each value before it writes the value
+// to the remote. So tracking can tell the node's own writes from the changes of others. It returns
+// nil if tracking is off.
 func (s *Sync) Writing() func(key string, data []byte) {
 	if s == nil || s.tracking == nil {
 		return nil
 	}
 	return s.tracking.own.note
-}
-
-// source are the functions by which a link puts the local level in doubt, and ends that.
-type source struct {
-	down, up func()
-	gap      func(why string)
-}
-
-func (s *Sync) source() source {
-	doubts := s.cfg.Local.Doubts
-	var upBefore atomic.Bool
-	return source{
-		down: func() {
-			doubts.Down()
-			s.part()
-			if upBefore.Load() {
-				s.cfg.Observe.SyncGap()
-			}
-		},
-		up: func() {
-			doubts.Up(upBefore.CompareAndSwap(false, true) && s.nothingStored())
-			s.part()
-			s.endDoubts()
-		},
-		gap: func(why string) {
-			doubts.Gap()
-			s.part()
-			s.cfg.Observe.SyncGap()
-			s.cfg.Observe.Warn(s.gaps, "changes on other nodes may have been missed: %s; older entries of the local level are checked against the remote when they are read", why)
-			s.endDoubts()
-		},
-	}
-}
-
-// nothingStored reports whether there is nothing to doubt, because the store is empty and nobody
-// has the cache yet. What is read from now on was not read before the link came up.
-func (s *Sync) nothingStored() bool {
-	now := time.Now()
-	oldest, known := s.cfg.Local.NoneBefore()
-	return known && !s.given.Load() && !oldest.Before(now)
-}
-
-// part keeps reads that begin from now on from joining loads that began before. A change of a key
-// does that by itself, but only if it is heard of. While the link is down, a load is joined for a
-// heartbeat at most.
-//
-// Otherwise, with a loader that takes long: (1) a load reads the old value from the database;
-// (2) another node changes it, and the message is lost; (3) that is noticed, and the local entry
-// is in doubt; (4) a read, long after the change, joins the load and gets the old value.
-func (s *Sync) part() {
-	s.parting.Lock()
-	defer s.parting.Unlock()
-	var age time.Duration
-	if s.cfg.Local.Doubts.Deaf() {
-		age = s.cfg.Heartbeat
-	}
-	s.cfg.Part(age)
-}
-
-// doubtCheck is how often endDoubts looks.
-const doubtCheck = 10 * time.Second
-
-// endDoubts ends the doubts when the store has nothing any more that is older than the gap, or
-// was being stored just then. It works in the background, until Close.
-func (s *Sync) endDoubts() {
-	doubts := s.cfg.Local.Doubts
-	if _, known := s.cfg.Local.NoneBefore(); !known || !doubts.Any() || !s.ending.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		ended := false
-		defer func() {
-			s.ending.Store(false)
-			if ended { // a gap may have come in between
-				s.endDoubts()
-			}
-		}()
-		ticker := time.NewTicker(doubtCheck)
-		defer ticker.Stop()
-		for doubts.Any() {
-			oldest, _ := s.cfg.Local.NoneBefore()
-			if p := doubts.Now(); p != nil && oldest.After(p.Began.Add(doubtCheck)) {
-				doubts.End(p)
-			}
-			select {
-			case <-s.stop:
-				return
-			case <-ticker.C:
-			}
-		}
-		ended = true
-	}()
 }
 
 func (s *Sync) linkConfig() link.Config {
@@ -239,8 +165,8 @@ func (s *Sync) linkConfig() link.Config {
 	}
 }
 
-// signalsOf returns the channel of signals that belongs to one of changes. On a cluster, both
-// are in one slot if the name allows it.
+// signalsOf returns the channel of signals that belongs to a channel of changes. On a cluster, both
+// are in one slot, unless the name has braces that do not make a hash tag.
 func signalsOf(channel string) string {
 	if strings.ContainsAny(channel, "{}") {
 		return channel + "#signals"
@@ -248,11 +174,12 @@ func signalsOf(channel string) string {
 	return "{" + channel + "}#signals"
 }
 
-// tellTimeout bounds how long a change waits for the bus, which may not heed its ctx.
+// tellTimeout bounds how long a change waits for the bus.
 const tellTimeout = 5 * time.Second
 
-// Tell tells the other nodes that keys have changed, and waits until the bus has taken that. The
-// kind is an EventType.
+// Tell tells the other nodes that keys have changed, and waits until the bus has taken the message,
+// for five seconds at most. The kind is an EventType. If Tell returns an error, the link goes on
+// trying until Close, unless too many keys wait. It does nothing if the link is off.
 func (s *Sync) Tell(ctx context.Context, kind int, keys []string) error {
 	if s == nil || s.link == nil || len(keys) == 0 {
 		return nil
@@ -269,8 +196,8 @@ func (s *Sync) TellLater(kind int, keys []string) {
 	}
 }
 
-// TellFilled tells the other nodes that keys need not be waited for any more. They also find out
-// by themselves, a little later.
+// TellFilled tells the other nodes that they need not wait for keys any more. They also find out by
+// themselves, a little later, so an error is only logged.
 func (s *Sync) TellFilled(ctx context.Context, keys []string) {
 	if s == nil || s.link == nil {
 		return
@@ -280,11 +207,15 @@ func (s *Sync) TellFilled(ctx context.Context, keys []string) {
 	}
 }
 
-// Close ends the links, within bound. What the local level has is in doubt from then on.
+// Close sends the changes that wait, ends the link and tracking, and waits for all goroutines of the
+// Sync. It takes at most bound if the bus and the remote return when their ctx ends, and otherwise at
+// most three times bound. What it could not send is logged. Every local entry is in doubt from then
+// on. Later calls of Close do nothing.
 func (s *Sync) Close(bound time.Duration) {
 	if s == nil || !s.closed.CompareAndSwap(false, true) {
 		return
 	}
+	end := time.Now().Add(bound)
 	close(s.stop)
 	if s.link != nil {
 		if n := s.link.Close(bound); n > 0 {
@@ -292,18 +223,33 @@ func (s *Sync) Close(bound time.Duration) {
 		}
 	}
 	if s.tracking != nil {
-		s.tracking.line.Close(bound)
+		s.tracking.close(end)
+	}
+	if s.ended != nil {
+		waitUntil(end, s.ended)
 	}
 }
 
-// State is what is known of a Sync.
-type State struct {
-	Linked, Tracking bool
-	InDoubt          bool
-	link.State       // of both, taken together
+// waitUntil waits until done is closed, or until end.
+func waitUntil(end time.Time, done <-chan struct{}) {
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }
 
-// State returns what is known. The zero State is that of a nil Sync.
+// State describes a Sync at one moment.
+type State struct {
+	Linked, Tracking bool // whether the link and tracking are on
+	InDoubt          bool // some local entries may be in doubt
+	// State is that of the link and tracking together: it is Ready if both are, since the later
+	// of the two moments; it has the gaps and the errors of both.
+	link.State
+}
+
+// State describes the Sync. A nil Sync has the zero State.
 func (s *Sync) State() State {
 	if s == nil {
 		return State{}

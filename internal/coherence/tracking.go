@@ -9,24 +9,25 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/link"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// tracking drops from the local level what the remote says has changed.
+// tracking drops from the local level the keys that the remote reports as changed.
 //
-// The remote also tells of what this node has written itself, and the entry that was just stored
-// locally should not be dropped for that. A message does not say whose write it was: Redis sends
-// one for all changes of a key within a turn of its event loop, so a message may stand for our
-// write and for another one right behind it. So a message about a key that this node has written
-// lately (an echo) makes it compare what the remote has with what it wrote.
+// The remote also reports what this node has written itself. The local entry that was just stored
+// should stay then. But a message does not say whose write it reports: Redis sends one message for
+// all changes of a key within a turn of its event loop, so a message may stand for our write and for
+// another one right after it. So a message about a key that this node has written lately (an echo)
+// makes the node compare what the remote has with what it wrote.
 type tracking struct {
 	s    *Sync
 	line link.Line
 	own  *ownWrites
 
-	mu      sync.Mutex
-	echoes  map[string]struct{} // guarded by mu: keys that wait to be compared
-	running bool                // guarded by mu: compareAll has a goroutine
+	mu     sync.Mutex
+	echoes map[string]struct{} // guarded by mu: keys that wait to be compared
+	idle   chan struct{}       // guarded by mu: closed when compareAll has ended; nil if it does not run
 }
 
 const allChanged = "the remote says that all keys have changed, as after FLUSHDB"
@@ -45,7 +46,7 @@ func (t *tracking) start() {
 					doubt.gap(allChanged)
 					return
 				}
-				cfg.Drop(t.sift(keys))
+				t.drop(t.sift(ctx, keys))
 			})
 		},
 		Down: doubt.down,
@@ -61,8 +62,27 @@ func (t *tracking) start() {
 	t.line.Start()
 }
 
-// sift returns those of keys that this node has not written lately, and has the others compared.
-func (t *tracking) sift(keys []string) (foreign []string) {
+// close ends the subscription and waits for all goroutines, until end.
+func (t *tracking) close(end time.Time) {
+	t.line.Close(time.Until(end))
+	t.mu.Lock()
+	idle := t.idle
+	t.mu.Unlock()
+	if idle != nil {
+		waitUntil(end, idle)
+	}
+}
+
+// drop drops the keys that another node has changed.
+func (t *tracking) drop(foreign []string) {
+	if len(foreign) > 0 {
+		t.s.cfg.Drop(foreign)
+	}
+}
+
+// sift returns those of keys that this node has not written lately. It has the others compared, by
+// a goroutine that runs while there are any. ctx ends when the tracking does.
+func (t *tracking) sift(ctx context.Context, keys []string) (foreign []string) {
 	var echoes []string
 	for _, key := range keys {
 		if t.own.has(key) {
@@ -79,34 +99,34 @@ func (t *tracking) sift(keys []string) (foreign []string) {
 	for _, key := range echoes {
 		t.echoes[key] = struct{}{}
 	}
-	if !t.running {
-		t.running = true
-		go t.compareAll()
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+		go t.compareAll(ctx)
 	}
 	return foreign
 }
 
-// compareTimeout bounds the look into the remote for what this node has written.
+// compareTimeout bounds a read of the remote for what this node has written.
 const compareTimeout = 2 * time.Second
 
-// compareAll compares what waits, and ends.
-func (t *tracking) compareAll() {
+// compareAll compares the keys that wait. It ends when none do.
+func (t *tracking) compareAll(ctx context.Context) {
 	for {
 		keys := t.next()
 		if len(keys) == 0 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), compareTimeout)
-		foreign := t.s.cfg.Compare(ctx, keys, t.own.is)
+		bounded, cancel := context.WithTimeout(ctx, compareTimeout)
+		foreign := t.s.cfg.Compare(bounded, keys, t.own.is)
 		cancel()
 		for _, key := range foreign {
 			t.own.forget(key)
 		}
-		t.s.cfg.Drop(foreign)
+		t.drop(foreign)
 	}
 }
 
-// next takes what waits. If nothing does, the goroutine ends.
+// next takes the keys that wait. If there are none, the goroutine must end.
 func (t *tracking) next() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,14 +135,17 @@ func (t *tracking) next() []string {
 		keys = append(keys, key)
 	}
 	clear(t.echoes)
-	t.running = len(keys) > 0
+	if len(keys) == 0 {
+		close(t.idle)
+		t.idle = nil
+	}
 	return keys
 }
 
-// checkCoverage reports a key that is stored locally although no change of it will be heard of.
+// checkCoverage logs a key that is stored locally although this node does not hear of its changes.
 func (s *Sync) checkCoverage(key string) {
 	if slices.ContainsFunc(s.cfg.Prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
 		return
 	}
-	s.cfg.Observe.Error(s.warnings, "the local level keeps %q, but WithTracking was given no prefix of it: changes on other nodes are not noticed; add the prefix", key)
+	s.cfg.Observe.Error(s.warnings, "the local level keeps %s, but WithTracking was given no prefix of it: changes on other nodes are not noticed; add the prefix", quote.Key(key))
 }
