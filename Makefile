@@ -33,7 +33,7 @@ examples: ## run every example but the replay
 	@set -e; for e in examples/*/; do case $$e in examples/internal/|examples/replay/) ;; *) echo "== $$e"; go run ./$$e;; esac; done
 
 fuzz: ## fuzz each codec for FUZZTIME (default 30s)
-	@set -e; for p in msgpack:FuzzUnmarshal json:FuzzUnmarshal sonic:FuzzUnmarshal msgp:FuzzUnmarshal msgp:FuzzGenerated internal/wire:FuzzCheck; do \
+	@set -e; for p in msgpack:FuzzUnmarshal json:FuzzUnmarshal sonic:FuzzUnmarshal msgp:FuzzUnmarshal msgp:FuzzGenerated internal/wire:FuzzCheck internal/jsontext:FuzzCount; do \
 		go test -run '^$$' -fuzz "$${p#*:}\$$" -fuzztime $(FUZZTIME) ./encoding/$${p%:*}; done
 
 lint: ## gofmt, go vet, staticcheck and the linters of .golangci.yml (needs Go 1.26)
