@@ -82,6 +82,9 @@ type announcer struct {
 	loads  bool            // WithSyncLoads
 }
 
+// listened reports whether anybody is told of changes.
+func (a *announcer) listened() bool { return a.events != nil || a.sync != nil }
+
 // changed tells that keys were changed, and waits until the bus has taken that.
 func (a *announcer) changed(ctx context.Context, event EventType, keys []string) error {
 	a.events.add(event, keys)

@@ -100,7 +100,7 @@ func fetchSingle[V any](ctx context.Context, s *single) (v V, err error) {
 		if v, err = outcomeValue[V](s, out.Data); err == nil {
 			return v, nil
 		}
-		if s.loaded {
+		if s.loaded() {
 			return ownValue[V](s, err)
 		}
 		if !s.reloads() {

@@ -194,7 +194,7 @@ func (t *T[K, V]) MSet(ctx context.Context, key string, values map[K]V, opts ...
 		for _, id := range ids {
 			writes = append(writes, newWrite(t.Key(key, id), codecForm(values[id])))
 		}
-		return join([]error{refused}, c.setValues(ctx, writes, set))
+		return join(refused, c.setValues(ctx, writes, set))
 	}
 	errs := []error{refused}
 	for _, id := range ids {

@@ -42,7 +42,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 		ctx = context.Background()
 	}
 	writes, errs, err := c.admit(newWrites(keys))
-	if err := join(errs, err); err != nil {
+	if err := join(append(errs, err)...); err != nil {
 		return err // nothing has been done, as some keys would not be covered
 	}
 	token := randomToken()
@@ -53,7 +53,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}
 	defer func() { // also if fn panics
-		err = join([]error{err}, c.endMutation(ctx, keys, token))
+		err = join(err, c.endMutation(ctx, keys, token))
 	}()
 	bounded, cancel := c.fence.Bounded(ctx)
 	defer cancel()

@@ -94,7 +94,7 @@ func (c *jetCache) once(ctx context.Context, key string, opts item) error {
 		switch {
 		case !isUndecodable(err):
 			return err
-		case s.loaded && assign(opts.value, s.value):
+		case s.loaded() && assign(opts.value, s.value):
 			c.reportUndecodable(key, err)
 			return nil
 		case !s.reloads():
@@ -210,13 +210,15 @@ type single struct {
 	rec  record.Record
 	recs [1]*record.Record
 
-	value  any  // what the loader returned
-	reload bool // what is stored cannot be decoded
-	led    bool // the result is that of this caller's own read
-	loaded bool // the result is that of this caller's own loader
-	joined bool // the result is that of another caller's loader
-	rounds int
+	value  any           // what the loader returned
+	reload bool          // what is stored cannot be decoded
+	led    bool          // the last result is not that of another caller's load
+	from   record.Source // of the last result
+	rounds int           // see maxRounds
 }
+
+// loaded reports whether the last result is what this caller's own loader returned.
+func (s *single) loaded() bool { return s.led && s.from == record.Loader }
 
 func newSingle(c *jetCache, key string, opts item) *single {
 	s := &single{c: c, key: key, opts: opts}
@@ -240,12 +242,12 @@ func (s *single) readRemote(ctx context.Context, note flight.Note[record.Outcome
 // of another caller.
 func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 	if out, ok := s.readBesideRefresh(ctx); ok {
-		s.led, s.loaded, s.joined = true, false, false
+		s.led, s.from = true, out.From
 		return out, nil
 	}
 	for {
 		out, led, err := s.joinOrLead(ctx)
-		s.led, s.loaded = led, led && out.From == record.Loader
+		s.led, s.from = led, out.From
 		again := retryNever
 		if !led && ctx.Err() == nil {
 			again = retryOf(out, err, &s.opts, s.opts.do != nil)
@@ -254,7 +256,6 @@ func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 			s.rounds++
 		}
 		if again == retryNever || s.rounds >= maxRounds {
-			s.joined = !led && out.From == record.Loader
 			return out, flight.Settled(err)
 		}
 	}
@@ -264,10 +265,10 @@ func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 // Then the next read loads it.
 func (s *single) reloads() bool {
 	s.reload = true
-	if s.joined {
+	if !s.led && s.from == record.Loader {
 		s.rounds++
 	}
-	return s.opts.do != nil && !s.loaded && s.rounds < maxRounds
+	return s.opts.do != nil && !s.loaded() && s.rounds < maxRounds
 }
 
 // readBesideRefresh reads the remote if a refresh is loading the key: what the remote has

@@ -189,7 +189,7 @@ func (r *refresher) run(ctx context.Context, key string, opts item, attempt int)
 }
 
 // hung reports whether a load has ended by the deadline of its run: its loader may heed
-// that, or the run may have left opts.
+// that, or the run may have left the load behind.
 func hung(ctx context.Context, err error) bool {
 	end, ok := ctx.Deadline()
 	return (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && ok && !time.Now().Before(end)
@@ -216,9 +216,10 @@ func (r *refresher) noteLoading(key string) (done func()) {
 	}
 }
 
-// load loads key and writes back what it gets.
+// load loads key and writes back what it gets. It does not take what another caller's read has
+// found in a level.
 func (r *refresher) load(ctx context.Context, key string, opts item) error {
-	for round := 1; ; round++ {
+	for rounds := 0; ; {
 		s := newSingle(r.c, key, opts)
 		s.req.Event = int(EventTypeSetByRefresh)
 		out, led, err := r.c.flights.DoInBackground(ctx, key, func(loading context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
@@ -232,17 +233,16 @@ func (r *refresher) load(ctx context.Context, key string, opts item) error {
 			r.loads.Load(loading, &s.req, s.records(note))
 			return s.rec.Out, s.rec.Err
 		})
-		if err == nil && !led && out.From != record.Loader { // it found what was there already
-			err = errNotLoaded
+		if flight.LeaderLeft(err) {
+			rounds++
 		}
-		if led || err == nil || ctx.Err() != nil || round >= maxRounds || !errors.Is(err, errNotLoaded) && !flight.LeaderLeft(err) {
+		loaded := err == nil && out.From == record.Loader
+		switch {
+		case led, loaded, ctx.Err() != nil, err != nil && !flight.LeaderLeft(err), rounds >= maxRounds:
 			return flight.Settled(err)
 		}
 	}
 }
-
-// errNotLoaded is the error of a refresh that again and again joined reads which called no loader.
-var errNotLoaded = errors.New("cache: other reads of the key kept the refresh from loading it")
 
 // copy brings the local level up to what the remote has.
 func (r *refresher) copy(ctx context.Context, key string, opts item) {

@@ -3,6 +3,8 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +112,31 @@ func TestARefreshOfWhatIsOnlyLocal(t *testing.T) {
 		}
 		if len(m.Keys()) != 0 {
 			t.Errorf("the remote has %v", m.Keys())
+		}
+	})
+}
+
+// Reads that call no loader do not keep a refresh from loading, however many it joins.
+func TestReadsDoNotKeepARefreshFromLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := onlyRemote(t, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour))
+		load := &counter{}
+		_, _ = onceString(n, "k", load.do(), cache.Refresh(true))
+		n.remote.SetLatency(time.Millisecond)
+		var stopped atomic.Bool
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for !stopped.Load() {
+					_, _ = onceString(n, "k")
+				}
+			})
+		}
+		time.Sleep(3*interval + spread)
+		stopped.Store(true)
+		wg.Wait()
+		if got := load.calls(); got < 2 { // a refresh joins some of the reads first, and loads later
+			t.Errorf("%d loads in three intervals: no refresh has loaded", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -280,6 +281,30 @@ func TestCloseTriesOnceMoreToRemoveWhatCouldNotBe(t *testing.T) {
 		}
 		if lines := log.matching("1 keys that could not be changed in the remote"); len(lines) != 1 {
 			t.Errorf("the log has %q", lines)
+		}
+	})
+}
+
+// A batch reports the keys that it does not read from the remote, because an earlier change of them
+// has failed.
+func TestMGetReportsTheKeysThatItDoesNotTrust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t, cache.WithFence(time.Minute))
+		strs := cache.NewT[int, string](n.Cache)
+		_ = strs.MSet(ctx, "k", map[int]string{1: "old", 2: "old"})
+		n.remote.SetFault(func(_ context.Context, op string, keys ...string) error {
+			if op != "mget" && op != "get" && slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "k:1") }) {
+				return errBoom
+			}
+			return nil
+		})
+		if err := strs.Delete(ctx, "k", 1); !errors.Is(err, errBoom) {
+			t.Fatalf("Delete: %v", err)
+		}
+		n.local.Del("k:2")
+		got, err := strs.MGetWithErr(ctx, "k", []int{1, 2}, nil)
+		if len(got) != 1 || got[2] != "old" || !errors.Is(err, cache.ErrRemoteUncertain) {
+			t.Errorf("got %v, %v", got, err)
 		}
 	})
 }

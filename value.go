@@ -159,7 +159,7 @@ func (c *jetCache) unmarshal(data []byte, dst any) (err error) {
 	if err := c.codec.Unmarshal(data, dst); err != nil {
 		return err
 	}
-	if isZeroStruct(dst) && c.matcher != nil && c.matcher.MatchesNoField(data, dst) {
+	if c.matcher != nil && isZeroStruct(dst) && c.matcher.MatchesNoField(data, dst) {
 		return errNoFieldFits
 	}
 	return nil

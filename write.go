@@ -42,7 +42,7 @@ func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) er
 		w.Life, w.If, w.Phase = life, opts.condition, phase
 		encoded = append(encoded, w)
 	}
-	return join(errs, c.change(ctx, encoded, op))
+	return join(append(errs, c.change(ctx, encoded, op))...)
 }
 
 // setLoaded is Set for a value that Do returns. It may be older than a change that was made while
@@ -98,7 +98,7 @@ func (c *jetCache) remove(ctx context.Context, writes []*write) error {
 	for _, w := range writes {
 		c.refresh.forget(w.Key)
 	}
-	return join(errs, c.change(ctx, writes, c.deleting(c.fence.Remove)))
+	return join(append(errs, c.change(ctx, writes, c.deleting(c.fence.Remove)))...)
 }
 
 func (c *jetCache) DeleteFromLocalCache(key string) {
@@ -216,7 +216,7 @@ func (c *jetCache) change(ctx context.Context, writes []*write, op operation) er
 	if err != nil {
 		err = fmt.Errorf("cache: %s %s: %w", op.doing, named(writes), err)
 	}
-	return join([]error{err}, c.tell(ctx, writes))
+	return join(err, c.tell(ctx, writes))
 }
 
 // named names the keys of writes in an error.
@@ -228,12 +228,18 @@ func named(writes []*write) string {
 }
 
 // join is errors.Join that returns a single error as it is.
-func join(errs []error, more ...error) error {
-	errs = slices.DeleteFunc(append(errs, more...), func(err error) bool { return err == nil })
-	if len(errs) == 1 {
-		return errs[0]
+func join(errs ...error) error {
+	var only error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case only != nil:
+			return errors.Join(errs...)
+		default:
+			only = err
+		}
 	}
-	return errors.Join(errs...)
+	return only
 }
 
 // giveUp ends a change that could not have the lane of writes[i], because of err. The remote has
@@ -290,15 +296,19 @@ func (c *jetCache) carryOut(ctx context.Context, writes []*write, op operation) 
 
 // tell tells the event handler and the other nodes what was changed.
 func (c *jetCache) tell(ctx context.Context, writes []*write) error {
-	var errs []error
-	for _, event := range []EventType{EventTypeSet, EventTypeDelete} {
-		var keys []string
-		for _, w := range writes {
-			if w.event == event {
-				keys = append(keys, w.Key)
-			}
-		}
-		errs = append(errs, c.told.changed(ctx, event, keys))
+	return join(c.tellOf(ctx, EventTypeSet, writes), c.tellOf(ctx, EventTypeDelete, writes))
+}
+
+// tellOf tells of those of writes that did what the event says.
+func (c *jetCache) tellOf(ctx context.Context, event EventType, writes []*write) error {
+	if !c.told.listened() {
+		return nil
 	}
-	return join(errs)
+	var keys []string
+	for _, w := range writes {
+		if w.event == event {
+			keys = append(keys, w.Key)
+		}
+	}
+	return c.told.changed(ctx, event, keys)
 }

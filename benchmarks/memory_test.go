@@ -25,7 +25,7 @@ func heapInUse() int64 {
 }
 
 // fillable is a store that can be filled by put. What it puts off is done when settle
-// returns; nil: it puts nothing off.
+// returns; settle is nil if it puts nothing off.
 type fillable struct {
 	name string
 	open func(tb testing.TB, capacity int) filling

@@ -24,6 +24,9 @@ type Local interface {
 // TTLSetter is an optional ability of a Local: each entry can have a TTL of its own. The stores of
 // this package have it. With a store that lacks it, a local entry may live longer than the TTL of
 // its item.
+//
+// A type that embeds a store of this package has its SetWithTTL. If the type has a Set of its own, it
+// needs a SetWithTTL of its own, too: the cache calls that one.
 type TTLSetter interface {
 	// SetWithTTL is Set for an entry that lives for ttl at most, exact to the millisecond. It
 	// lives shorter if the store's own TTL is shorter. If ttl is zero or less, SetWithTTL removes

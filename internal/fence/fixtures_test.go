@@ -34,7 +34,7 @@ var (
 
 // notes records what a Policy logs, counts and tells.
 type notes struct {
-	stats.Handler // nil: nothing reads
+	stats.Handler // is nil, as nothing reads
 
 	mu       sync.Mutex
 	lines    []string // guarded by mu

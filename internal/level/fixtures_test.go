@@ -27,7 +27,7 @@ var (
 
 // log records log lines and the failures that are counted.
 type log struct {
-	stats.Handler // nil: only failures of the remote are expected
+	stats.Handler // is nil, as only failures of the remote are expected
 
 	mu     sync.Mutex
 	lines  []string // guarded by mu

@@ -5,6 +5,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -138,11 +139,13 @@ func (p *Path) accept(req *Request, rec *record.Record, out record.Outcome) bool
 func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
 	ask := readable(recs)
 	if len(ask) > 0 {
-		if trusted := p.Fence.Trusted(ask); len(trusted) > 0 {
+		trusted := p.Fence.Trusted(ask)
+		if len(trusted) > 0 {
 			if err := p.Remote.Get(ctx, trusted, p.useLocal(req)); err != nil {
 				req.Trouble("reading", len(trusted), err)
 			}
 		}
+		p.reportDistrusted(req, ask, len(ask)-len(trusted))
 	}
 	rest = recs[:0]
 	for _, rec := range recs {
@@ -153,6 +156,16 @@ func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (r
 		req.Resolve(rec)
 	}
 	return rest
+}
+
+// reportDistrusted reports the n records of ask that the remote was not asked for.
+func (p *Path) reportDistrusted(req *Request, ask []*record.Record, n int) {
+	for _, rec := range ask {
+		if n > 0 && errors.Is(rec.Got.Err, fence.ErrUncertain) {
+			req.Trouble("reading", n, rec.Got.Err)
+			return
+		}
+	}
 }
 
 // readable returns those of recs that do not have Reload.

@@ -23,8 +23,8 @@ type Record struct {
 	// Reload is true if the stored bytes cannot be decoded. The levels are not read then.
 	Reload bool
 
-	// The result of a read or a load: Out, or Err if there is none. A value that cannot be
-	// stored comes with both.
+	// The result of a read or a load: Out, or Err if there is none. Both are zero if no level has
+	// the key and nothing was loaded.
 
 	Out Outcome
 	Err error

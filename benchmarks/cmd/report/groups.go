@@ -13,7 +13,7 @@ type group struct {
 	// pattern says where in a benchmark's name are who was measured, and the column.
 	pattern string
 	unit    string
-	columns []column // nil: those that the names have, in their order
+	columns []column // nil stands for those that the names have, in their order
 	allocs  bool     // show the allocations, too
 }
 
