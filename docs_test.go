@@ -222,7 +222,12 @@ func goCommand(dir string, args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
-	out, err := cmd.CombinedOutput()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output() // without the log, which has the statistics when a minute ends
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, stderr.String())
+	}
 	return string(out), err
 }
 

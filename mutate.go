@@ -6,12 +6,20 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // ErrNotFenced is wrapped by the error of Mutate if the keys could not be fenced. The function
 // has not been called then.
 var ErrNotFenced = errors.New("cache: the keys could not be fenced, so nothing was changed")
+
+// ErrFenceLost is wrapped by the error of Mutate if a key's fence was not closed any more when the
+// function had ended. The server had evicted it, or the function ran for more than twice the maxLoad of
+// WithFence. A load that began before the change may have stored its value meanwhile. Mutate has
+// removed that value again, so the change is complete.
+var ErrFenceLost = errors.New("cache: a fence was lost while the function ran, so other nodes may have read a stale value until now; " +
+	"the key has been removed again; keep the server from evicting fences, for example by maxmemory-policy noeviction")
 
 // Mutate calls fn, which changes what keys are loaded from, between two removals of keys: the
 // first before fn is called, so that nobody has the old values even if this process dies right
@@ -23,7 +31,8 @@ var ErrNotFenced = errors.New("cache: the keys could not be fenced, so nothing w
 //
 // fn's ctx ends after the maxLoad of WithFence: what it commits later is not covered. Mutate
 // returns fn's error and, joined with it, what went wrong with the second removal, which is then
-// tried again in the background. If the first removal fails, it returns an ErrNotFenced and does
+// tried again in the background. It joins an ErrFenceLost with it if fences did not stay closed while fn
+// ran. If the first removal fails, it returns an ErrNotFenced and does
 // not call fn. A caller that has to go on without the remote calls fn and then Delete. Without WithFence,
 // it is a removal before and after fn: a load that was under way may still store what it read.
 //
@@ -64,9 +73,15 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 func (c *jetCache) endMutation(ctx context.Context, keys []string, token string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return c.change(ctx, newWrites(keys), c.deleting(func(ctx context.Context, recs []*record.Record) error {
-		return c.fence.Reopen(ctx, token, recs)
+	var lost error
+	err := c.change(ctx, newWrites(keys), c.deleting(func(ctx context.Context, recs []*record.Record) error {
+		err := c.fence.Reopen(ctx, token, recs)
+		if i := slices.IndexFunc(recs, func(rec *record.Record) bool { return rec.FenceLost }); i >= 0 {
+			lost = fmt.Errorf("%w: %s", ErrFenceLost, quote.Key(recs[i].Key))
+		}
+		return err
 	}))
+	return join(err, lost)
 }
 
 // anyFailed reports whether the remote could not change one of the keys.

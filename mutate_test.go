@@ -152,3 +152,29 @@ func TestMutateCallsNothingIfAKeyCannotBeFenced(t *testing.T) {
 		t.Errorf("called: %t, %v", called, err)
 	}
 }
+
+// A server that evicts keys may evict a closed fence. Then a load can store what it read before the
+// change. Mutate removes that again, and says so.
+func TestMutateReportsAFenceThatWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := fencedPair(t)
+		evict := func() { one.remote.Del(ctx, "{k}#f") }
+		err := cache.Mutate(ctx, one.Cache, []string{"k", "kept"}, func(context.Context) error {
+			evict()
+			_, _ = onceString(other, "k", returns("stale", nil))
+			return nil
+		})
+		if !errors.Is(err, cache.ErrFenceLost) || !strings.Contains(err.Error(), `"k"`) {
+			t.Errorf("the error is %v", err)
+		}
+		if _, ok := one.remote.Peek("k"); ok {
+			t.Error("the stale value is still in the remote")
+		}
+		if state := cache.SyncStateOf(one); state.Repairs != 0 {
+			t.Errorf("%d keys wait for their removal", state.Repairs)
+		}
+		if err := cache.Mutate(ctx, one.Cache, []string{"k"}, func(context.Context) error { return nil }); err != nil {
+			t.Errorf("a Mutate whose fence was kept: %v", err)
+		}
+	})
+}

@@ -18,6 +18,11 @@ var ErrUnsupported = errors.New("remote: not supported")
 // false for it. The methods of Fencer and Leaser return it for the key, in a KeysError.
 var ErrNoSibling = errors.New(`remote: a key with "}" and without a hash tag has no other key in its hash slot`)
 
+// ErrFenceLost means that a fence was not closed any more when it was reopened: its ttl had passed, or
+// the server had evicted it. ReopenFences returns it for the key, in a KeysError. The key was removed
+// all the same.
+var ErrFenceLost = errors.New("remote: the fence was not closed any more")
+
 // KeysError is the error of a call with many keys, some of which failed. For the other keys the
 // call has done its work.
 type KeysError struct {

@@ -38,7 +38,8 @@ type Fencer interface {
 	// has closed opens by itself, however often the key is used.
 	CloseFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error
 	// ReopenFences removes keys and undoes the CloseFences with token. If the fence is not closed
-	// under another token, it gets a fresh nonce and lives for ttl.
+	// under another token, it gets a fresh nonce and lives for ttl. If the fence was not closed under
+	// token, ReopenFences does the same, and the error of the key is ErrFenceLost.
 	ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error
 }
 

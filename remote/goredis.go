@@ -20,6 +20,7 @@ type GoRedisV9Adapter struct {
 	client redis.Cmdable
 	single bool                 // client speaks to one node, which can be asked for many keys at once
 	auto   *redis.AutoPipeliner // nil if each call is a round trip of its own
+	fences *fenceWriter
 
 	plainPublish bool          // WithPlainPublish
 	unsharded    atomic.Bool   // a server does not have SPUBLISH
@@ -59,7 +60,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		}
 		opt(&o)
 	}
-	r := &GoRedisV9Adapter{client: client, plainPublish: o.plainPublish, pings: pingInterval}
+	r := &GoRedisV9Adapter{client: client, fences: newFenceWriter(), plainPublish: o.plainPublish, pings: pingInterval}
 	switch client.(type) {
 	case *redis.Client, *redis.Conn:
 		r.single = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,12 +22,18 @@ const scriptKeys = 100
 // error, such as that the server is a replica, is the error of the whole call, so that go-redis
 // sees it, too. A reply never contains an error reply: go-redis 9.22 stops reading at some of them,
 // and takes the rest for the reply to another command.
-func itemScript(keys int, body string) *redis.Script {
-	return redis.NewScript(fmt.Sprintf("local items = #KEYS / %d\n%s", keys, body) + `
+//
+// ARGV[1] is a lifetime.
+func itemScript(keys int, body string) *redis.Script { return headedScript(keys, 1, body) }
 
-local replies = {}
+// headedScript is itemScript with this number of arguments before those of the items. handle also
+// gets the arguments of its item, after i.
+func headedScript(keys, head int, body string) *redis.Script {
+	return redis.NewScript(fmt.Sprintf("local items, head = #KEYS / %d, %d\n%s", keys, head, body) + `
+
+local replies, width = {}, (#ARGV - head) / items
 for i = 1, items do
-	local ok, reply = pcall(handle, i)
+	local ok, reply = pcall(handle, i, unpack(ARGV, head + width * (i - 1) + 1, head + width * i))
 	if not ok then
 		local text = tostring(type(reply) == "table" and reply.err or reply)
 		if not string.find(text, "WRONGTYPE", 1, true) then
@@ -47,11 +54,12 @@ func (e keyError) Error() string { return string(e) }
 // RedisError makes it a redis.Error.
 func (keyError) RedisError() {}
 
-// scriptCall is a call of an item script. ARGV[1] is a lifetime in milliseconds. All items have the
-// same number of keys, and the same number of arguments.
+// scriptCall is a call of an item script. All items have the same number of keys, and the same number
+// of arguments.
 type scriptCall struct {
 	keys  []string
-	args  []any
+	head  int   // the number of arguments before those of the items
+	args  []any // the first is a lifetime in milliseconds
 	items []int // the indexes of the items
 	reply *redis.Cmd
 }
@@ -68,8 +76,11 @@ type itemBatch struct {
 	op     string // the operation, for the KeysError
 	script *redis.Script
 	ttl    time.Duration // of the fences or leases
-	n      int           // the number of items
-	key    func(i int) string
+	// head returns the arguments before those of the items; ttl is in milliseconds. If it is nil,
+	// there is only the ttl.
+	head func(ttl int64) []any
+	n    int // the number of items
+	key  func(i int) string
 	// add puts item i into a call. If it returns an error, the item is not handled.
 	add func(c *scriptCall, i int) error
 }
@@ -83,6 +94,10 @@ func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies 
 	if invalid != nil {
 		b.add = func(*scriptCall, int) error { return invalid }
 	}
+	head := b.head
+	if head == nil {
+		head = func(ttl int64) []any { return []any{ttl} }
+	}
 	size := 1 // the client of a cluster or a Ring sends a call to the node of its keys
 	if r.single {
 		size = scriptKeys
@@ -91,7 +106,8 @@ func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies 
 		var calls []*scriptCall
 		for i := from; i < to; i++ {
 			if last := len(calls) - 1; last < 0 || len(calls[last].items) == size {
-				calls = append(calls, &scriptCall{args: []any{px}})
+				args := head(px)
+				calls = append(calls, &scriptCall{head: len(args), args: args})
 			}
 			c := calls[len(calls)-1]
 			if errs[i] = b.add(c, i); errs[i] == nil {
@@ -173,11 +189,12 @@ func isRefusalOfKeys(err error) bool {
 // split returns a call for each item.
 func (c *scriptCall) split() []*scriptCall {
 	calls := make([]*scriptCall, len(c.items))
-	keys, args := len(c.keys)/len(c.items), (len(c.args)-1)/len(c.items)
+	keys, args := len(c.keys)/len(c.items), (len(c.args)-c.head)/len(c.items)
 	for n, i := range c.items {
 		calls[n] = &scriptCall{
 			keys:  c.keys[n*keys : (n+1)*keys],
-			args:  append([]any{c.args[0]}, c.args[1+n*args:1+(n+1)*args]...),
+			head:  c.head,
+			args:  slices.Concat(c.args[:c.head], c.args[c.head+n*args:c.head+(n+1)*args]),
 			items: []int{i},
 		}
 	}

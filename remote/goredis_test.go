@@ -109,7 +109,12 @@ func TestLifetimesOnTheServer(t *testing.T) {
 					}
 					return r.CloseFences(ctx, tt.give, "t", key[:len(key)-2])
 				},
-				"ReopenFences#f": func(key string) error { return r.ReopenFences(ctx, tt.give, "t", key[:len(key)-2]) },
+				"ReopenFences#f": func(key string) error {
+					if err := r.CloseFences(ctx, time.Second, "t", key[:len(key)-2]); err != nil {
+						return err
+					}
+					return r.ReopenFences(ctx, tt.give, "t", key[:len(key)-2])
+				},
 				"AcquireLeases#l": func(key string) error {
 					_, err := r.AcquireLeases(ctx, tt.give, remote.LeaseAsk{Key: key[:len(key)-2], Token: "t"})
 					return err

@@ -2,6 +2,7 @@ package level
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -81,10 +82,22 @@ func (r *Remote) CloseFences(ctx context.Context, ttl time.Duration, token strin
 	return err
 }
 
-// ReopenFences removes the keys of recs and undoes the CloseFences with token. It sets the Stored and
-// the StoreErr of each.
+// ReopenFences removes the keys of recs and undoes the CloseFences with token. It sets the Stored, the
+// StoreErr and the FenceLost of each.
 func (r *Remote) ReopenFences(ctx context.Context, ttl time.Duration, token string, recs []*record.Record) error {
 	err := r.fences.ReopenFences(ctx, ttl, token, record.Keys(recs)...)
+	failed := make(map[string]error)
+	for i, e := range each(recs, err) {
+		if recs[i].FenceLost = errors.Is(e, remote.ErrFenceLost); e != nil && !recs[i].FenceLost {
+			failed[recs[i].Key] = e
+		}
+	}
+	switch {
+	case len(failed) == 0:
+		err = nil
+	case len(failed) < len(recs): // the error of the store may also be about lost fences
+		err = &remote.KeysError{Op: "reopen fences", Failed: failed}
+	}
 	r.failed(ctx, "fence", err)
 	settle(recs, err)
 	return err

@@ -39,7 +39,9 @@ type Record struct {
 	Token    Token        // of the key's fence when the load began
 	Stored   Result       // what the remote did with Data, or with the key if it was to be removed
 	StoreErr error        // why Stored is Failed
-	Changed  bool         // Data is not what the local level had
+	// FenceLost is true if the key's fence was to be reopened, and was not closed any more.
+	FenceLost bool
+	Changed   bool // Data is not what the local level had
 }
 
 // Keys returns the keys of recs, in their order.

@@ -14,6 +14,7 @@ var closedFenceChecks = []suitetest.Check[Target]{
 	{Name: "under a closed fence no loaded value is stored", Verify: fenced(closedRefuses)},
 	{Name: "changes leave a closed fence closed", Verify: fenced(closedStays)},
 	{Name: "a fence opens when it is reopened under all its tokens", Verify: fenced(reopenByAll)},
+	{Name: "ReopenFences reports fences that were not closed any more", Verify: fenced(reopenLost)},
 	{Name: "a fence is closed for its ttl at most", Verify: fenced(closedTTL)},
 	{Name: "a fence stays closed for the longest ttl", Verify: fenced(closedLongest)},
 	{Name: "only CloseFences makes a closed fence live longer", Verify: fenced(closedNotExtended)},
@@ -34,6 +35,41 @@ func (f fencer) close(token, key string) error {
 
 func (f fencer) reopen(token, key string) error {
 	return f.ReopenFences(ctx, time.Minute, token, key)
+}
+
+// reopenLost reopens a fence that is not closed under token. It fails unless the error says so.
+func (f fencer) reopenLost(token, key string) error {
+	if err := f.reopen(token, key); !errors.Is(err, remote.ErrFenceLost) {
+		return fmt.Errorf("reopening the fence of %q, which is not closed under %q: %v, want ErrFenceLost", key, token, err)
+	}
+	return nil
+}
+
+func reopenLost(f fencer) error {
+	if err := errors.Join(f.close("t", "held"), f.close("t", "lost")); err != nil {
+		return err
+	}
+	fence, _ := remote.FenceKey("lost")
+	if _, err := f.Remote.Del(ctx, fence); err != nil { // as by an eviction
+		return err
+	}
+	nonce, err := f.open("lost")
+	if err != nil {
+		return err
+	}
+	if err := f.set(remote.FenceStored, item("lost", "v", nonce)); err != nil {
+		return err
+	}
+	err = f.ReopenFences(ctx, time.Minute, "t", "held", "lost", "never closed")
+	if !errors.Is(err, remote.ErrFenceLost) {
+		return fmt.Errorf("ReopenFences: %v, want ErrFenceLost", err)
+	}
+	return errors.Join(
+		onlyFailed(err, "lost", "never closed"),
+		f.expectAbsent("lost"),
+		f.freshNonce("lost", nonce),
+		f.freshNonce("held"),
+	)
 }
 
 func closedRefuses(f fencer) error {
@@ -84,7 +120,7 @@ func reopenByAll(f fencer) error {
 		f.close("a", "k"), f.close("ab", "k"), f.close("b", "k"),
 		f.close("a", "k"), // a second time changes nothing
 		f.reopen("a", "k"), f.closed("k"),
-		f.reopen("a", "k"), f.reopen("c", "k"), f.closed("k"),
+		f.reopenLost("a", "k"), f.reopenLost("c", "k"), f.closed("k"),
 		f.reopen("b", "k"), f.closed("k"),
 		f.set(remote.FenceStored, item("k", "v", "")),
 		f.reopen("ab", "k"),
@@ -100,10 +136,10 @@ func reopenByAll(f fencer) error {
 	}
 	return errors.Join(
 		f.set(remote.FenceStored, item("k", "v", nonce)),
-		f.reopen("ab", "k"),
+		f.reopenLost("ab", "k"),
 		f.expectAbsent("k"),
 		f.freshNonce("k", nonce),
-		f.reopen("t", "never opened"),
+		f.reopenLost("t", "never opened"),
 		f.freshNonce("never opened"),
 	)
 }

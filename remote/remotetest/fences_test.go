@@ -2,6 +2,7 @@ package remotetest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ var brokenFences = []brokenRemote{
 	{func(m *Memory) remote.Remote { return brokenNeverCloses{m} }, "under a closed fence no loaded value is stored"},
 	{func(m *Memory) remote.Remote { return brokenAdmitsClosed{m} }, "under a closed fence no loaded value is stored"},
 	{func(m *Memory) remote.Remote { return brokenDelOpens{m} }, "changes leave a closed fence closed"},
+	{func(m *Memory) remote.Remote { return brokenNeverLost{m} }, "ReopenFences reports fences that were not closed any more"},
 	{func(m *Memory) remote.Remote { return brokenReopens{m} }, "a fence opens when it is reopened under all its tokens"},
 	{func(m *Memory) remote.Remote { return brokenOneToken{m} }, "a fence opens when it is reopened under all its tokens"},
 	{func(m *Memory) remote.Remote { return brokenClosedForever{m} }, "a fence is closed for its ttl at most"},
@@ -211,6 +213,15 @@ type brokenReopens struct{ *Memory }
 func (b brokenReopens) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	forget(b.Memory, keys...)
 	return b.Memory.ReopenFences(ctx, ttl, token, keys...)
+}
+
+type brokenNeverLost struct{ *Memory }
+
+func (b brokenNeverLost) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
+	if err := b.Memory.ReopenFences(ctx, ttl, token, keys...); !errors.Is(err, remote.ErrFenceLost) {
+		return err
+	}
+	return nil
 }
 
 type brokenOneToken struct{ *Memory }

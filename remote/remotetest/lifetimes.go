@@ -130,7 +130,7 @@ func longFences(f fencer) error {
 			f.DelFenced(ctx, d, key("del")),
 			f.CloseFences(ctx, time.Minute, "a", key("close")),
 			f.CloseFences(ctx, d, "b", key("close")),
-			f.ReopenFences(ctx, d, "a", key("reopen")),
+			f.close("a", key("reopen")), f.ReopenFences(ctx, d, "a", key("reopen")),
 		); err != nil {
 			return fmt.Errorf("a ttl of %s: %w", d, err)
 		}

@@ -107,13 +107,17 @@ func (m *Memory) ReopenFences(ctx context.Context, ttl time.Duration, token stri
 		}
 		delete(m.m, keys[i])
 		f, _ := m.lookLocked(fence)
-		others := slices.DeleteFunc(tokensOf(f.data), func(t string) bool { return t == token })
+		tokens := tokensOf(f.data)
+		others := slices.DeleteFunc(slices.Clone(tokens), func(t string) bool { return t == token })
 		if len(others) == 0 {
 			m.openLocked(fence, ttl)
-			return nil
+		} else {
+			f.data = "!" + strings.Join(others, ",")
+			m.m[fence] = f
 		}
-		f.data = "!" + strings.Join(others, ",")
-		m.m[fence] = f
+		if len(others) == len(tokens) {
+			return remote.ErrFenceLost
+		}
 		return nil
 	})
 }

@@ -1,0 +1,182 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// attempts is a hook that notes the commands of pipelines. The network may deliver any of them again:
+// go-redis repeats a call whose reply was lost, and the first attempt may arrive after the second.
+type attempts struct {
+	client *redis.Client // without the hook
+	noted  [][]any
+}
+
+func (*attempts) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*attempts) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (a *attempts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+				return err // the caller sends the whole script
+			}
+		}
+		for _, cmd := range cmds {
+			if strings.HasPrefix(cmd.Name(), "eval") {
+				a.noted = append(a.noted, slices.Clone(cmd.Args()))
+			}
+		}
+		return err
+	}
+}
+
+// again delivers what was noted once more, and forgets it.
+func (a *attempts) again(t *testing.T) {
+	t.Helper()
+	if len(a.noted) == 0 {
+		t.Fatal("nothing was sent")
+	}
+	for _, args := range a.noted {
+		if err := a.client.Do(ctx, args...).Err(); err != nil {
+			t.Fatalf("sending %v again: %v", args[0], err)
+		}
+	}
+	a.noted = nil
+}
+
+// lateNode is an adapter whose calls can be delivered again.
+type lateNode struct {
+	*remote.GoRedisV9Adapter
+	attempts
+}
+
+func newLateNode(t *testing.T, s redistest.Server) *lateNode {
+	t.Helper()
+	o := *s.Client.Options()
+	client := redis.NewClient(&o)
+	t.Cleanup(func() { _ = client.Close() })
+	n := &lateNode{remote.NewGoRedis(client).(*remote.GoRedisV9Adapter), attempts{client: s.Client}}
+	client.AddHook(&n.attempts)
+	return n
+}
+
+// fencedChanges are the changes that renew the fence of a key.
+var fencedChanges = map[string]func(r *remote.GoRedisV9Adapter, key string) error{
+	"SetFenced": func(r *remote.GoRedisV9Adapter, key string) error {
+		_, err := r.SetFenced(ctx, time.Minute, remote.FencedItem{Item: remote.Item{Key: key, Data: []byte("set"), Expire: time.Hour}, Renew: true})
+		return err
+	},
+	"DelFenced":    func(r *remote.GoRedisV9Adapter, key string) error { return r.DelFenced(ctx, time.Minute, key) },
+	"CloseFences":  func(r *remote.GoRedisV9Adapter, key string) error { return r.CloseFences(ctx, time.Minute, "t", key) },
+	"ReopenFences": reopen,
+}
+
+// reopen reopens the fence of key, which may be open.
+func reopen(r *remote.GoRedisV9Adapter, key string) error {
+	if err := r.ReopenFences(ctx, time.Minute, "t", key); !errors.Is(err, remote.ErrFenceLost) {
+		return err
+	}
+	return nil
+}
+
+// An attempt that is delivered twice must not bring back the nonce that it wrote first: a load that
+// noted this nonce may have read what a later change has replaced.
+func TestANonceNeverComesBack(t *testing.T) {
+	eachAdapter(t, func(t *testing.T, s redistest.Server, other *remote.GoRedisV9Adapter) {
+		for name, change := range fencedChanges {
+			for _, gone := range []bool{false, true} {
+				late, key := newLateNode(t, s), fmt.Sprint(name, gone)
+				if err := change(late.GoRedisV9Adapter, key); err != nil {
+					t.Fatal(err)
+				}
+				nonces, err := other.OpenFences(ctx, time.Minute, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := other.DelFenced(ctx, time.Minute, key); err != nil { // a newer change
+					t.Fatal(err)
+				}
+				if gone { // the fence has expired, or was evicted
+					fence, _ := remote.FenceKey(key)
+					s.Client.Del(ctx, fence)
+				}
+				late.again(t)
+				outcomes, err := other.SetFenced(ctx, time.Minute, remote.FencedItem{
+					Item: remote.Item{Key: key, Data: []byte("stale"), Expire: time.Hour}, Nonce: nonces[0],
+				})
+				if err != nil || outcomes[0] != remote.FenceChanged {
+					t.Errorf("%s, fence gone: %v: a value from before the newer change: %v, %v", name, gone, outcomes, err)
+				}
+			}
+		}
+	})
+}
+
+// The first attempt of a change arrives after its second one has succeeded, and after newer changes.
+func TestAChangeThatArrivesLateDoesNothing(t *testing.T) {
+	newer := func(r *remote.GoRedisV9Adapter, key string) error {
+		_, err := r.SetFenced(ctx, time.Minute, remote.FencedItem{Item: remote.Item{Key: key, Data: []byte("newer"), Expire: time.Hour}, Renew: true})
+		return err
+	}
+	eachAdapter(t, func(t *testing.T, s redistest.Server, other *remote.GoRedisV9Adapter) {
+		for name, change := range fencedChanges {
+			late := newLateNode(t, s)
+			for who, r := range map[string]*remote.GoRedisV9Adapter{"the same node": late.GoRedisV9Adapter, "another node": other} {
+				key := name + " by " + who
+				if err := change(late.GoRedisV9Adapter, key); err != nil {
+					t.Fatal(err)
+				}
+				sent := late.noted
+				if err := reopen(r, key); err != nil { // what CloseFences has closed
+					t.Fatal(err)
+				}
+				if err := newer(r, key); err != nil {
+					t.Fatal(err)
+				}
+				nonces, err := r.OpenFences(ctx, time.Minute, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				late.noted = sent
+				late.again(t)
+				if got, err := s.Client.Get(ctx, key).Result(); got != "newer" || err != nil {
+					t.Errorf("%s after a change by %s: the value is %q, %v", name, who, got, err)
+				}
+				after, err := r.OpenFences(ctx, time.Minute, key)
+				if err != nil || after[0] != nonces[0] {
+					t.Errorf("%s after a change by %s: the nonce is %q, before it was %q (%v)", name, who, after[0], nonces[0], err)
+				}
+			}
+		}
+	})
+}
+
+// A fence remembers the newest changes of a bounded number of nodes.
+func TestTheHistoryOfAFenceIsBounded(t *testing.T) {
+	s := redistest.Embedded(t)
+	for range 50 {
+		r := remote.NewGoRedis(s.Client).(*remote.GoRedisV9Adapter)
+		for range 3 {
+			if err := r.DelFenced(ctx, time.Minute, "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got, err := s.Client.Get(ctx, "{k}#f").Result()
+	if err != nil || len(got) > 1<<10 || strings.Count(got, ";") != 16 {
+		t.Errorf("the fence has %d bytes: %q, %v", len(got), got, err)
+	}
+}
