@@ -18,6 +18,65 @@ type Bus interface {
 	Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error
 }
 
+// Sequencer is an optional ability of a Bus: each of its channels has a token, a number and a nonce.
+// A message that is published with the next token tells its receivers whether they have missed one
+// before it, and the newest token tells whether they have missed the last one. Without it, the nodes
+// find that out by heartbeats, which each node sends to each other. The methods may be called
+// concurrently. Their errors wrap ErrUnsupported if the channel, the client or the server cannot
+// have tokens.
+//
+// A token is a text: a number, ".", and a nonce of letters and digits. The number is below 10^14 and
+// grows by one with each message. The nonce changes if the token was lost. A token is never used
+// again.
+type Sequencer interface {
+	// Tokens returns the newest token of each channel. A channel without a token gets one.
+	Tokens(ctx context.Context, channels ...string) ([]string, error)
+	// PublishNext publishes messages on a channel, in their order and in one round trip, each with
+	// the next token. A message is a JSON object with one field at least, and nothing behind its
+	// "}"; it gets "Token" as its last field. Without messages, PublishNext leaves out a number, so
+	// that receivers notice a gap. After an error, messages may have been published all the same.
+	PublishNext(ctx context.Context, channel string, messages ...[]byte) error
+	// Follow is Subscribe over one connection, with a Subscription in the call of ready. All
+	// channels must be of one group. Follow does not look whether the connection still works: call
+	// Sync for that.
+	Follow(ctx context.Context, channels []string, ready func(Subscription), receive func(channel string, message []byte)) error
+	// Group returns a comparable value. One call of Follow can receive channels of the same group,
+	// also by different Sequencers.
+	Group(channel string) any
+}
+
+// Subscription is a call of Follow that is ready. Its methods may be called concurrently. They
+// return an error if ctx ends first or the subscription has ended.
+type Subscription interface {
+	// Sync returns when receive has been called, and has returned, for every message that was
+	// published before Sync was called.
+	Sync(ctx context.Context) error
+	// Add subscribes to more channels of the group. No message on them is lost after it has
+	// returned.
+	Add(ctx context.Context, channels ...string) error
+	// Remove ends the subscription to channels. It does not wait for that.
+	Remove(ctx context.Context, channels ...string) error
+}
+
+// Carrier is an optional ability of a Remote that is a Sequencer: a change of keys publishes an
+// Announcement, in the same step.
+type Carrier interface {
+	// Carries reports whether changes can publish announcements on channel.
+	Carries(channel string) bool
+}
+
+// Announcement is a message for other nodes that a change of keys publishes, as PublishNext does.
+type Announcement struct {
+	Channel string
+	Message []byte // as of PublishNext
+
+	// The call that made the change sets these: Sent is true if the message was published, and Err
+	// is why it was not.
+
+	Sent bool
+	Err  error
+}
+
 // Tracker is an optional ability of a Remote: the store itself reports which keys have changed,
 // whoever has changed them.
 type Tracker interface {

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type GoRedisV9Adapter struct {
 
 	plainPublish bool          // WithPlainPublish
 	unsharded    atomic.Bool   // a server does not have SPUBLISH
+	tokened      sync.Map      // channels that have, or had, a token
 	pings        time.Duration // the interval of pings on the connections of listeners
 }
 
@@ -34,6 +36,8 @@ var (
 	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
 	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
 	_ Bus            = (*GoRedisV9Adapter)(nil)
+	_ Sequencer      = (*GoRedisV9Adapter)(nil)
+	_ Carrier        = (*GoRedisV9Adapter)(nil)
 	_ Tracker        = (*GoRedisV9Adapter)(nil)
 )
 
@@ -69,7 +73,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return withoutTTL{r, r, r, r, r, r, r, r}
+		return withoutTTL{r, r, r, r, r, r, r, r, r, r}
 	}
 	return r
 }
@@ -93,6 +97,8 @@ type withoutTTL struct {
 	KeysDeleter
 	CompareDeleter
 	Bus
+	Sequencer
+	Carrier
 	Fencer
 	Leaser
 	Tracker

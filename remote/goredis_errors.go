@@ -48,7 +48,12 @@ func (f *failures) err(op string) error {
 // https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 func noPermission(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }
 
-// unknownCommand reports whether the server is too old for the command.
+// unknownCommand reports whether the server is too old for the command, also for one that a script
+// has called.
 func unknownCommand(err error) bool {
-	return isReply(err) && strings.Contains(strings.ToLower(err.Error()), "unknown command")
+	if !isReply(err) {
+		return false
+	}
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "unknown command") || strings.Contains(text, "unknown redis command")
 }

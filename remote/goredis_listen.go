@@ -26,22 +26,30 @@ import (
 // late or not at all. So a listener has a client that may dial only once, and it sees the bytes of
 // the connection.
 type listener struct {
-	interval time.Duration // of pings
+	interval time.Duration // of pings; zero if the owner pings the server and ends the listener
 	channels []string      // to SUBSCRIBE to
 	sharded  []string      // to SSUBSCRIBE to, all of one hash slot
 
+	// connected is called with the PubSub before anything is sent on it. It may be nil.
+	connected func(*redis.PubSub)
 	// confirmed is called once, when the server has confirmed all channels.
 	confirmed func()
 	// message is called for each message. It is nil if the listener expects none.
 	message func(channel, payload string)
+	// ping is called for each reply to a ping, in the order of the pings; nil if nobody counts them.
+	ping func()
 	// spare is called with an error by which the server refuses a subscription. If the listener
 	// can do without the subscription, spare returns its kind, otherwise "". It may be nil.
 	spare func(err error) (kind string)
 
-	mu     sync.Mutex
-	wire   *wire // guarded by mu
-	dialed bool  // guarded by mu
-	cause  error // guarded by mu: why end was called; nil if it was not
+	mu      sync.Mutex
+	wire    *wire                 // guarded by mu
+	dialed  bool                  // guarded by mu
+	cause   error                 // guarded by mu: why end was called; nil if it was not
+	waiting map[confirmation]bool // guarded by mu: the confirmations that have not arrived
+	leaving map[confirmation]int  // guarded by mu: the ends of subscriptions that were asked for
+	settled chan struct{}         // guarded by mu: closed when waiting gets empty; nil if it is empty
+	refused map[string]bool       // guarded by mu: kinds of subscription that the server does not have
 }
 
 const (
@@ -96,20 +104,24 @@ func (l *listener) run(ctx context.Context, options *redis.Options) error {
 	defer func() { _ = pubsub.Close() }()
 	stop := context.AfterFunc(ctx, func() { l.end(ctx.Err()) })
 	defer stop()
-
-	waiting, err := l.subscribe(ctx, pubsub)
-	if err != nil {
+	if l.connected != nil {
+		l.connected(pubsub)
+	}
+	if _, err := l.subscribe(ctx, pubsub, l.channels, l.sharded); err != nil {
 		return l.reason(err)
 	}
 	// Reads have no deadline: after a timeout, go-redis would go on reading, perhaps in the middle
 	// of a message. Instead watch closes the connection, which ends the reads.
 	reading := context.WithoutCancel(ctx)
+	if l.interval == 0 {
+		return l.receive(reading, pubsub)
+	}
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() { l.watch(reading, pubsub, done) })
 	defer watching.Wait()
 	defer close(done)
-	return l.receive(reading, pubsub, waiting)
+	return l.receive(reading, pubsub)
 }
 
 // dialOnce dials the connection. A second call is an error.
@@ -161,81 +173,173 @@ func (l *listener) reason(err error) error {
 
 // The kinds of subscription, in the words of the server's confirmations.
 const (
-	kindPlain   = "subscribe"
-	kindSharded = "ssubscribe"
+	kindPlain     = "subscribe"
+	kindSharded   = "ssubscribe"
+	kindPing      = "ping"
+	unkindPlain   = "unsubscribe"
+	unkindSharded = "sunsubscribe"
 )
 
-// confirmation is the server's confirmation of a subscription to a channel. An unexpected
-// confirmation means that the PubSub has subscribed again on another connection.
+// confirmation is the server's confirmation of a subscription to a channel, or of its end. An
+// unexpected one means that the PubSub has subscribed again on another connection, or that the
+// server has ended the subscription.
 type confirmation struct{ kind, channel string }
 
-// subscribe connects and subscribes. It returns the confirmations to wait for.
-func (l *listener) subscribe(ctx context.Context, pubsub *redis.PubSub) (map[confirmation]bool, error) {
-	waiting := make(map[confirmation]bool)
-	for _, part := range []struct {
-		kind      string
-		channels  []string
-		subscribe func(context.Context, ...string) error
-	}{{kindPlain, l.channels, pubsub.Subscribe}, {kindSharded, l.sharded, pubsub.SSubscribe}} {
-		if len(part.channels) == 0 {
-			continue
-		}
-		if err := part.subscribe(ctx, part.channels...); err != nil {
+// subscribe connects if necessary, and subscribes to channels and to sharded channels. It returns a
+// channel that is closed when no confirmation is missing any more.
+func (l *listener) subscribe(ctx context.Context, pubsub *redis.PubSub, channels, sharded []string) (settled <-chan struct{}, err error) {
+	l.mu.Lock()
+	if l.settled == nil {
+		l.settled, l.waiting = make(chan struct{}), make(map[confirmation]bool)
+	}
+	for _, channel := range channels {
+		l.waiting[confirmation{kindPlain, channel}] = true
+	}
+	for _, channel := range sharded {
+		l.waiting[confirmation{kindSharded, channel}] = true
+	}
+	settled = l.settled
+	l.mu.Unlock()
+	if len(channels) > 0 {
+		if err := pubsub.Subscribe(ctx, channels...); err != nil {
 			return nil, err
 		}
-		for _, channel := range part.channels {
-			waiting[confirmation{part.kind, channel}] = true
-		}
 	}
-	return waiting, nil
+	if len(sharded) > 0 {
+		return settled, pubsub.SSubscribe(ctx, sharded...)
+	}
+	return settled, nil
 }
 
-// receive handles confirmations and messages until the connection ends. waiting are the
-// confirmations that have not arrived.
-func (l *listener) receive(ctx context.Context, pubsub *redis.PubSub, waiting map[confirmation]bool) error {
+// unsubscribe ends the subscription to channels, and to sharded channels.
+func (l *listener) unsubscribe(ctx context.Context, pubsub *redis.PubSub, channels, sharded []string) error {
+	l.mu.Lock()
+	if l.leaving == nil {
+		l.leaving = make(map[confirmation]int)
+	}
+	for _, channel := range channels {
+		l.leaving[confirmation{unkindPlain, channel}]++
+	}
+	for _, channel := range sharded {
+		l.leaving[confirmation{unkindSharded, channel}]++
+	}
+	l.mu.Unlock()
+	if err := pubsub.Unsubscribe(ctx, channels...); err != nil {
+		return err
+	}
+	if len(sharded) > 0 {
+		return pubsub.SUnsubscribe(ctx, sharded...)
+	}
+	return nil
+}
+
+// receive handles confirmations and messages until the connection ends.
+func (l *listener) receive(ctx context.Context, pubsub *redis.PubSub) error {
 	ready := false
 	for {
 		message, err := pubsub.Receive(ctx)
 		if err != nil {
-			kind := l.dispensable(err, len(waiting) > 0)
-			if kind == "" {
+			kind := l.dispensable(err)
+			switch kind {
+			case "":
 				return l.reason(err)
+			case kindPing:
+				l.pinged()
+			default:
+				l.refuse(kind)
 			}
-			maps.DeleteFunc(waiting, func(c confirmation, _ bool) bool { return c.kind == kind })
 		}
 		switch message := message.(type) {
 		case *redis.Subscription:
-			c := confirmation{message.Kind, message.Channel}
-			switch {
-			case waiting[c]:
-				delete(waiting, c)
-			case c.kind == kindPlain, c.kind == kindSharded:
-				return errReconnected
-			default:
-				return fmt.Errorf("%w: %s", errEndedByHost, quote.Key(c.channel))
+			if err := l.confirm(confirmation{message.Kind, message.Channel}); err != nil {
+				return err
 			}
 		case *redis.Message:
 			if l.message != nil {
 				l.message(message.Channel, message.Payload)
 			}
+		case *redis.Pong:
+			l.pinged()
 		}
-		if !ready && len(waiting) == 0 {
+		if !ready && !l.subscribing() {
 			ready = true
 			l.confirmed()
 		}
 	}
 }
 
+func (l *listener) pinged() {
+	if l.ping != nil {
+		l.ping()
+	}
+}
+
+// subscribing reports whether confirmations have not arrived yet.
+func (l *listener) subscribing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting) > 0
+}
+
+// confirm handles a confirmation.
+func (l *listener) confirm(c confirmation) error {
+	l.mu.Lock()
+	expected, ended := l.waiting[c], l.leaving[c] > 0
+	if ended {
+		l.leaving[c]--
+	}
+	l.mu.Unlock()
+	switch {
+	case expected:
+		l.settle(func(other confirmation) bool { return other == c })
+	case ended:
+	case c.kind == kindPlain, c.kind == kindSharded:
+		return errReconnected
+	default:
+		return fmt.Errorf("%w: %s", errEndedByHost, quote.Key(c.channel))
+	}
+	return nil
+}
+
+// refuse records that the server does not have a kind of subscription.
+func (l *listener) refuse(kind string) {
+	l.mu.Lock()
+	if l.refused == nil {
+		l.refused = make(map[string]bool)
+	}
+	l.refused[kind] = true
+	l.mu.Unlock()
+	l.settle(func(c confirmation) bool { return c.kind == kind })
+}
+
+// unsharded reports whether the server does not have SSUBSCRIBE.
+func (l *listener) unsharded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused[kindSharded]
+}
+
+// settle removes the confirmations that arrived from those that are waited for.
+func (l *listener) settle(arrived func(c confirmation) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.waiting, func(c confirmation, _ bool) bool { return arrived(c) })
+	if len(l.waiting) == 0 && l.settled != nil {
+		close(l.settled)
+		l.settled = nil
+	}
+}
+
 // dispensable returns the kind of command that an error reply refuses, if the listener can do
 // without it, and otherwise "". A ping may be refused: the refusal, too, shows that the server is
 // there.
-func (l *listener) dispensable(err error, subscribing bool) (kind string) {
+func (l *listener) dispensable(err error) (kind string) {
 	switch {
 	case !isReply(err):
 		return ""
 	case noPermission(err) && strings.Contains(err.Error(), "'ping'"):
-		return "ping"
-	case subscribing && l.spare != nil:
+		return kindPing
+	case l.spare != nil && l.subscribing():
 		return l.spare(err)
 	}
 	return ""

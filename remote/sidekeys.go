@@ -7,6 +7,7 @@ import "strings"
 const (
 	fenceSuffix = "#f"
 	leaseSuffix = "#l"
+	tokenSuffix = "#seq"
 )
 
 // FenceKey returns the key of key's fence, which is in the same hash slot of a cluster: "{key}#f",

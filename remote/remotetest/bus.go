@@ -10,19 +10,26 @@ import (
 
 // Bus is a remote.Bus in memory, for tests of fleets within a process: caches that share a Bus hear
 // of each other's changes. A test can make it lose messages, break and fail. It works in bubbles of
-// testing/synctest. Make one with NewBus. Its methods may be called concurrently.
+// testing/synctest. It is a remote.Sequencer. Make one with NewBus. Its methods may be called
+// concurrently.
 type Bus struct {
 	mu        sync.Mutex
 	subs      map[*subscription]struct{}                // guarded by mu
 	lose      func(channel string, message []byte) bool // guarded by mu; nil if it loses nothing
 	err       error                                     // guarded by mu: the error of every call
 	published map[string]int                            // guarded by mu: number of messages by channel
+	tokens    map[string]token                          // guarded by mu: by channel
 }
 
-var _ remote.Bus = (*Bus)(nil)
+var (
+	_ remote.Bus       = (*Bus)(nil)
+	_ remote.Sequencer = (*Bus)(nil)
+)
 
 type subscription struct {
-	channels []string
+	bus      *Bus
+	channels []string      // guarded by bus.mu
+	ended    chan struct{} // closed when the subscription has ended
 
 	mu      sync.Mutex
 	waiting []message     // guarded by mu
@@ -33,11 +40,14 @@ type subscription struct {
 type message struct {
 	channel string
 	data    []byte
+	passed  chan struct{} // nil if it is a message; otherwise closed when it is received
 }
 
 // NewBus returns a Bus without subscribers.
 func NewBus() *Bus {
-	return &Bus{subs: make(map[*subscription]struct{}), published: make(map[string]int)}
+	return &Bus{
+		subs: make(map[*subscription]struct{}), published: make(map[string]int), tokens: make(map[string]token),
+	}
 }
 
 // Publish passes a message to the subscribers of channel.
@@ -50,21 +60,31 @@ func (b *Bus) Publish(ctx context.Context, channel string, data []byte) error {
 	if b.err != nil {
 		return b.err
 	}
+	b.publishLocked(channel, data)
+	return nil
+}
+
+func (b *Bus) publishLocked(channel string, data []byte) {
 	b.published[channel]++
 	if b.lose != nil && b.lose(channel, data) {
-		return nil
+		return
 	}
 	for s := range b.subs {
 		if slices.Contains(s.channels, channel) {
-			s.add(message{channel, slices.Clone(data)})
+			s.add(message{channel: channel, data: slices.Clone(data)})
 		}
 	}
-	return nil
 }
 
 // Subscribe calls receive with the messages of channels, until ctx ends or Fail is called.
 func (b *Bus) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
-	s := &subscription{channels: slices.Clone(channels), news: make(chan struct{}, 1)}
+	return b.Follow(ctx, channels, func(remote.Subscription) { ready() }, receive)
+}
+
+// Follow is Subscribe with a Subscription.
+func (b *Bus) Follow(ctx context.Context, channels []string, ready func(remote.Subscription), receive func(channel string, message []byte)) error {
+	s := &subscription{bus: b, channels: slices.Clone(channels), ended: make(chan struct{}), news: make(chan struct{}, 1)}
+	defer close(s.ended)
 	b.mu.Lock()
 	if b.err != nil {
 		defer b.mu.Unlock()
@@ -77,7 +97,7 @@ func (b *Bus) Subscribe(ctx context.Context, channels []string, ready func(), re
 		defer b.mu.Unlock()
 		delete(b.subs, s)
 	}()
-	ready()
+	ready(s)
 	for {
 		select {
 		case <-s.news:
@@ -86,6 +106,10 @@ func (b *Bus) Subscribe(ctx context.Context, channels []string, ready func(), re
 		}
 		waiting, err := s.take()
 		for _, m := range waiting {
+			if m.passed != nil {
+				close(m.passed)
+				continue
+			}
 			receive(m.channel, m.data)
 		}
 		if err != nil {

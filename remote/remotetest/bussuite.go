@@ -15,11 +15,11 @@ import (
 )
 
 // RunBus verifies the properties of a remote.Bus, each in a subtest of its own, with a Bus that
-// create returns for it. It does not verify that the Bus notices lost messages: for that, a test must
-// be able to lose some.
+// create returns for it. If the Bus is a remote.Sequencer, that is verified, too. RunBus does not
+// verify that the Bus notices lost messages: for that, a test must be able to lose some.
 func RunBus(t *testing.T, create func(t *testing.T) remote.Bus) {
 	t.Helper()
-	suitetest.Run(t, busChecks, create)
+	suitetest.Run(t, slices.Concat(busChecks, busTokenChecks), create)
 }
 
 var busChecks = []suitetest.Check[remote.Bus]{
@@ -46,12 +46,19 @@ type listener struct {
 }
 
 func listen(b remote.Bus, receive func(), channels ...string) (*listener, error) {
+	return listenBy(func(ctx context.Context, ready func(), receive func(string, []byte)) error {
+		return b.Subscribe(ctx, channels, ready, receive)
+	}, receive)
+}
+
+// listenBy is listen with a function that subscribes.
+func listenBy(subscribe func(ctx context.Context, ready func(), receive func(string, []byte)) error, receive func()) (*listener, error) {
 	l := &listener{ended: make(chan error, 1), news: make(chan struct{}, 1)}
 	var subscribed context.Context
 	subscribed, l.cancel = context.WithCancel(ctx)
 	ready := make(chan struct{})
 	go func() {
-		l.ended <- b.Subscribe(subscribed, channels, func() { close(ready) }, func(channel string, message []byte) {
+		l.ended <- subscribe(subscribed, func() { close(ready) }, func(channel string, message []byte) {
 			if receive != nil {
 				receive()
 			}
@@ -85,13 +92,18 @@ func (l *listener) close() error {
 	}
 }
 
+// all returns the messages that were received.
+func (l *listener) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.heard)
+}
+
 // wait returns the messages as soon as there are n.
 func (l *listener) wait(n int) ([]string, error) {
 	timeout := time.After(busPatience)
 	for {
-		l.mu.Lock()
-		heard := slices.Clone(l.heard)
-		l.mu.Unlock()
+		heard := l.all()
 		if len(heard) >= n {
 			return heard, nil
 		}
