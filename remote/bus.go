@@ -65,7 +65,8 @@ type Carrier interface {
 	Carries(channel string) bool
 }
 
-// Announcement is a message for other nodes that a change of keys publishes, as PublishNext does.
+// Announcement is a message for other nodes that a change of keys publishes, as PublishNext does. A
+// change carries the Announcement in its ctx, if the Remote is a Carrier.
 type Announcement struct {
 	Channel string
 	Message []byte // as of PublishNext
@@ -75,6 +76,25 @@ type Announcement struct {
 
 	Sent bool
 	Err  error
+}
+
+type announcementKey struct{}
+
+// WithAnnouncement returns ctx for the call of SetFenced, DelFenced, CloseFences or ReopenFences that
+// is to publish a. A Remote that cannot do so ignores it; then a.Sent stays false. If the call changes
+// nothing, because it refuses all items, it publishes nothing. A call publishes a once at most. If a
+// is nil, WithAnnouncement returns ctx.
+func WithAnnouncement(ctx context.Context, a *Announcement) context.Context {
+	if a == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, announcementKey{}, a)
+}
+
+// announcementIn returns the Announcement that ctx carries, nil if there is none.
+func announcementIn(ctx context.Context) *Announcement {
+	a, _ := ctx.Value(announcementKey{}).(*Announcement)
+	return a
 }
 
 // Tracker is an optional ability of a Remote: the store itself reports which keys have changed,

@@ -271,3 +271,44 @@ func (r *GoRedisV9Adapter) makeTokens(ctx context.Context, keys []string) ([]str
 	}
 	return tokens, nil
 }
+
+// carried returns the announcement that a batch can carry, nil if there is none. A batch of several
+// pipelines cannot carry one: they are sent at the same time, and the message must come last.
+func (r *GoRedisV9Adapter) carried(ctx context.Context, b itemBatch) *Announcement {
+	news := announcementIn(ctx)
+	if news == nil || !b.changes || b.n > pipelineSize || !r.Carries(news.Channel) {
+		return nil
+	}
+	return news
+}
+
+// carry makes the call publish news. It is the last of its pipeline. The script must be a
+// changeScript.
+func (c *scriptCall) carry(news *Announcement) {
+	key, err := tokenKey(news.Channel)
+	if err != nil { // Carries has said that there is one
+		return
+	}
+	c.news = news
+	c.args[c.head-1] = news.Channel
+	c.keys = append(c.keys, key)
+	c.args = append(c.args, news.Message, rand.Text())
+}
+
+// announces reports whether the call publishes a message.
+func (c *scriptCall) announces() bool {
+	channel, ok := c.args[c.head-1].(string)
+	return ok && channel != ""
+}
+
+// carried notes the reply about the announcement.
+func (c *scriptCall) carried(reply any) {
+	if c.news == nil {
+		return
+	}
+	if _, err := itemReply(reply); err != nil {
+		c.news.Err = announcing("publish", c.news.Channel, err)
+		return
+	}
+	c.news.Sent, c.news.Err = true, nil
+}

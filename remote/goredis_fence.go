@@ -11,220 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 )
 
 var _ Fencer = (*GoRedisV9Adapter)(nil)
-
-// The value of a fence is its state and its history, with a ";" in between.
-//
-// The state of an open fence is its nonce: the stamp of the change that made it, ".", and a number.
-// The number is one more than that of the nonce before it. If there was none, it is the server's time
-// in microseconds. So a nonce never comes back, also if a change is carried out twice: go-redis sends
-// a call again when its reply was lost, and the network may deliver the first attempt late, even
-// after the fence has expired. The state of a closed fence is "!" and the tokens under which it is
-// closed, joined by ",".
-//
-// The history has the newest change of each of the last writers, the newest first, joined by ";". A
-// stamp is a writer, "-", and a number that grows with each change of the writer. A change that is
-// not newer than the history is a late attempt: it must do nothing, as newer changes may have come
-// since. A writer is an adapter.
-const fenceLua = `
-local ttl, writer = ARGV[1], ARGV[2]
-local maxWriters = 16
-
-local function isClosed(state)
-	return state and string.sub(state, 1, 1) == "!"
-end
-
--- state is nil if there is no fence.
-local function read(fence)
-	local value = redis.call("get", fence)
-	if not value then
-		return nil, ""
-	end
-	return string.match(value, "^([^;]*);?(.*)$")
-end
-
-local function extend(fence)
-	local left = redis.call("pttl", fence)
-	if left >= 0 and left < tonumber(ttl) then
-		redis.call("pexpire", fence, ttl)
-	end
-end
-
-local function nonceAfter(state, stamp)
-	local number = tonumber(string.match(state or "", "%.(%d+)$") or "")
-	if not number then
-		local now = redis.call("time")
-		number = now[1] * 1000000 + now[2]
-	end
-	return string.format("%s.%.0f", stamp, number + 1)
-end
-
--- The number of the writer's newest change, 0 if none is known.
-local function newest(history)
-	return tonumber(string.match(";" .. history .. ";", ";" .. writer .. "%-(%d+);") or "0")
-end
-
--- mark is what the loads that are under way know of this server, beside the nonce.
-local function mark()
-	local info = redis.pcall("info", "replication")
-	return type(info) == "string" and string.match(info, "master_replid:(%x+)") or ""
-end
-
-local function put(fence, state, history, stamp, ...)
-	local kept, own = {stamp}, writer .. "-"
-	for other in string.gmatch(history, "[^;]+") do
-		if #kept < maxWriters and string.sub(other, 1, #own) ~= own then
-			kept[#kept + 1] = other
-		end
-	end
-	redis.call("set", fence, state .. ";" .. table.concat(kept, ";"), ...)
-end
-
--- A closed fence stays closed, and its lifetime does not change.
-local function renew(fence, state, history, stamp)
-	if isClosed(state) then
-		put(fence, state, history, stamp, "keepttl")
-	else
-		put(fence, nonceAfter(state, stamp), history, stamp, "px", ttl)
-	end
-end
-`
-
-// fenceScript makes an item script for fences. In body, the items have the arguments that handle
-// takes after i. ARGV[2] is the writer.
-func fenceScript(keys int, body string) *redis.Script {
-	return headedScript(keys, 2, fenceLua+body)
-}
-
-// A load gets the nonce, "@" and the server's replication id. If a replica is promoted, or if a
-// master starts again from a snapshot, newer nonces may be lost, and an old one may be back. Then the
-// replication id is another one: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
-var openFences = fenceScript(1, `
-local function handle(i, number)
-	local fence = KEYS[i]
-	local state = read(fence)
-	if isClosed(state) then
-		return state
-	end
-	if state then
-		extend(fence)
-	else
-		state = nonceAfter(nil, writer .. "-" .. number)
-		redis.call("set", fence, state, "px", ttl)
-	end
-	return state .. "@" .. mark()
-end`)
-
-// setFenced replies with a FenceOutcome.
-var setFenced = fenceScript(2, `
-local function handle(i, data, px, condition, nonce, number)
-	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
-	local state, history
-	if nonce ~= "" or number ~= "" then
-		state, history = read(fence)
-	end
-	if number ~= "" then
-		local last = newest(history)
-		if last == tonumber(number) then -- stored by an earlier attempt
-			return 1
-		elseif last > tonumber(number) then
-			return 2
-		end
-	end
-	if nonce ~= "" and (isClosed(state) or not state or state .. "@" .. mark() ~= nonce) then
-		return 2
-	end
-	local set = {"set", value, data}
-	if px ~= "0" then
-		set[4], set[5] = "px", px
-	end
-	if condition ~= "" then
-		set[#set + 1] = condition
-	end
-	if not redis.call(unpack(set)) then
-		return 3
-	end
-	if number ~= "" then
-		renew(fence, state, history, writer .. "-" .. number)
-	end
-	return 1
-end`)
-
-// The scripts that remove values do so first. A server that is out of memory allows that as the
-// first write of a script, and then allows the other writes of the script, too. A fence that is not
-// a string must not keep the value: pcall reports that after the removal.
-var delFenced = fenceScript(2, `
-local function handle(i, number)
-	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
-	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
-	end
-	redis.call("del", value)
-	if not ok then
-		error(state)
-	end
-	renew(fence, state, history, writer .. "-" .. number)
-	return 1
-end`)
-
-var closeFences = fenceScript(2, `
-local function handle(i, token, number)
-	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
-	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
-	end
-	redis.call("del", value)
-	if not ok then
-		error(state)
-	end
-	if not isClosed(state) then
-		put(fence, "!" .. token, history, stamp, "px", ttl)
-		return 1
-	end
-	if not string.find("," .. string.sub(state, 2) .. ",", "," .. token .. ",", 1, true) then
-		state = state .. "," .. token
-	end
-	put(fence, state, history, stamp, "keepttl")
-	extend(fence)
-	return 1
-end`)
-
-// reopenFences replies with 1 if the fence was closed under the token, and with 0 if it was not.
-var reopenFences = fenceScript(2, `
-local function handle(i, token, number)
-	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
-	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
-	end
-	redis.call("del", value)
-	if not ok then
-		error(state)
-	end
-	local others, held = {}, 0
-	if isClosed(state) then
-		for other in string.gmatch(string.sub(state, 2), "[^,]+") do
-			if other == token then
-				held = 1
-			else
-				others[#others + 1] = other
-			end
-		end
-	end
-	if #others > 0 then
-		put(fence, "!" .. table.concat(others, ","), history, stamp, "keepttl")
-	else
-		put(fence, nonceAfter(state, stamp), history, stamp, "px", ttl)
-	end
-	return held
-end`)
 
 // OpenFences returns the nonces of keys, by a script. On a single node, each call of the script has
 // up to 100 keys, otherwise one. The calls are sent in pipelines of up to 500 keys. The other
@@ -232,7 +22,7 @@ end`)
 func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, keys ...string) ([]string, error) {
 	first := r.fences.numbers(len(keys))
 	replies, err := r.evalItems(ctx, itemBatch{
-		op: "open fences", script: openFences, head: r.fences.head, ttl: ttl, n: len(keys), key: at(keys),
+		op: "open fences", script: openFences, writer: r.fences.name, ttl: ttl, n: len(keys), key: at(keys),
 		add: func(c *scriptCall, i int) error {
 			fence, err := sideKeyOf(keys[i], FenceKey)
 			if err != nil {
@@ -252,7 +42,7 @@ func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, ke
 func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, items ...FencedItem) ([]FenceOutcome, error) {
 	first := r.fences.numbers(len(items))
 	replies, err := r.evalItems(ctx, itemBatch{
-		op: "set fenced", script: setFenced, head: r.fences.head, ttl: ttl, n: len(items),
+		op: "set fenced", script: setFenced, writer: r.fences.name, changes: true, ttl: ttl, n: len(items),
 		key: func(i int) string { return items[i].Key },
 		add: func(c *scriptCall, i int) error {
 			item := items[i]
@@ -298,7 +88,7 @@ func (f *FencedItem) condition() (string, error) {
 func (r *GoRedisV9Adapter) DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error {
 	first := r.fences.numbers(len(keys))
 	_, err := r.evalItems(ctx, itemBatch{
-		op: "del fenced", script: delFenced, head: r.fences.head, ttl: ttl, n: len(keys), key: at(keys),
+		op: "del fenced", script: delFenced, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
 		add: func(c *scriptCall, i int) error { return c.addFenced(keys[i], first+uint64(i)) },
 	})
 	return err
@@ -309,7 +99,7 @@ func (r *GoRedisV9Adapter) DelFenced(ctx context.Context, ttl time.Duration, key
 func (r *GoRedisV9Adapter) CloseFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	invalid, first := checkFenceToken(token), r.fences.numbers(len(keys))
 	_, err := r.evalItems(ctx, itemBatch{
-		op: "close fences", script: closeFences, head: r.fences.head, ttl: ttl, n: len(keys), key: at(keys),
+		op: "close fences", script: closeFences, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
 		add: func(c *scriptCall, i int) error {
 			if invalid != nil {
 				return invalid
@@ -325,7 +115,7 @@ func (r *GoRedisV9Adapter) CloseFences(ctx context.Context, ttl time.Duration, t
 func (r *GoRedisV9Adapter) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
 	invalid, first := checkFenceToken(token), r.fences.numbers(len(keys))
 	replies, err := r.evalItems(ctx, itemBatch{
-		op: "reopen fences", script: reopenFences, head: r.fences.head, ttl: ttl, n: len(keys), key: at(keys),
+		op: "reopen fences", script: reopenFences, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
 		add: func(c *scriptCall, i int) error {
 			if invalid != nil {
 				return invalid
@@ -364,8 +154,8 @@ func at(keys []string) func(i int) string { return func(i int) string { return k
 
 // A fenceWriter stamps the changes of fences of one adapter. Its methods may be called concurrently.
 type fenceWriter struct {
-	head func(ttl int64) []any // the arguments with which a script begins
-	last atomic.Uint64         // the number of the newest change
+	name string
+	last atomic.Uint64 // the number of the newest change
 }
 
 // writerBytes is the number of random bytes in the name of a writer, which has two hexadecimal digits
@@ -375,8 +165,7 @@ const writerBytes = 8
 func newFenceWriter() *fenceWriter {
 	var random [writerBytes]byte
 	_, _ = rand.Read(random[:]) // it returns no error: if it fails, crypto/rand ends the process
-	name := hex.EncodeToString(random[:])
-	return &fenceWriter{head: func(ttl int64) []any { return []any{ttl, name} }}
+	return &fenceWriter{name: hex.EncodeToString(random[:])}
 }
 
 // numbers returns the first of n fresh numbers. A change that begins after another one has ended has

@@ -74,18 +74,22 @@ func newLateNode(t *testing.T, s redistest.Server) *lateNode {
 }
 
 // fencedChanges are the changes that renew the fence of a key.
-var fencedChanges = map[string]func(r *remote.GoRedisV9Adapter, key string) error{
-	"SetFenced": func(r *remote.GoRedisV9Adapter, key string) error {
+var fencedChanges = map[string]func(ctx context.Context, r *remote.GoRedisV9Adapter, key string) error{
+	"SetFenced": func(ctx context.Context, r *remote.GoRedisV9Adapter, key string) error {
 		_, err := r.SetFenced(ctx, time.Minute, remote.FencedItem{Item: remote.Item{Key: key, Data: []byte("set"), Expire: time.Hour}, Renew: true})
 		return err
 	},
-	"DelFenced":    func(r *remote.GoRedisV9Adapter, key string) error { return r.DelFenced(ctx, time.Minute, key) },
-	"CloseFences":  func(r *remote.GoRedisV9Adapter, key string) error { return r.CloseFences(ctx, time.Minute, "t", key) },
+	"DelFenced": func(ctx context.Context, r *remote.GoRedisV9Adapter, key string) error {
+		return r.DelFenced(ctx, time.Minute, key)
+	},
+	"CloseFences": func(ctx context.Context, r *remote.GoRedisV9Adapter, key string) error {
+		return r.CloseFences(ctx, time.Minute, "t", key)
+	},
 	"ReopenFences": reopen,
 }
 
 // reopen reopens the fence of key, which may be open.
-func reopen(r *remote.GoRedisV9Adapter, key string) error {
+func reopen(ctx context.Context, r *remote.GoRedisV9Adapter, key string) error {
 	if err := r.ReopenFences(ctx, time.Minute, "t", key); !errors.Is(err, remote.ErrFenceLost) {
 		return err
 	}
@@ -99,7 +103,7 @@ func TestANonceNeverComesBack(t *testing.T) {
 		for name, change := range fencedChanges {
 			for _, gone := range []bool{false, true} {
 				late, key := newLateNode(t, s), fmt.Sprint(name, gone)
-				if err := change(late.GoRedisV9Adapter, key); err != nil {
+				if err := change(ctx, late.GoRedisV9Adapter, key); err != nil {
 					t.Fatal(err)
 				}
 				nonces, err := other.OpenFences(ctx, time.Minute, key)
@@ -136,11 +140,11 @@ func TestAChangeThatArrivesLateDoesNothing(t *testing.T) {
 			late := newLateNode(t, s)
 			for who, r := range map[string]*remote.GoRedisV9Adapter{"the same node": late.GoRedisV9Adapter, "another node": other} {
 				key := name + " by " + who
-				if err := change(late.GoRedisV9Adapter, key); err != nil {
+				if err := change(ctx, late.GoRedisV9Adapter, key); err != nil {
 					t.Fatal(err)
 				}
 				sent := late.noted
-				if err := reopen(r, key); err != nil { // what CloseFences has closed
+				if err := reopen(ctx, r, key); err != nil { // what CloseFences has closed
 					t.Fatal(err)
 				}
 				if err := newer(r, key); err != nil {

@@ -23,17 +23,33 @@ const scriptKeys = 100
 // sees it, too. A reply never contains an error reply: go-redis 9.22 stops reading at some of them,
 // and takes the rest for the reply to another command.
 //
-// ARGV[1] is a lifetime.
-func itemScript(keys int, body string) *redis.Script { return headedScript(keys, 1, body) }
+// ARGV[1] is a lifetime. handle also gets the arguments of its item, after i.
+func itemScript(keys int, body string) *redis.Script {
+	return newItemScript(fmt.Sprintf("local head, channel, width = 1, '', %d", keys), body)
+}
 
-// headedScript is itemScript with this number of arguments before those of the items. handle also
-// gets the arguments of its item, after i.
-func headedScript(keys, head int, body string) *redis.Script {
-	return redis.NewScript(fmt.Sprintf("local items, head = #KEYS / %d, %d\n%s", keys, head, body) + `
+// changeScript is itemScript for items that are changed. ARGV[2] is the writer of the changes. If
+// ARGV[3], a channel, is not empty, the script publishes a message on it when it has changed
+// anything: the last KEYS is the token of the channel, and the last arguments are the message and a
+// random text. The last reply is the token then, or a list with the text of an error. The reply for
+// an item that was not changed is 2 or more.
+func changeScript(keys int, body string) *redis.Script {
+	return newItemScript(announceLua+fmt.Sprintf("local head, channel, width = 3, ARGV[3], %d", keys), body)
+}
 
-local replies, width = {}, (#ARGV - head) / items
+// newItemScript makes a script of body. prelude is Lua that sets head, the number of arguments before
+// those of the items, channel, and width, the number of keys of an item.
+func newItemScript(prelude, body string) *redis.Script {
+	return redis.NewScript(prelude + "\n" + body + `
+
+local keys, args = #KEYS, #ARGV - head
+if channel ~= "" then
+	keys, args = keys - 1, args - 2
+end
+local items, changed, replies = keys / width, false, {}
+args = args / items
 for i = 1, items do
-	local ok, reply = pcall(handle, i, unpack(ARGV, head + width * (i - 1) + 1, head + width * i))
+	local ok, reply = pcall(handle, i, unpack(ARGV, head + args * (i - 1) + 1, head + args * i))
 	if not ok then
 		local text = tostring(type(reply) == "table" and reply.err or reply)
 		if not string.find(text, "WRONGTYPE", 1, true) then
@@ -41,7 +57,12 @@ for i = 1, items do
 		end
 		reply = {text}
 	end
+	changed = changed or type(reply) == "table" or channel ~= "" and reply < 2
 	replies[i] = reply
+end
+if channel ~= "" and changed then
+	local token, err = announce(KEYS[#KEYS], channel, ARGV[#ARGV - 1])
+	replies[items + 1] = token or {err}
 end
 return replies`)
 }
@@ -61,6 +82,7 @@ type scriptCall struct {
 	head  int   // the number of arguments before those of the items
 	args  []any // the first is a lifetime in milliseconds
 	items []int // the indexes of the items
+	news  *Announcement
 	reply *redis.Cmd
 }
 
@@ -76,11 +98,11 @@ type itemBatch struct {
 	op     string // the operation, for the KeysError
 	script *redis.Script
 	ttl    time.Duration // of the fences or leases
-	// head returns the arguments before those of the items; ttl is in milliseconds. If it is nil,
-	// there is only the ttl.
-	head func(ttl int64) []any
-	n    int // the number of items
-	key  func(i int) string
+	// writer is the writer of the changes, for a changeScript; otherwise it is empty.
+	writer  string
+	changes bool // the batch changes keys, so it may carry an announcement
+	n       int  // the number of items
+	key     func(i int) string
 	// add puts item i into a call. If it returns an error, the item is not handled.
 	add func(c *scriptCall, i int) error
 }
@@ -94,10 +116,11 @@ func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies 
 	if invalid != nil {
 		b.add = func(*scriptCall, int) error { return invalid }
 	}
-	head := b.head
-	if head == nil {
-		head = func(ttl int64) []any { return []any{ttl} }
+	head := []any{px}
+	if b.writer != "" {
+		head = append(head, b.writer, "")
 	}
+	news := r.carried(ctx, b)
 	size := 1 // the client of a cluster or a Ring sends a call to the node of its keys
 	if r.single {
 		size = scriptKeys
@@ -106,13 +129,15 @@ func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies 
 		var calls []*scriptCall
 		for i := from; i < to; i++ {
 			if last := len(calls) - 1; last < 0 || len(calls[last].items) == size {
-				args := head(px)
-				calls = append(calls, &scriptCall{head: len(args), args: args})
+				calls = append(calls, &scriptCall{head: len(head), args: slices.Clone(head)})
 			}
 			c := calls[len(calls)-1]
 			if errs[i] = b.add(c, i); errs[i] == nil {
 				c.items = append(c.items, i)
 			}
+		}
+		if calls = nonEmpty(calls); len(calls) > 0 && news != nil {
+			calls[len(calls)-1].carry(news)
 		}
 		r.eval(ctx, b.script, calls, replies, errs)
 	})
@@ -128,7 +153,6 @@ func (r *GoRedisV9Adapter) evalItems(ctx context.Context, b itemBatch) (replies 
 // eval sends calls in one pipeline, and puts the replies and errors of their items into replies and
 // errs, by the index of the item.
 func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls []*scriptCall, replies []any, errs []error) {
-	calls = nonEmpty(calls)
 	r.send(ctx, calls, func(pipe redis.Pipeliner, c *scriptCall) *redis.Cmd {
 		return script.EvalSha(ctx, pipe, c.keys, c.args...)
 	})
@@ -137,6 +161,9 @@ func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls
 		if redis.HasErrorPrefix(c.reply.Err(), "NOSCRIPT") {
 			unknown = append(unknown, c)
 		}
+	}
+	if len(unknown) > 0 && len(unknown) < len(calls) {
+		calls[len(calls)-1].news = nil // it may be published before the changes that are sent again
 	}
 	r.send(ctx, unknown, func(pipe redis.Pipeliner, c *scriptCall) *redis.Cmd {
 		return script.Eval(ctx, pipe, c.keys, c.args...)
@@ -189,6 +216,9 @@ func isRefusalOfKeys(err error) bool {
 // split returns a call for each item.
 func (c *scriptCall) split() []*scriptCall {
 	calls := make([]*scriptCall, len(c.items))
+	if c.announces() { // the parts publish nothing
+		c.args[c.head-1], c.keys, c.args = "", c.keys[:len(c.keys)-1], c.args[:len(c.args)-2]
+	}
 	keys, args := len(c.keys)/len(c.items), (len(c.args)-c.head)/len(c.items)
 	for n, i := range c.items {
 		calls[n] = &scriptCall{
@@ -206,6 +236,10 @@ var errReply = errors.New("remote: the server's reply to a script is not what th
 // take puts the replies and errors of the call's items into replies and errs.
 func (c *scriptCall) take(replies []any, errs []error) {
 	answers, err := c.reply.Slice()
+	if n := len(c.items); err == nil && len(answers) == n+1 && c.announces() {
+		c.carried(answers[n])
+		answers = answers[:n]
+	}
 	if err == nil && len(answers) != len(c.items) {
 		err = errReply
 	}
