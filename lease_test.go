@@ -282,6 +282,88 @@ func TestWithoutAnAnswerAboutTheLeaseEachNodeLoads(t *testing.T) {
 	})
 }
 
+// Nodes do not load one after another where nothing gets stored.
+func TestNodesDoNotQueueForWhatIsNotStored(t *testing.T) {
+	type answer struct {
+		value any
+		err   error
+	}
+	tests := map[string]struct {
+		answer   answer
+		prepare  func(n *node)
+		loads    int64
+		slowest  time.Duration // of the loads that follow each other
+		accepted error
+	}{
+		"a value like a placeholder": {answer: answer{value: "*"}, loads: 20, slowest: 2 * time.Second},
+		"a value that cannot be stored": {
+			answer: answer{value: "v"}, loads: 20, slowest: 2 * time.Second,
+			prepare: func(n *node) {
+				n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+					if op == "setFenced" {
+						return errBoom
+					}
+					return nil
+				})
+			},
+		},
+		"a deadline of the loader's own": {
+			answer: answer{err: fmt.Errorf("query: %w", context.DeadlineExceeded)}, loads: 1, slowest: time.Second,
+			accepted: cache.ErrLoadElsewhere,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				nodes := leasedFleet(t, 20, true, cache.WithFence(time.Minute))
+				if test.prepare != nil {
+					test.prepare(nodes[0])
+				}
+				began := time.Now()
+				var calls atomic.Int64
+				var wg sync.WaitGroup
+				for _, n := range nodes {
+					wg.Go(func() {
+						s, err := onceString(n, "k", slow(&calls, test.answer.value, test.answer.err))
+						if err != nil && !errors.Is(err, test.accepted) && !errors.Is(err, test.answer.err) || err == nil && s != test.answer.value {
+							t.Errorf("%q, %v", s, err)
+						}
+					})
+				}
+				wg.Wait()
+				if took := time.Since(began); calls.Load() != test.loads || took > test.slowest {
+					t.Errorf("%d loads took %s, want %d and %s at most", calls.Load(), took, test.loads, test.slowest)
+				}
+			})
+		})
+	}
+}
+
+// The change comes while a node loads, so its value is refused. The others wait for that load.
+func TestNodesDoNotQueueForAValueThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := leasedFleet(t, 20, true, cache.WithFence(time.Minute))
+		began := time.Now()
+		var calls atomic.Int64
+		var wg sync.WaitGroup
+		for i, n := range nodes[1:] {
+			wg.Go(func() {
+				if i == 0 {
+					time.Sleep(500 * time.Millisecond)
+					_ = nodes[0].Delete(ctx, "k")
+				}
+				if s, err := onceString(n, "k", slow(&calls, "v", nil)); s != "v" || err != nil {
+					t.Errorf("%q, %v", s, err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took > 2*time.Second+lookAgain {
+			t.Errorf("%d loads took %s", calls.Load(), took)
+		}
+	})
+}
+
 func TestLeasesAreNotForWhatIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := leasedFleet(t, 1, false)[0]

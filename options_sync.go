@@ -167,8 +167,8 @@ func WithFence(maxLoad time.Duration) Option {
 // wait until the value is in the remote, but no longer than ttl or their ctx. They look again and
 // again, less and less often, and at once when the link of WithSyncLocal tells them. The lease of a
 // node that died runs out. If the load fails, the nodes that wait get an ErrLoadElsewhere, and later
-// calls load. A miss takes two more round trips to the remote, and a batch may call its loader more
-// than once.
+// calls load. If it succeeds but its value is not stored, the nodes that wait load, all at once. A miss
+// takes two more round trips to the remote, and a batch may call its loader more than once.
 //
 // Leases save loads. Nothing needs them to be correct; for that see WithFence. Refreshes have a lock
 // of their own. It needs Redis 6 or later.

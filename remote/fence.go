@@ -78,7 +78,10 @@ type Leaser interface {
 	// ReleaseLeases releases the leases that their token still holds. wanted reports, for each,
 	// whether another token has asked for the lease since it was won. If the Failure of an end is
 	// not empty and the lease is wanted, the Failure stays for ttl, or until the lease is won
-	// again, for those who await this token.
+	// again, for those who await this token. If NotStored is set and the lease is wanted, that
+	// stays for those who await this token: for ttl, and, if another token wins the lease within
+	// this time, as long as that token holds the lease. A store that does not know NotStored only
+	// releases the lease: then the nodes that wait load one after another.
 	ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...LeaseEnd) (wanted []bool, err error)
 }
 
@@ -103,15 +106,20 @@ type LeaseState uint8
 
 // The states of a lease.
 const (
-	LeaseUnknown LeaseState = iota // it failed; the error says why
-	LeaseWon                       // the caller's token holds it
-	LeaseHeld                      // another token holds it
-	LeaseFailed                    // the awaited token has released it with a Failure
-	LeaseStored                    // nobody needs it: the key is present
+	LeaseUnknown   LeaseState = iota // it failed; the error says why
+	LeaseWon                         // the caller's token holds it
+	LeaseHeld                        // another token holds it
+	LeaseFailed                      // the awaited token has released it with a Failure
+	LeaseStored                      // nobody needs it: the key is present
+	LeaseNotStored                   // the awaited token has released it with NotStored: load without a lease
 )
 
 // LeaseEnd releases the lease of a key.
 type LeaseEnd struct {
 	Key, Token string
-	Failure    string // why nothing was stored; empty if the value was stored, or if others may try
+	Failure    string // why nothing was loaded; empty if the value was loaded, or if others may try
+	// NotStored says that the value was loaded, and that it is not in the remote. Those who wait
+	// for this token need not wait for each other then: each loads at once. It has no effect
+	// with a Failure.
+	NotStored bool
 }

@@ -9,13 +9,20 @@ import (
 
 var _ Leaser = (*GoRedisV9Adapter)(nil)
 
-// A lease has one of three values:
+// A lease has one of these values:
 //
 //   - "h:" and a token: the token holds the lease.
 //   - "w:" and a token: the token holds the lease, and another token has asked for it (it is wanted).
+//   - "h:" or "w:", a token, ":" and another token: the same, and the value that the other token
+//     loaded before was not stored.
 //   - "f:", a token, ":" and a text: the token has released the lease with this failure.
+//   - "n:" and a token: the token has released the lease, and the value that it loaded was not stored.
 //
 // A token contains no ":". A lease with any other value counts as absent.
+//
+// Nodes of earlier versions do not know "n:": for them the lease is absent, so they win it, and load
+// one after another as they always did. If a lease has two tokens, they take both together for the
+// holder, for which they wait. They do not see the failure of this holder, and load then.
 
 // acquireLeases replies with a LeaseState, and with the holder or the failure. A token that holds
 // the lease wins it again: go-redis repeats a call whose reply was lost.
@@ -29,18 +36,29 @@ local function handle(i)
 	local was = redis.call("get", lease) or ""
 	local state, rest = string.sub(was, 1, 2), string.sub(was, 3)
 	if state == "h:" or state == "w:" then
-		if rest == token then
+		local holder, before = string.match(rest, "^([^:]*):?(.*)$")
+		if holder == token then
 			return {1, ""}
+		end
+		if awaited ~= "" and before == awaited then
+			return {5, ""}
 		end
 		if state == "h:" then
 			redis.call("set", lease, "w:" .. rest, "keepttl")
 		end
-		return {2, rest}
+		return {2, holder}
+	end
+	local passed = ""
+	if state == "n:" then
+		if awaited ~= "" and rest == awaited then
+			return {5, ""}
+		end
+		passed = ":" .. rest
 	end
 	if state == "f:" and awaited ~= "" and string.sub(rest, 1, #awaited + 1) == awaited .. ":" then
 		return {3, string.sub(rest, #awaited + 2)}
 	end
-	redis.call("set", lease, "h:" .. token, "px", ARGV[1])
+	redis.call("set", lease, "h:" .. token .. passed, "px", ARGV[1])
 	return {1, ""}
 end`)
 
@@ -48,17 +66,29 @@ end`)
 // did not hold it.
 var releaseLeases = itemScript(1, `
 local function handle(i)
-	local lease, token, failure = KEYS[i], ARGV[2 * i], ARGV[2 * i + 1]
-	local was = redis.call("get", lease)
-	if was == "w:" .. token and failure ~= "" then
-		redis.call("set", lease, "f:" .. token .. ":" .. failure, "px", ARGV[1])
-		return 1
+	local lease, token, left = KEYS[i], ARGV[2 * i], ARGV[2 * i + 1]
+	local state, holder = string.match(redis.call("get", lease) or "", "^([hw]:)([^:]*)")
+	if holder ~= token then
+		return 0
 	end
-	if was == "w:" .. token or was == "h:" .. token then
+	if state == "w:" and left ~= "" then
+		redis.call("set", lease, left, "px", ARGV[1])
+	else
 		redis.call("del", lease)
 	end
-	return was == "w:" .. token and 1 or 0
+	return state == "w:" and 1 or 0
 end`)
+
+// leftBy returns the value that an end leaves in a lease which is wanted, "" if it removes the lease.
+func leftBy(end LeaseEnd) string {
+	switch {
+	case end.Failure != "":
+		return "f:" + end.Token + ":" + end.Failure
+	case end.NotStored:
+		return "n:" + end.Token
+	}
+	return ""
+}
 
 // AcquireLeases asks for leases by a script, in the calls that OpenFences describes.
 func (r *GoRedisV9Adapter) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...LeaseAsk) ([]LeaseAnswer, error) {
@@ -92,7 +122,7 @@ func leaseAnswer(reply any) (a LeaseAnswer) {
 		a.Holder = text
 	case LeaseFailed:
 		a.Failure = text
-	case LeaseUnknown, LeaseWon, LeaseStored: // nothing belongs to these
+	case LeaseUnknown, LeaseWon, LeaseStored, LeaseNotStored: // nothing belongs to these
 	}
 	return a
 }
@@ -107,7 +137,7 @@ func (r *GoRedisV9Adapter) ReleaseLeases(ctx context.Context, ttl time.Duration,
 			if err != nil {
 				return err
 			}
-			return c.add([]string{lease}, ends[i].Token, ends[i].Failure)
+			return c.add([]string{lease}, ends[i].Token, leftBy(ends[i]))
 		},
 	})
 	wanted := make([]bool, len(ends))

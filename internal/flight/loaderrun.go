@@ -67,6 +67,16 @@ func Settled(err error) error {
 	return err
 }
 
+// Left reports whether a load that was given ctx has failed with err only because its callers have
+// left: ctx has ended, or the context of its leader has, and the loader used that one.
+func Left(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	r := runOf(ctx)
+	return r != nil && LeaderLeft(r.mark(err))
+}
+
 // ended reports whether ctx has ended. A deadline that is reached counts: the timer of a context
 // that was made from ctx, with the same deadline, may fire before that of ctx.
 func ended(ctx context.Context) bool {

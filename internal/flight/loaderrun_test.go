@@ -28,7 +28,17 @@ func TestLeaderLeft(t *testing.T) {
 			leading, leave := context.WithCancel(context.Background())
 			defer leave()
 			end := make(chan struct{})
-			load := func(context.Context, Note[string]) (string, error) { <-end; return "", tt.err }
+			load := func(ctx context.Context, _ Note[string]) (string, error) {
+				<-end
+				if got := Left(ctx, tt.err); got != tt.want {
+					t.Errorf("%s: Left is %v in the load", name, got)
+				}
+				abandoned, abandon := context.WithCancel(ctx)
+				if abandon(); !Left(abandoned, tt.err) {
+					t.Errorf("%s: Left is false for a load that was abandoned", name)
+				}
+				return "", tt.err
+			}
 			go func() { _, _, _ = table.Do(leading, "k", load) }()
 			synctest.Wait()
 			result := make(chan error)

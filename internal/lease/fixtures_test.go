@@ -122,6 +122,7 @@ func (n *node) Load(ctx context.Context, recs []*record.Record) {
 			rec.Out = record.Outcome{Data: []byte(value), Kind: record.Value, From: record.Loader}
 			if value != notStored {
 				n.Put(rec.Key, value)
+				rec.Stored = record.Stored
 			}
 		}
 	}

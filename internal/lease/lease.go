@@ -1,8 +1,8 @@
 // Package lease lets one node of the fleet load a key that several nodes miss.
 //
 // A node that does not get the lease of a key waits, and asks again. The answer is one of these: the
-// value is there, the load of the holder has failed, another node still loads, or the lease is free. A
-// lease saves loads, and does nothing else: a node that has waited for as long as a lease lives loads
+// value is there, the load of the holder has failed, the holder has loaded but could not store the
+// value, another node still loads, or the lease is free. A lease saves loads, and does nothing else: a node that has waited for as long as a lease lives loads
 // without one. Package fence decides what may be stored.
 package lease
 
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/level"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -73,7 +74,8 @@ const (
 	// The first and the longest pause between two looks at a lease that another node holds.
 	firstPause = 5 * time.Millisecond
 	lastPause  = 100 * time.Millisecond
-	// failureTime is how long, at most, the failure of a load is kept for the nodes that wait.
+	// failureTime is how long, at most, is kept for the nodes that wait that a load has failed, or that
+	// its value was not stored.
 	failureTime = time.Second
 	// maxFailure is how many bytes of its text are kept, at most.
 	maxFailure = 1 << 10
@@ -139,6 +141,8 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 			}
 		case remote.LeaseFailed:
 			steps.Fail(rec, fmt.Errorf("%w: %s: %s", ErrElsewhere, quote.Key(rec.Key), quote.Line(answer.Failure)))
+		case remote.LeaseNotStored: // each node that waits needs a load of its own, so none waits for another
+			lead = append(lead, rec)
 		case remote.LeaseWon:
 			lead, leased = append(lead, rec), append(leased, rec)
 		default:
@@ -190,15 +194,15 @@ func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 	}
 }
 
-// release gives back the leases of recs. The error of a record that failed is kept for the nodes that
-// wait.
+// release gives back the leases of recs. What became of a record that is not in the remote is kept for
+// the nodes that wait.
 func (a *attempt) release(ctx context.Context, recs []*record.Record) {
 	if len(recs) == 0 {
 		return
 	}
 	ends := make([]remote.LeaseEnd, len(recs))
 	for i, rec := range recs {
-		ends[i] = remote.LeaseEnd{Key: rec.Key, Token: a.token, Failure: failureOf(rec)}
+		ends[i] = a.endOf(ctx, rec)
 	}
 	// The callers may have left.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -214,17 +218,21 @@ func (a *attempt) release(ctx context.Context, recs []*record.Record) {
 	}
 }
 
-// failureOf returns the text of the failure that nodes which wait for rec get. It is empty if rec was
-// loaded. It is empty, too, if a context ended: then another node loads.
-func failureOf(rec *record.Record) string {
+// endOf returns what the nodes that wait for rec, which was loaded with ctx, are told. If the callers
+// of the load have left, or if it has panicked, they are told nothing: one of them gets the lease. A
+// context error that the loader returns on its own is a failure like any other.
+func (a *attempt) endOf(ctx context.Context, rec *record.Record) remote.LeaseEnd {
+	end := remote.LeaseEnd{Key: rec.Key, Token: a.token}
+	loaded := rec.Out.Kind != record.Miss
 	switch {
-	case rec.Err == nil, rec.Out.Kind != record.Miss:
-		return ""
-	case errors.Is(rec.Err, context.Canceled), errors.Is(rec.Err, context.DeadlineExceeded):
-		return ""
+	case rec.Stored == record.Stored, !loaded && rec.Err == nil, flight.Left(ctx, rec.Err):
+	case loaded:
+		end.NotStored = true
+	default:
+		text := rec.Err.Error()
+		end.Failure = strings.ToValidUTF8(text[:min(len(text), maxFailure)], "") // without a part of a character at the end
 	}
-	text := rec.Err.Error()
-	return strings.ToValidUTF8(text[:min(len(text), maxFailure)], "") // without a part of a character at the end
+	return end
 }
 
 var _, _ Policy = Off{}, (*On)(nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/lease"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
@@ -193,56 +195,157 @@ func TestTextsOfFailuresAreCutAndKeysAreQuoted(t *testing.T) {
 	}
 }
 
-// The loads of a node that ended say nothing of the other nodes' loads.
-func TestContextErrorsAreNotPassedOn(t *testing.T) {
-	for _, ended := range []error{context.Canceled, fmt.Errorf("load: %w", context.DeadlineExceeded)} {
+// A context error that the loader returns on its own, such as that of a query with a deadline, is an
+// error like any other.
+func TestContextErrorsOfLoadersArePassedOn(t *testing.T) {
+	for _, err := range []error{context.Canceled, fmt.Errorf("load: %w", context.DeadlineExceeded)} {
 		synctest.Test(t, func(t *testing.T) {
-			f := newFleet(2, false, nil)
-			f.load = func(context.Context, string) (string, error) {
-				if time.Sleep(time.Second); f.loads.Load() == 1 {
-					return "", ended
-				}
-				return "v", nil
-			}
+			f := newFleet(20, false, nil)
+			f.load = func(context.Context, string) (string, error) { time.Sleep(time.Second); return "", err }
+			began := time.Now()
+			var own, elsewhere atomic.Int64
 			var wg sync.WaitGroup
-			wg.Go(func() {
-				if err := f.nodes[0].get(ctx, "k")[0].Err; !errors.Is(err, ended) {
-					t.Error(err)
-				}
-			})
-			synctest.Wait()
-			wg.Go(func() {
-				if got := value(f.nodes[1].get(ctx, "k")[0]); got != "v" {
-					t.Errorf("%v: the other gets %q", ended, got)
-				}
-			})
+			for _, n := range f.nodes {
+				wg.Go(func() {
+					switch got := n.get(ctx, "k")[0].Err; {
+					case errors.Is(got, lease.ErrElsewhere) && strings.HasSuffix(got.Error(), err.Error()):
+						elsewhere.Add(1)
+					case errors.Is(got, err):
+						own.Add(1)
+					default:
+						t.Error(got)
+					}
+				})
+			}
 			wg.Wait()
-			if n := f.loads.Load(); n != 2 {
-				t.Errorf("%v: %d loads", ended, n)
+			if took := time.Since(began); f.loads.Load() != 1 || own.Load() != 1 || elsewhere.Load() != 19 || took > time.Second+lookAgain {
+				t.Errorf("%v: %d loads took %s", err, f.loads.Load(), took)
 			}
 		})
 	}
 }
 
-func TestAValueThatCouldNotBeStoredIsLoadedByTheNextNode(t *testing.T) {
-	for _, err := range []error{nil, errBoom} { // a value may come with an error
-		synctest.Test(t, func(t *testing.T) {
-			f := newFleet(2, false, nil)
-			f.load = func(context.Context, string) (string, error) { time.Sleep(time.Second); return notStored, nil }
-			var wg sync.WaitGroup
-			for _, n := range f.nodes {
+// A load that ends because its callers have left says nothing of the loads of other nodes.
+func TestTheEndOfALoadsContextIsNotPassedOn(t *testing.T) {
+	for name, others := range map[string]bool{"of the load": false, "of its leader, while others wait": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(2, false, nil)
+				leader, leave := context.WithCancel(ctx)
+				f.load = func(loading context.Context, _ string) (string, error) {
+					switch {
+					case f.loads.Load() > 1:
+						return "v", nil
+					case others: // it uses the context of its leader in place of its own
+						loading = leader
+					}
+					<-loading.Done()
+					return "", loading.Err()
+				}
+				table := flight.NewTable[string]()
+				load := func(loading context.Context, _ flight.Note[string]) (string, error) {
+					return "", f.nodes[0].get(loading, "k")[0].Err
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() { _, _, _ = table.Do(leader, "k", load) })
+				synctest.Wait()
+				if others {
+					wg.Go(func() { _, _, _ = table.Do(ctx, "k", load) })
+				}
 				wg.Go(func() {
-					if got := value(n.getWith(ctx, err, "k")); got != notStored && got != "boom" {
-						t.Errorf("it gets %q", got)
+					if got := value(f.nodes[1].get(ctx, "k")[0]); got != "v" {
+						t.Errorf("the other node gets %q", got)
 					}
 				})
-			}
-			wg.Wait()
-			if n := f.loads.Load(); n != 2 {
-				t.Errorf("%d loads", n)
-			}
+				synctest.Wait()
+				leave()
+				wg.Wait()
+				if n := f.loads.Load(); n != 2 {
+					t.Errorf("%d loads", n)
+				}
+			})
 		})
 	}
+}
+
+// Each node needs the value, and nobody can store it: they do not queue up to load it.
+func TestAValueThatCouldNotBeStoredIsLoadedByAllNodesAtOnce(t *testing.T) {
+	for _, linked := range []bool{false, true} {
+		for _, err := range []error{nil, errBoom} { // a value may come with an error
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(20, linked, nil)
+				f.load = func(context.Context, string) (string, error) { time.Sleep(time.Second); return notStored, nil }
+				began := time.Now()
+				var wg sync.WaitGroup
+				for _, n := range f.nodes {
+					wg.Go(func() {
+						if got := value(n.getWith(ctx, err, "k")); got != notStored && got != "boom" {
+							t.Errorf("it gets %q", got)
+						}
+					})
+				}
+				wg.Wait()
+				most := 2 * time.Second
+				if !linked {
+					most += lookAgain
+				}
+				if took := time.Since(began); f.loads.Load() != 20 || took > most {
+					t.Errorf("%d loads took %s, want %s at most", f.loads.Load(), took, most)
+				}
+			})
+		}
+	}
+}
+
+// The nodes that wait go on at once also if another call has taken the lease before they look again.
+func TestANewCallDoesNotHoldUpThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(10, false, nil)
+		f.load = func(context.Context, string) (string, error) { time.Sleep(time.Second); return notStored, nil }
+		began := time.Now()
+		var wg sync.WaitGroup
+		for _, n := range f.nodes[1:] {
+			wg.Go(func() { n.get(ctx, "k") })
+		}
+		for time.Since(began) < 1500*time.Millisecond { // it is busy with the key all the time
+			f.nodes[0].get(ctx, "k")
+		}
+		wg.Wait()
+		if took := time.Since(began); took > 2*time.Second+2*lookAgain {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// earlier is a store that was written before there was NotStored.
+type earlier struct{ *remotetest.Memory }
+
+func (e earlier) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
+	ends = slices.Clone(ends)
+	for i := range ends {
+		ends[i].NotStored = false
+	}
+	return e.Memory.ReleaseLeases(ctx, ttl, ends...)
+}
+
+func TestAStoreThatDoesNotKnowNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(3, false, func(m *remotetest.Memory) remote.Remote { return earlier{m} })
+		f.load = func(context.Context, string) (string, error) { time.Sleep(time.Second); return notStored, nil }
+		began := time.Now()
+		var wg sync.WaitGroup
+		for _, n := range f.nodes {
+			wg.Go(func() {
+				if got := value(n.get(ctx, "k")[0]); got != notStored {
+					t.Errorf("it gets %q", got)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); f.loads.Load() != 3 || took > leaseTTL+time.Second {
+			t.Errorf("%d loads took %s", f.loads.Load(), took)
+		}
+	})
 }
 
 // withError is the Steps of a node whose loads return a value and an error.

@@ -21,6 +21,8 @@ var leaseChecks = []suitetest.Check[Target]{
 	{Name: "a release reports whether the lease is wanted", Verify: leased(releaseWanted)},
 	{Name: "a failure is reported to those who await its token", Verify: leased(failureTold)},
 	{Name: "a failure lives for its ttl, if the lease is wanted", Verify: leased(failureTTL)},
+	{Name: "that a value was not stored is reported to those who await its token", Verify: leased(notStoredTold)},
+	{Name: "that a value was not stored lives for its ttl, if the lease is wanted", Verify: leased(notStoredTTL)},
 	{Name: "a key that can have no lease does not affect the others", Verify: leased(leaseFailures)},
 	{Name: "batches of leases have any size", Verify: leased(leaseSizes)},
 	{Name: "a cancelled context ends calls of leases with an error", Verify: leased(leasesCancelled)},
@@ -218,6 +220,90 @@ func failureTTL(l leaser) error {
 	wanted, err := l.ReleaseLeases(ctx, short, remote.LeaseEnd{Key: "k", Token: "a", Failure: "failure"})
 	if err != nil || !slices.Equal(wanted, []bool{true}) {
 		return fmt.Errorf("%v, %v", wanted, err)
+	}
+	l.advance(2 * short)
+	return l.ask(won, "k", "b", "a")
+}
+
+// releaseNotStored releases a lease that is wanted, after the value was loaded and not stored. The
+// mark that it leaves lives for ttl.
+func (l leaser) releaseNotStored(key, token string, ttl time.Duration) error {
+	wanted, err := l.ReleaseLeases(ctx, ttl, remote.LeaseEnd{Key: key, Token: token, NotStored: true})
+	if err != nil || !slices.Equal(wanted, []bool{true}) {
+		return fmt.Errorf("%s releases %q, not stored: wanted is %v, %v", token, key, wanted, err)
+	}
+	return nil
+}
+
+var notStored = remote.LeaseAnswer{State: remote.LeaseNotStored}
+
+// tellsNotStored reports whether the store keeps what NotStored says. A store need not do that: then
+// the lease is free.
+func (l leaser) tellsNotStored() (tells bool, err error) {
+	if err := errors.Join(
+		l.ask(won, "told", "a", ""),
+		l.ask(heldBy("a"), "told", "b", ""),
+		l.releaseNotStored("told", "a", time.Minute),
+	); err != nil {
+		return false, err
+	}
+	answers, err := l.AcquireLeases(ctx, time.Minute, remote.LeaseAsk{Key: "told", Token: "b", Awaited: "a"})
+	if err != nil || slices.Equal(answers, []remote.LeaseAnswer{won}) {
+		return false, err
+	}
+	return true, nil
+}
+
+func notStoredTold(l leaser) error {
+	if tells, err := l.tellsNotStored(); !tells {
+		return err
+	}
+	return errors.Join(
+		l.ask(won, "k", "a", ""),
+		l.ask(heldBy("a"), "k", "b", ""),
+		l.releaseNotStored("k", "a", time.Minute),
+		l.ask(notStored, "k", "b", "a"),
+		l.ask(notStored, "k", "c", "a"), // each of those who await it
+		l.ask(notStored, "k", "b", "a"), // as a client that repeats a call whose reply was lost
+		l.release(false, "k", "a", ""),  // the lease is released already
+		// A caller that awaits nothing, or another token, gets the lease. It does not take the answer
+		// from those who await the first token and have not asked yet.
+		l.ask(won, "k", "d", ""),
+		l.ask(won, "k", "d", ""),
+		l.ask(notStored, "k", "e", "a"),
+		l.ask(heldBy("d"), "k", "f", ""),
+		l.ask(notStored, "k", "e", "a"),
+		l.ask(heldBy("d"), "k", "g", "another"),
+		l.ask(won, "k", "d", ""),
+		l.releaseNotStored("k", "d", time.Minute),
+		l.ask(notStored, "k", "f", "d"),
+		l.ask(won, "k", "e", "a"), // that was too long ago
+		l.ask(notStored, "k", "f", "d"),
+		l.ask(heldBy("e"), "k", "f", "e"),
+		l.release(true, "k", "e", "failure"),
+		l.ask(failedWith("failure"), "k", "f", "e"),
+		// The value is there after all.
+		l.ask(won, "l", "a", ""),
+		l.ask(heldBy("a"), "l", "b", ""),
+		l.releaseNotStored("l", "a", time.Minute),
+		l.Remote.SetEX(ctx, "l", "v", time.Minute),
+		l.ask(remote.LeaseAnswer{State: remote.LeaseStored}, "l", "b", "a"),
+	)
+}
+
+func notStoredTTL(l leaser) error {
+	const short = 100 * time.Millisecond
+	wanted, err := l.ReleaseLeases(ctx, short, remote.LeaseEnd{Key: "unwanted", Token: "a", NotStored: true})
+	if err != nil || !slices.Equal(wanted, []bool{false}) {
+		return fmt.Errorf("%v, %v", wanted, err)
+	}
+	if err := errors.Join(
+		l.ask(won, "unwanted", "b", "a"),
+		l.ask(won, "k", "a", ""),
+		l.ask(heldBy("a"), "k", "b", ""),
+		l.releaseNotStored("k", "a", short),
+	); err != nil {
+		return err
 	}
 	l.advance(2 * short)
 	return l.ask(won, "k", "b", "a")

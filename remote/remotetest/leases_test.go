@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/test/suitetest"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
@@ -20,6 +22,9 @@ var brokenLeases = []brokenRemote{
 	{func(m *Memory) remote.Remote { return brokenNoFailures{m} }, "a failure is reported to those who await its token"},
 	{func(m *Memory) remote.Remote { return brokenFailureText{m} }, "a failure is reported to those who await its token"},
 	{func(m *Memory) remote.Remote { return brokenFailureForever{m} }, "a failure lives for its ttl, if the lease is wanted"},
+	{func(m *Memory) remote.Remote { return brokenNotStoredOnce{m} }, "that a value was not stored is reported to those who await its token"},
+	{func(m *Memory) remote.Remote { return brokenNotStoredForgotten{m} }, "that a value was not stored is reported to those who await its token"},
+	{func(m *Memory) remote.Remote { return brokenNotStoredForever{m} }, "that a value was not stored lives for its ttl, if the lease is wanted"},
 	{func(m *Memory) remote.Remote { return brokenLeaseSpoils{m} }, "a key that can have no lease does not affect the others"},
 	{func(m *Memory) remote.Remote { return brokenLeaseSize{m} }, "batches of leases have any size"},
 	{func(m *Memory) remote.Remote { return brokenLeaseDeaf{m} }, "a cancelled context ends calls of leases with an error"},
@@ -74,7 +79,7 @@ type brokenAnyRelease struct{ *Memory }
 func (b brokenAnyRelease) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
 	return b.Memory.ReleaseLeases(ctx, ttl, altered(ends, func(e *remote.LeaseEnd) {
 		data, _ := b.Peek(leaseOf(e.Key))
-		if holder, held := holderOf(data); held {
+		if holder, _, held := holderOf(data); held {
 			e.Token = holder
 		}
 	})...)
@@ -132,6 +137,54 @@ type brokenFailureForever struct{ *Memory }
 
 func (b brokenFailureForever) ReleaseLeases(ctx context.Context, _ time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
 	return b.Memory.ReleaseLeases(ctx, time.Hour, ends...)
+}
+
+type brokenNotStoredOnce struct{ *Memory }
+
+func (b brokenNotStoredOnce) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...remote.LeaseAsk) ([]remote.LeaseAnswer, error) {
+	answers, err := b.Memory.AcquireLeases(ctx, ttl, asks...)
+	for i, answer := range answers {
+		if answer.State == remote.LeaseNotStored {
+			_, _ = b.Del(ctx, leaseOf(asks[i].Key))
+		}
+	}
+	return answers, err
+}
+
+// brokenNotStoredForgotten forgets that a value was not stored when another token wins the lease.
+type brokenNotStoredForgotten struct{ *Memory }
+
+func (b brokenNotStoredForgotten) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...remote.LeaseAsk) ([]remote.LeaseAnswer, error) {
+	answers, err := b.Memory.AcquireLeases(ctx, ttl, asks...)
+	for i, answer := range answers {
+		data, _ := b.Peek(leaseOf(asks[i].Key))
+		if holder, _, held := holderOf(data); held && answer.State == remote.LeaseWon {
+			_ = b.SetEX(ctx, leaseOf(asks[i].Key), data[:len(leaseHeld)]+holder, ttl)
+		}
+	}
+	return answers, err
+}
+
+type brokenNotStoredForever struct{ *Memory }
+
+func (b brokenNotStoredForever) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
+	for _, end := range ends {
+		if end.NotStored {
+			ttl = time.Hour
+		}
+	}
+	return b.Memory.ReleaseLeases(ctx, ttl, ends...)
+}
+
+// earlierLeases is a store that was written before there was NotStored. It passes the suite.
+type earlierLeases struct{ *Memory }
+
+func (e earlierLeases) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...remote.LeaseEnd) ([]bool, error) {
+	return e.Memory.ReleaseLeases(ctx, ttl, altered(ends, func(end *remote.LeaseEnd) { end.NotStored = false })...)
+}
+
+func TestAStoreNeedNotKnowNotStored(t *testing.T) {
+	suitetest.Run(t, leaseChecks, func(*testing.T) Target { return Target{Remote: earlierLeases{NewMemory()}} })
 }
 
 type brokenLeaseSpoils struct{ *Memory }

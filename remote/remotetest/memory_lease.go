@@ -12,12 +12,14 @@ import (
 
 var _ remote.Leaser = (*Memory)(nil)
 
-// The beginnings of a lease's value. The token follows, and after leaseFailure also ":" and the
-// failure.
+// The beginnings of a lease's value. The token follows. After leaseFailure, ":" and the failure come
+// then. After leaseHeld and leaseWanted, ":" and another token may come: the value that it loaded
+// before was not stored.
 const (
-	leaseHeld    = "h:" // the token holds it
-	leaseWanted  = "w:" // the token holds it, and another token has asked for it
-	leaseFailure = "f:" // the token has released it with a failure
+	leaseHeld      = "h:" // the token holds it
+	leaseWanted    = "w:" // the token holds it, and another token has asked for it
+	leaseFailure   = "f:" // the token has released it with a failure
+	leaseNotStored = "n:" // the token has released it, and the value that it loaded was not stored
 )
 
 // AcquireLeases asks for leases.
@@ -42,29 +44,42 @@ func (m *Memory) acquireLocked(ask remote.LeaseAsk, lease string, ttl time.Durat
 		return remote.LeaseAnswer{State: remote.LeaseStored}
 	}
 	l, _ := m.lookLocked(lease)
-	if holder, held := holderOf(l.data); held {
-		if holder == ask.Token {
+	if holder, before, held := holderOf(l.data); held {
+		switch {
+		case holder == ask.Token:
 			return remote.LeaseAnswer{State: remote.LeaseWon}
+		case ask.Awaited != "" && before == ask.Awaited:
+			return remote.LeaseAnswer{State: remote.LeaseNotStored}
 		}
-		l.data = leaseWanted + holder
+		l.data = leaseWanted + l.data[len(leaseHeld):]
 		m.m[lease] = l
 		return remote.LeaseAnswer{State: remote.LeaseHeld, Holder: holder}
+	}
+	won := leaseHeld + ask.Token
+	if before, ok := strings.CutPrefix(l.data, leaseNotStored); ok {
+		if ask.Awaited != "" && before == ask.Awaited {
+			return remote.LeaseAnswer{State: remote.LeaseNotStored}
+		}
+		won += ":" + before
 	}
 	if failed, ok := strings.CutPrefix(l.data, leaseFailure); ok {
 		if token, failure, _ := strings.Cut(failed, ":"); token == ask.Awaited {
 			return remote.LeaseAnswer{State: remote.LeaseFailed, Failure: failure}
 		}
 	}
-	m.m[lease] = stored{data: leaseHeld + ask.Token, end: time.Now().Add(ttl)}
+	m.m[lease] = stored{data: won, end: time.Now().Add(ttl)}
 	return remote.LeaseAnswer{State: remote.LeaseWon}
 }
 
-// holderOf returns the token that holds a lease, and reports whether there is one.
-func holderOf(lease string) (token string, held bool) {
-	if token, held = strings.CutPrefix(lease, leaseHeld); held {
-		return token, true
+// holderOf returns the token that holds a lease, and the token before it whose value was not stored,
+// if there is one. It reports whether the lease is held.
+func holderOf(lease string) (token, before string, held bool) {
+	tokens, held := strings.CutPrefix(lease, leaseHeld)
+	if !held {
+		tokens, held = strings.CutPrefix(lease, leaseWanted)
 	}
-	return strings.CutPrefix(lease, leaseWanted)
+	token, before, _ = strings.Cut(tokens, ":")
+	return token, before, held
 }
 
 // ReleaseLeases releases leases.
@@ -80,12 +95,15 @@ func (m *Memory) ReleaseLeases(ctx context.Context, ttl time.Duration, ends ...r
 			return err
 		}
 		l, _ := m.lookLocked(lease)
-		if holder, held := holderOf(l.data); !held || holder != end.Token {
+		if holder, _, held := holderOf(l.data); !held || holder != end.Token {
 			return nil
 		}
 		wanted[i] = strings.HasPrefix(l.data, leaseWanted)
-		if wanted[i] && end.Failure != "" {
+		switch {
+		case wanted[i] && end.Failure != "":
 			return m.storeLocked(lease, leaseFailure+end.Token+":"+end.Failure, ttl)
+		case wanted[i] && end.NotStored:
+			return m.storeLocked(lease, leaseNotStored+end.Token, ttl)
 		}
 		delete(m.m, lease)
 		return nil
