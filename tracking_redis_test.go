@@ -79,6 +79,59 @@ func TestTrackingOverRedis(t *testing.T) {
 	}
 }
 
+// The message about a foreign change of the lifetime alone comes right after an own write, and the
+// value is still the own one.
+func TestTrackingNoticesAForeignLifetime(t *testing.T) {
+	client := redistest.NewProcess(t).Client()
+	for _, fenced := range []bool{false, true} {
+		opts := []cache.Option{cache.WithTracking("t:"), cache.WithRemoteExpiry(time.Hour)}
+		if fenced {
+			opts = append(opts, cache.WithFence(time.Minute))
+		}
+		n := newRedisNode(t, client, opts...)
+		writes := map[string]func(key string) error{
+			"Set":  func(key string) error { return n.Set(ctx, key, cache.Value("v")) },
+			"load": func(key string) error { _, err := onceString(n, key, returns("v", nil)); return err },
+			"placeholder": func(key string) error {
+				if _, err := onceString(n, key, returns("", cache.ErrNotFound)); !errors.Is(err, cache.ErrNotFound) {
+					return fmt.Errorf("got %w", err)
+				}
+				return nil
+			},
+		}
+		changes := map[string]func(key string) error{
+			"shorter": func(key string) error { return client.PExpire(ctx, key, 40*time.Second).Err() },
+			"longer":  func(key string) error { return client.PExpire(ctx, key, 2*time.Hour).Err() },
+			"none":    func(key string) error { return client.Persist(ctx, key).Err() },
+		}
+		for what, write := range writes {
+			for name, change := range changes {
+				key := fmt.Sprint("t:", fenced, what, name)
+				if err := write(key); err != nil {
+					t.Fatal(key, err)
+				}
+				if err := change(key); err != nil {
+					t.Fatal(key, err)
+				}
+				eventually(t, key+": the foreign lifetime is not noticed", func() bool { return !n.has(key) })
+			}
+			for i := range 20 { // own echoes drop nothing
+				if err := write(fmt.Sprint("t:", fenced, what, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+		for what := range writes {
+			for i := range 20 {
+				if key := fmt.Sprint("t:", fenced, what, i); !n.has(key) {
+					t.Errorf("the echo has dropped %q", key)
+				}
+			}
+		}
+	}
+}
+
 func TestTrackingThatIsNotAllowed(t *testing.T) {
 	log := captureLog(t)
 	server := redistest.NewProcess(t)

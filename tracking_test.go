@@ -142,7 +142,7 @@ func TestAnEchoThatIsFasterThanTheWrite(t *testing.T) {
 			f.SetFault(func(_ context.Context, op string, _ ...string) error {
 				if op == "set" {
 					f.SetFault(nil)
-					f.Put("k", "mine") // the server stores it
+					_ = f.SetEX(ctx, "k", "mine", time.Hour) // the server stores it
 					if theirs {
 						defer f.Put("k", "theirs")
 					}
@@ -198,7 +198,7 @@ func TestTheEchoOfAValueThatIsBackDropsWhatWasReadBefore(t *testing.T) {
 				}})})
 				read(n, f)
 				synctest.Wait()
-				f.Put("k", "on")
+				_ = f.SetEX(ctx, "k", "on", time.Hour)
 				f.tell("k")
 				synctest.Wait()
 				close(answers)

@@ -86,8 +86,9 @@ type goRedisOptions struct{ autoPipeline, withoutTTL, plainPublish bool }
 // WithoutTTL makes reads not ask for the remaining lifetime of a key. That saves a command for each
 // key: batches get a little faster (the benchmark MGetRemote shows how much), and the server has
 // less to do. The price: a local copy may outlive the value in Redis. It lives for the remote
-// expiry of the cache, or for the lifetime of the local store's entries, whichever is shorter.
-// Default: reads ask, and no local copy outlives the value.
+// expiry of the cache, or for the lifetime of the local store's entries, whichever is shorter. A
+// node with WithTracking then also takes a foreign change of the lifetime alone, right after a write
+// of its own, for that write. Default: reads ask, and no local copy outlives the value.
 func WithoutTTL() GoRedisOption { return func(o *goRedisOptions) { o.withoutTTL = true } }
 
 // withoutTTL is an adapter without TTLGetter.

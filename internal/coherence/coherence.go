@@ -19,6 +19,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/level"
 	"github.com/mgtv-tech/jetcache-go/internal/link"
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
@@ -49,10 +50,11 @@ type Config struct {
 	// Part keeps calls from joining the loads that are under way. A load that begins later may be
 	// joined until it reaches age. An age of zero means no limit.
 	Part func(age time.Duration)
-	// Compare reads keys from the remote. It returns those that another node has changed: own
-	// reports false for what the remote has, or the remote does not have the key, or does not
-	// answer. Of the other keys, it drops the local entries that differ from the remote.
-	Compare func(ctx context.Context, keys []string, own func(key string, data []byte) bool) (foreign []string)
+	// Compare reads keys and their lifetimes from the remote. It returns those that another node has
+	// changed: own reports false for what the remote has, or the remote does not have the key, or
+	// does not answer. It calls own as soon as the remote has answered. Of the other keys, it drops
+	// the local entries that differ from the remote.
+	Compare func(ctx context.Context, keys []string, own func(key string, got *record.Got) bool) (foreign []string)
 }
 
 // Sync keeps a local level in step. Make one with New, connect it with Start, and end it with
@@ -127,10 +129,10 @@ func (s *Sync) Start() {
 	s.given = true
 }
 
-// Writing returns the function that this node must call with each value before it writes the value
-// to the remote. So tracking can tell the node's own writes from the changes of others. It returns
+// Writing returns the function that this node must call with each value, and the lifetime that it
+// gives to it, before it writes the value to the remote. So tracking can tell the node's own writes from the changes of others. It returns
 // nil if tracking is off.
-func (s *Sync) Writing() func(key string, data []byte) {
+func (s *Sync) Writing() func(key string, data []byte, life time.Duration) {
 	if s == nil || s.tracking == nil {
 		return nil
 	}

@@ -19,7 +19,8 @@ import (
 // should stay then. But a message does not say whose write it reports: Redis sends one message for
 // all changes of a key within a turn of its event loop, so a message may stand for our write and for
 // another one right after it. So a message about a key that this node has written lately (an echo)
-// makes the node compare what the remote has with what it wrote.
+// makes the node compare what the remote has with what it wrote: the value, and what must be left of
+// its lifetime, because another node can change the one without the other.
 type tracking struct {
 	s    *Sync
 	line link.Line

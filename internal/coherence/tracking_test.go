@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
 	"github.com/mgtv-tech/jetcache-go/remote/remotetest"
 )
@@ -52,7 +53,7 @@ func (f *fakeTracker) fail(err error) {
 
 // tracking returns a node that tracks, and what it compares with.
 func tracks(t *testing.T, prefixes ...string) (*node, *fakeTracker, *contents) {
-	n, f, c := newNode(t, nil, "a"), &fakeTracker{}, &contents{data: make(map[string]string)}
+	n, f, c := newNode(t, nil, "a"), &fakeTracker{}, &contents{data: make(map[string]string), left: make(map[string]time.Duration)}
 	c.n = n
 	n.cfg.Track, n.cfg.Prefixes, n.cfg.Compare = f.track, prefixes, c.compare
 	n.start()
@@ -65,16 +66,19 @@ type contents struct {
 	n    *node
 	mu   sync.Mutex
 	data map[string]string         // guarded by mu
+	left map[string]time.Duration  // guarded by mu: remaining lifetimes; zero if a key does not expire
 	wait func(ctx context.Context) // guarded by mu: is called first by compare, if it is not nil
 }
 
-func (c *contents) put(key, data string) {
+func (c *contents) put(key, data string) { c.putFor(key, data, 0) }
+
+func (c *contents) putFor(key, data string, left time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.data[key] = data
+	c.data[key], c.left[key] = data, left
 }
 
-func (c *contents) compare(ctx context.Context, keys []string, own func(string, []byte) bool) (foreign []string) {
+func (c *contents) compare(ctx context.Context, keys []string, own func(string, *record.Got) bool) (foreign []string) {
 	c.n.note("compare", keys...)
 	c.mu.Lock()
 	wait := c.wait
@@ -85,7 +89,8 @@ func (c *contents) compare(ctx context.Context, keys []string, own func(string, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range keys {
-		if data, ok := c.data[key]; ctx.Err() != nil || !ok || !own(key, []byte(data)) {
+		got := &record.Got{Data: []byte(c.data[key]), TTL: c.left[key], Asked: time.Now()}
+		if _, ok := c.data[key]; ctx.Err() != nil || !ok || !own(key, got) {
 			foreign = append(foreign, key)
 		}
 	}
@@ -117,11 +122,11 @@ func TestEchoesAreCompared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, f, c := tracks(t)
 		writing := n.Writing()
-		writing("mine", []byte("1"))
+		writing("mine", []byte("1"), 0)
 		c.put("mine", "1")
-		writing("theirs", []byte("2"))
+		writing("theirs", []byte("2"), 0)
 		c.put("theirs", "another node's")
-		writing("gone", []byte("3"))
+		writing("gone", []byte("3"), 0)
 		f.tell("mine", "theirs", "gone", "foreign")
 		got := n.take()
 		if !strings.Contains(got, "drop foreign") || !strings.Contains(got, "compare gone mine theirs") || !strings.HasSuffix(got, "drop gone theirs") {
@@ -132,9 +137,26 @@ func TestEchoesAreCompared(t *testing.T) {
 		n.wantTaken("drop gone theirs")
 		f.tell("mine")
 		n.wantTaken("compare mine")
-		writing("theirs", []byte("another node's")) // a newer one of ours, with the same bytes
+		writing("theirs", []byte("another node's"), 0) // a newer one of ours, with the same bytes
 		f.tell("theirs")
 		n.wantTaken("compare theirs")
+	})
+}
+
+// Another node has changed the lifetime of what this node wrote, and nothing else.
+func TestAForeignLifetimeIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, f, c := tracks(t)
+		n.Writing()("k", []byte("v"), time.Hour)
+		time.Sleep(time.Second)
+		c.putFor("k", "v", time.Hour-time.Second)
+		f.tell("k")
+		n.wantTaken("compare k")
+		c.putFor("k", "v", time.Minute)
+		f.tell("k")
+		n.wantTaken("compare k, drop k")
+		f.tell("k") // it is no own one any more
+		n.wantTaken("drop k")
 	})
 }
 
@@ -144,7 +166,7 @@ func TestEchoesThatComeDuringAComparisonAreComparedAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, f, c := tracks(t)
 		for _, key := range []string{"a", "b"} {
-			n.Writing()(key, []byte("v"))
+			n.Writing()(key, []byte("v"), 0)
 			c.put(key, "v")
 		}
 		c.wait = func(context.Context) { time.Sleep(time.Second) }
@@ -164,7 +186,7 @@ func TestEchoesThatComeDuringAComparisonAreComparedAfterIt(t *testing.T) {
 func TestAComparisonIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, f, c := tracks(t)
-		n.Writing()("k", []byte("v"))
+		n.Writing()("k", []byte("v"), 0)
 		c.put("k", "v")
 		c.wait = func(ctx context.Context) { <-ctx.Done() }
 		begin := time.Now()
@@ -191,7 +213,7 @@ func TestCloseWaitsForAComparison(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n, f, c := tracks(t)
-				n.Writing()("k", []byte("v"))
+				n.Writing()("k", []byte("v"), 0)
 				c.put("k", "v")
 				c.wait = tt.wait
 				f.tell("k")

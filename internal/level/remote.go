@@ -31,9 +31,9 @@ type Remote struct {
 
 	// Doubts are those of the local level. Set it before the first use.
 	Doubts *doubt.Set
-	// Writing is called with each value before it is written, unless it is nil. Set it before the
+	// Writing is called with each value and its lifetime before it is written, unless it is nil. Set it before the
 	// first use.
-	Writing func(key string, data []byte)
+	Writing func(key string, data []byte, life time.Duration)
 }
 
 // Lifetime says how long values and placeholders live at most in a store that does not tell their
@@ -136,7 +136,7 @@ func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool)
 
 // untimed sets got to data whose lifetime is not known.
 func (r *Remote) untimed(got *record.Got, data []byte) {
-	got.There, got.Data, got.TTL = true, data, r.lifetime.Value
+	got.There, got.Data, got.TTL, got.Assumed = true, data, r.lifetime.Value, true
 	if record.IsPlaceholder(data) {
 		got.TTL = r.lifetime.Placeholder
 	}
@@ -245,7 +245,7 @@ func (r *Remote) writing(recs []*record.Record) {
 		return
 	}
 	for _, rec := range recs {
-		r.Writing(rec.Key, rec.Data)
+		r.Writing(rec.Key, rec.Data, rec.Life.Remote)
 	}
 }
 

@@ -129,6 +129,9 @@ func TestLifetimesOfLocalCopies(t *testing.T) {
 						if bound := got.Bound(); bound != test.want[rec.Key] {
 							t.Errorf("%q: %s, want %s", rec.Key, bound, test.want[rec.Key])
 						}
+						if assumed := name != "the store tells"; got.Assumed != assumed {
+							t.Errorf("%q: the lifetime is assumed: %t", rec.Key, got.Assumed)
+						}
 					}
 				}
 			})
@@ -389,16 +392,16 @@ func TestWritingIsToldOfValuesBeforeTheyAreWritten(t *testing.T) {
 		m := remotetest.NewMemory()
 		r, _ := newRemote(m)
 		told := ""
-		r.Writing = func(key string, data []byte) {
+		r.Writing = func(key string, data []byte, life time.Duration) {
 			if _, there := m.Peek(key); there {
 				t.Errorf("%q is written already", key)
 			}
-			told += key + "=" + string(data) + " "
+			told += fmt.Sprint(key, "=", string(data), " ", life, " ")
 		}
 		_ = r.Set(ctx, writesOf("a", "b", "c")[:n])
 		_ = r.SetFenced(ctx, time.Minute, writesOf("d", "e", "f")[:n], false)
 		_ = r.Del(ctx, recordsOf("a", "b", "c")[:n])
-		if want := map[int]string{1: "a=v d=v ", 3: "a=v b=v c=v d=v e=v f=v "}[n]; told != want {
+		if want := map[int]string{1: "a=v 1s d=v 1s ", 3: "a=v 1s b=v 1s c=v 1s d=v 1s e=v 1s f=v 1s "}[n]; told != want {
 			t.Errorf("%d keys: told of %q, want %q", n, told, want)
 		}
 	}

@@ -60,9 +60,10 @@ type Got struct {
 	Err   error  // why the remote could not answer; nil if it did
 	// TTL is the lifetime that the key had left at Asked, when the remote was asked. Zero or less
 	// means that the key does not expire.
-	TTL   time.Duration
-	Asked time.Time
-	Phase *doubt.Phase // of the local level when the remote was asked
+	TTL     time.Duration
+	Assumed bool // TTL is the longest that is possible: the store does not tell, or was not asked
+	Asked   time.Time
+	Phase   *doubt.Phase // of the local level when the remote was asked
 }
 
 // Bound returns how long a local copy may live from now on. It is NoBound if the key does not expire,
