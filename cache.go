@@ -58,7 +58,8 @@ var (
 	// ErrInvalidKey is returned by every call for an empty key, and for a key that is not
 	// valid UTF-8, because events could not carry it to other nodes. With WithFence or
 	// WithLease it is also returned for a key that has a "}" but no hash tag, because no key
-	// beside it can be in its hash slot.
+	// beside it can be in its hash slot, and for a key that is the name of a fence or a lease: one
+	// that ends in "#f" or "#l" and has a hash tag before that, such as "{user:1}#f".
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
 	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the destination

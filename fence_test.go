@@ -244,6 +244,53 @@ func TestARemoteThatCannotBeWrittenDoesNotKeepTheValueOutOfLocal(t *testing.T) {
 	}
 }
 
+// A value under the key of a fence or a lease would be overwritten, and would be taken for one.
+func TestKeysThatAreNamedLikeAFenceOrALeaseAreRefused(t *testing.T) {
+	for name, opts := range map[string][]cache.Option{
+		"fence": {cache.WithFence(maxLoad)},
+		"lease": {cache.WithLease(maxLoad)},
+		"both":  {cache.WithFence(maxLoad), cache.WithLease(maxLoad)},
+		"":      nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, key := range []string{"{k}#f", "{k}#l", "k:{1}#f", "{k}:1#l", "{k}:1", "k#f", "k#l"} {
+				refused := name != "" && strings.Contains(key, "}#") || name != "" && key == "{k}:1#l"
+				n := both(t, append(opts, cache.WithSeparatorDisabled(true), cache.WithRefreshDuration(time.Hour))...)
+				texts := stringsOf(n)
+				load := func(_ context.Context, ids []string) (map[string]string, error) {
+					return map[string]string{ids[0]: "v"}, nil
+				}
+				called := false
+				_, fetched := texts.Fetch(ctx, "", key, func(context.Context, string) (string, error) { return "v", nil }, cache.Refresh(true))
+				_, got := texts.Get(ctx, "", key, nil)
+				_, many := texts.MGetWithErr(ctx, "", []string{key}, load)
+				_, refreshed := texts.MFetch(ctx, "", []string{key}, load, cache.Refresh(true))
+				for call, err := range map[string]error{
+					"Set": n.Set(ctx, key, cache.Value("v")), "Set with Do": n.Set(ctx, key, returns("v", nil)),
+					"Once": n.Once(ctx, key, returns("v", nil), cache.Refresh(true)), "RefreshNow": cache.RefreshNow(ctx, n.Cache, key),
+					"Get": n.Get(ctx, key, nil), "GetSkippingLocal": n.GetSkippingLocal(ctx, key, nil),
+					"T.Get": got, "T.Fetch": fetched, "T.MGetWithErr": many, "T.MFetch": refreshed,
+					"T.MSet":   texts.MSet(ctx, "", map[string]string{key: "v"}),
+					"Mutate":   cache.Mutate(ctx, n.Cache, []string{"good", key}, func(context.Context) error { called = true; return nil }),
+					"MDelete":  texts.MDelete(ctx, "", []string{key}),
+					"Delete":   n.Delete(ctx, key),
+					"T.Delete": texts.Delete(ctx, "", key),
+				} {
+					if errors.Is(err, cache.ErrInvalidKey) != refused || refused && !strings.Contains(err.Error(), "fence or a lease") {
+						t.Errorf("%s of %q: %v", call, key, err)
+					}
+				}
+				if called == refused {
+					t.Errorf("Mutate of %q called its function: %t", key, called)
+				}
+				if refused && (n.Exists(ctx, key) || n.inRemote(key) != "-" || n.inLocal(key) != "-" || n.TaskSize() != 0) {
+					t.Errorf("%q left a trace", key)
+				}
+			}
+		})
+	}
+}
+
 func TestKeysThatCannotHaveAFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, _ := fencedPair(t)

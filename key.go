@@ -46,19 +46,30 @@ func (b *keyBuffer) release() {
 	}
 }
 
-// checkKey is the function checkKey, and also says whether the key can have a fence and a lease
-// where these are on.
+// checkKey is the function checkKey. Where fences or leases are on, it also says whether the key can
+// have one, and whether it is one.
 func (c *jetCache) checkKey(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
 	// Only with a "}" can there be something wrong, and most keys have none.
 	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {
+		if whose := reserved(key); whose != "" {
+			return fmt.Errorf("%w: %s is the name of %s, which would overwrite the value; with WithFence or WithLease, no key that ends in \"#f\" or \"#l\" may have a hash tag before that, so give it another end", ErrInvalidKey, quote.Key(key), whose)
+		}
 		if _, ok := remote.FenceKey(key); !ok {
 			return fmt.Errorf("%w: %s has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, quote.Key(key))
 		}
 	}
 	return nil
+}
+
+// reserved says what the library itself stores under key, "" if nothing. Every such key has a "}".
+func reserved(key string) string {
+	if remote.IsSideKey(key) {
+		return "a fence or a lease"
+	}
+	return ""
 }
 
 func checkKey(key string) error {

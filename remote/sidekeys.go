@@ -18,6 +18,18 @@ func FenceKey(key string) (string, bool) { return sideKey(key, fenceSuffix) }
 // LeaseKey returns the key of key's lease, by the rule of FenceKey: "{key}#l" or "key#l".
 func LeaseKey(key string) (string, bool) { return sideKey(key, leaseSuffix) }
 
+// IsSideKey reports whether key is the name of a fence or of a lease: whether there is a key, other
+// than the empty one, of which FenceKey or LeaseKey makes it. So it ends in "#f" or "#l", and has a
+// hash tag before that. Do not store values under such keys beside keys with fences or leases.
+func IsSideKey(key string) bool {
+	base, ok := strings.CutSuffix(key, fenceSuffix)
+	if !ok {
+		base, ok = strings.CutSuffix(key, leaseSuffix)
+	}
+	// The side key of a key without a hash tag is that of the key in braces, too.
+	return ok && hasHashTag(base)
+}
+
 // sideKey returns a key in the hash slot of key. The slot is that of the hash tag: the text between
 // the first "{" and the first "}" after it. If there is no such text, or if it is empty, the slot
 // is that of the whole key.

@@ -31,3 +31,52 @@ func TestFenceKey(t *testing.T) {
 		t.Errorf(`LeaseKey("user:1") = %q`, got)
 	}
 }
+
+func TestIsSideKey(t *testing.T) {
+	for key, want := range map[string]bool{
+		"{user:1}#f": true, "{user:1}#l": true, // of "user:1", and of "{user:1}"
+		"user:{1}#f": true, "{user:1}:x#l": true, "a}{b}#f": true, "{a{b}#l": true,
+		"{a}#f#f": true, // of "{a}#f"
+		"user:1":  false, "{user:1}": false, "user:{1}": false,
+		"user:1#f": false, "user:1#l": false, "#f": false, "#l": false, "f": false, "": false,
+		"{user:1}#F": false, "{user:1}#fx": false, "{user:1}f": false, "{user:1}#seq": false,
+		"a}b#f": false, "{a#f": false, "a{}b#f": false, "{a#f}": false, // nothing has this side key
+	} {
+		if got := remote.IsSideKey(key); got != want {
+			t.Errorf("IsSideKey(%q) = %t", key, got)
+		}
+	}
+}
+
+// A name is one of a side key if and only if there is a key that has it.
+func TestIsSideKeyIsExact(t *testing.T) {
+	const letters = "{}#fl"
+	keys := []string{""}
+	for from := 0; len(keys[from]) < 6; from++ {
+		for _, letter := range letters {
+			keys = append(keys, keys[from]+string(letter))
+		}
+	}
+	names := make(map[string]bool)
+	for _, key := range keys[1:] { // the empty key is none
+		for _, of := range []func(string) (string, bool){remote.FenceKey, remote.LeaseKey} {
+			if name, ok := of(key); ok {
+				names[name] = true
+				if !remote.IsSideKey(name) {
+					t.Fatalf("%q is a side key of %q", name, key)
+				}
+			}
+		}
+	}
+	for _, key := range keys {
+		if remote.IsSideKey(key) != names[key] { // the key of a side key is shorter, so names has all
+			t.Fatalf("%q is a side key: %t", key, names[key])
+		}
+	}
+}
+
+func TestIsSideKeyAllocatesNothing(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { remote.IsSideKey("{user:1}:profile#f") }); n > 0 {
+		t.Errorf("it allocates %g times", n)
+	}
+}
