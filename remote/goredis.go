@@ -23,6 +23,7 @@ type GoRedisV9Adapter struct {
 	auto   *redis.AutoPipeliner // nil if each call is a round trip of its own
 	fences *fenceWriter
 
+	writeOnce    bool          // WithoutWriteRetries
 	plainPublish bool          // WithPlainPublish
 	unsharded    atomic.Bool   // a server does not have SPUBLISH
 	tokened      sync.Map      // channels that have, or had, a token
@@ -64,7 +65,10 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		}
 		opt(&o)
 	}
-	r := &GoRedisV9Adapter{client: client, fences: newFenceWriter(), plainPublish: o.plainPublish, pings: pingInterval}
+	r := &GoRedisV9Adapter{
+		client: client, fences: newFenceWriter(), pings: pingInterval,
+		writeOnce: o.writeOnce, plainPublish: o.plainPublish,
+	}
 	switch client.(type) {
 	case *redis.Client, *redis.Conn:
 		r.single = true
@@ -81,7 +85,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 // GoRedisOption is an option of NewGoRedis.
 type GoRedisOption func(*goRedisOptions)
 
-type goRedisOptions struct{ autoPipeline, withoutTTL, plainPublish bool }
+type goRedisOptions struct{ autoPipeline, withoutTTL, plainPublish, writeOnce bool }
 
 // WithoutTTL makes reads not ask for the remaining lifetime of a key. That saves a command for each
 // key: batches get a little faster (the benchmark MGetRemote shows how much), and the server has
@@ -111,7 +115,7 @@ func (r *GoRedisV9Adapter) SetEX(ctx context.Context, key string, value any, exp
 	if err != nil {
 		return err
 	}
-	return r.client.Set(ctx, key, value, expire).Err()
+	return write(ctx, r, func(to redis.Cmdable) *redis.StatusCmd { return to.Set(ctx, key, value, expire) }).Err()
 }
 
 // SetNX is SetEX if key is absent. It reports whether it stored the value.
@@ -120,7 +124,7 @@ func (r *GoRedisV9Adapter) SetNX(ctx context.Context, key string, value any, exp
 	if err != nil {
 		return false, err
 	}
-	return r.client.SetNX(ctx, key, value, expire).Result()
+	return write(ctx, r, func(to redis.Cmdable) *redis.BoolCmd { return to.SetNX(ctx, key, value, expire) }).Result()
 }
 
 // SetXX is SetEX if key is present. It reports whether it stored the value.
@@ -129,7 +133,7 @@ func (r *GoRedisV9Adapter) SetXX(ctx context.Context, key string, value any, exp
 	if err != nil {
 		return false, err
 	}
-	return r.client.SetXX(ctx, key, value, expire).Result()
+	return write(ctx, r, func(to redis.Cmdable) *redis.BoolCmd { return to.SetXX(ctx, key, value, expire) }).Result()
 }
 
 // Get returns the value of key, or the error redis.Nil if key is absent.
@@ -187,7 +191,7 @@ func (r *GoRedisV9Adapter) GetWithTTL(ctx context.Context, key string) (Value, e
 
 // Del removes key, and returns the number of keys that it removed.
 func (r *GoRedisV9Adapter) Del(ctx context.Context, key string) (int64, error) {
-	return r.client.Del(ctx, key).Result()
+	return write(ctx, r, func(to redis.Cmdable) *redis.IntCmd { return to.Del(ctx, key) }).Result()
 }
 
 // compareAndDelete removes KEYS[1] if its value is ARGV[1].
@@ -200,7 +204,11 @@ return 0`)
 // CompareAndDelete removes key if its value is value, by a script. It reports whether it removed
 // key.
 func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value string) (bool, error) {
-	n, err := compareAndDelete.Run(ctx, r.client, []string{key}, value).Int64()
+	cmd := write(ctx, r, func(to redis.Cmdable) *redis.Cmd { return compareAndDelete.EvalSha(ctx, to, []string{key}, value) })
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = write(ctx, r, func(to redis.Cmdable) *redis.Cmd { return compareAndDelete.Eval(ctx, to, []string{key}, value) })
+	}
+	n, err := cmd.Int64()
 	return n > 0, err
 }
 

@@ -263,6 +263,9 @@ func (r *GoRedisV9Adapter) change(ctx context.Context, op string, n int, queue f
 					unsent(cmds[i-from])
 				}
 			}
+			if r.writeOnce {
+				return sendUnrepeated(ctx, pipe)
+			}
 			return nil
 		})
 		for i := from; i < to; i++ {
