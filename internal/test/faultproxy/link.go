@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,9 @@ type link struct {
 	client *net.TCPConn
 	ctx    context.Context //nolint:containedctx // of the link itself: it ends when the link ends
 	end    context.CancelFunc
+
+	alone atomic.Bool // the client was let go of
+	loses atomic.Bool // the next reply is lost
 
 	mu     sync.Mutex   // protects server
 	server *net.TCPConn // nil until it is connected
@@ -106,18 +110,27 @@ func (l *link) forward(direction Direction, from, to *net.TCPConn) {
 		}
 		switch {
 		case p.err == nil:
-			if _, err := to.Write(p.bytes); err != nil {
+			if !l.pass(direction, p.bytes) {
 				l.reset()
 				return
 			}
+		case direction == ToServer && l.alone.Load(): // the proxy itself has ended it
 		case errors.Is(p.err, io.EOF):
-			if to.CloseWrite() != nil {
+			if !l.alone.Load() && to.CloseWrite() != nil {
 				l.reset()
 			}
 		default:
 			l.reset()
 		}
 	}
+}
+
+// pass delivers bytes in one direction. It returns false if that is impossible.
+func (l *link) pass(direction Direction, bytes []byte) bool {
+	if direction == ToServer {
+		return l.deliver(bytes)
+	}
+	return l.answer(bytes)
 }
 
 // read puts what arrives into queue, and closes queue after the end.

@@ -3,7 +3,8 @@
 //
 // A fault applies to all connections, to the open ones and to later ones, until another fault or
 // Heal replaces it. A connection has two directions, to the server and to the client. Each
-// direction can have a fault of its own.
+// direction can have a fault of its own. Decide gives single requests a fate: their replies are
+// lost, or they arrive late.
 package faultproxy
 
 import (
@@ -116,6 +117,7 @@ func (p *Proxy) Close() error {
 type fault struct {
 	toServer, toClient way
 	cut                bool
+	decide             func(request []byte) Fate // nil if all requests pass
 }
 
 // way says what is wrong with one direction.

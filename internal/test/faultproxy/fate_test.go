@@ -1,0 +1,124 @@
+package faultproxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLostReply(t *testing.T) {
+	target, heard := listener(t)
+	p := newProxy(t, target)
+	p.Decide(once("lose", Fate{LoseReply: true}))
+	c := dial(t, p)
+	say(t, c, "pass")
+	hear(t, c, "pass")
+	say(t, c, "lose")
+	closed(t, c)
+	again := dial(t, p)
+	say(t, again, "lose")
+	hear(t, again, "lose")
+	for _, want := range []string{"pass", "lose", "end", "lose"} { // the target took it twice
+		if got := <-heard; got != want {
+			t.Errorf("the target heard %q, want %q", got, want)
+		}
+	}
+	eventually(t, func() bool { return p.Connections() == 1 })
+}
+
+func TestLateRequest(t *testing.T) {
+	for name, test := range map[string]struct {
+		late time.Duration
+		then func(p *Proxy)
+		want []string
+	}{
+		"after its time":  {short, func(*Proxy) {}, []string{"late", "late", "end"}},
+		"after Heal":      {time.Hour, (*Proxy).Heal, []string{"late", "late", "end"}},
+		"without a fate":  {time.Hour, func(p *Proxy) { p.Decide(nil) }, []string{"late", "late", "end"}},
+		"never after Cut": {time.Hour, (*Proxy).Cut, []string{"late", "end"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, heard := listener(t)
+			p := newProxy(t, target)
+			p.Decide(once("late", Fate{Late: test.late}))
+			c := dial(t, p)
+			say(t, c, "late")
+			closed(t, c)
+			again := dial(t, p)
+			say(t, again, "late")
+			hear(t, again, "late") // the second attempt comes first
+			test.then(p)
+			for i, want := range test.want {
+				if got := <-heard; got != want {
+					t.Errorf("%d: the target heard %q, want %q", i, got, want)
+				}
+			}
+			_ = again.Close()
+			eventually(t, func() bool { return p.Connections() == 0 })
+		})
+	}
+}
+
+func TestFatesMeetOtherFaults(t *testing.T) {
+	target, _ := listener(t)
+	p := newProxy(t, target)
+	p.Cut()
+	p.Decide(once("a", Fate{Late: time.Hour, LoseReply: true})) // it ends the cut
+	c := dial(t, p)
+	p.Delay(Both, time.Millisecond)
+	say(t, c, "a")
+	closed(t, c)
+	p.BlackHole(ToServer)
+	eventually(t, func() bool { return p.Connections() == 1 })
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// once returns a decide that gives the fate to the first such request.
+func once(request string, fate Fate) func([]byte) Fate {
+	left := make(chan Fate, 1)
+	left <- fate
+	return func(got []byte) Fate {
+		if string(got) == request {
+			select {
+			case fate := <-left:
+				return fate
+			default:
+			}
+		}
+		return Fate{}
+	}
+}
+
+// listener returns a target that echoes, and that says what it has heard: each request, and "end" when
+// a connection has ended.
+func listener(t *testing.T) (addr string, heard <-chan string) {
+	t.Helper()
+	words := make(chan string, 100)
+	return serve(t, func(c net.Conn) {
+		word := make([]byte, 4)
+		for {
+			n, err := c.Read(word)
+			if err != nil {
+				words <- "end"
+				return
+			}
+			words <- strings.TrimSpace(string(word[:n]))
+			_, _ = c.Write(word[:n])
+		}
+	}), words
+}
+
+// closed fails unless the connection ends without another byte.
+func closed(t *testing.T, c net.Conn) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err, io.EOF) {
+		t.Fatalf("want an end, got %d bytes, %v", n, err)
+	}
+}
