@@ -58,6 +58,12 @@ type Subscription interface {
 	Remove(ctx context.Context, channels ...string) error
 }
 
+// FollowerCounter is an optional ability of a Sequencer.
+type FollowerCounter interface {
+	// Followers returns the number of subscriptions of each channel, of all processes.
+	Followers(ctx context.Context, channels ...string) ([]int, error)
+}
+
 // Carrier is an optional ability of a Remote that is a Sequencer: a change of keys publishes an
 // Announcement, in the same step.
 type Carrier interface {

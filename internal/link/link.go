@@ -2,23 +2,32 @@
 //
 // A Link publishes the keys that its node changes, and reports the keys that other nodes change.
 // It does not promise that every message arrives. It promises to report a gap whenever a message
-// may have been lost. For that, each message has a sequence number of its publisher, each
-// publisher sends heartbeats with its newest number, and a Link checks that its own heartbeats
-// come back. A broken subscription, missing heartbeats and a missing number are gaps.
+// may have been lost.
+//
+// If the bus has tokens (remote.Sequencer), each message has the next token of its channel. A Link
+// reads the newest token once an interval, and then waits until its subscription has delivered
+// everything that was published before. So it knows whether all messages have arrived, and what it
+// costs does not depend on the number of nodes. All Links of a process over one client share that.
+//
+// On any other bus, each message has a sequence number of its publisher, each publisher sends
+// heartbeats with its newest number, and a Link checks that its own heartbeats come back. A fleet may
+// have nodes of both kinds. Nodes with tokens send numbers and heartbeats, too, while they hear the
+// heartbeats of nodes without.
 //
 // The files:
 //
-//   - link.go starts and ends a Link, and checks that it hears itself.
-//   - line.go keeps a subscription alive.
+//   - link.go starts and ends a Link.
+//   - hub.go has what Links share: it receives messages, and passes them on.
+//   - session.go has a subscription, and checks the tokens.
+//   - line.go subscribes again when a subscription ends; status.go says whether it is ready.
+//   - sequence.go notices missing messages by their tokens.
+//   - peers.go notices missing messages by the numbers and heartbeats of their publishers.
 //   - outbox.go publishes changes.
-//   - inbox.go receives messages and notices missing ones.
 //   - message.go is the wire format.
 package link
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +49,12 @@ type Config struct {
 	CacheName        string
 	SourceID         string
 	Instance         string // differs from that of every other Link
-	// Heartbeat is the interval of heartbeats. If none arrives for three intervals, that is a gap.
+	// Heartbeat is the interval of heartbeats, and of checks of the tokens. If none succeeds for
+	// three intervals, that is a gap. Links that share a hub use the shortest of their intervals.
 	Heartbeat time.Duration
+	// Carries reports whether the changes of keys can carry announcements on Changes: the bus is
+	// the remote store itself, and that can do so. See remote.Carrier.
+	Carries bool
 
 	// Changed receives keys that other nodes have changed. It must not keep the slice.
 	Changed func(keys []string)
@@ -59,24 +72,32 @@ type Config struct {
 	Warn func(format string, v ...any)
 }
 
-// missedHeartbeats is the number of heartbeat intervals without a heartbeat that make a gap.
+// missedHeartbeats is the number of intervals without a heartbeat, or without a check of the tokens,
+// that make a gap.
 const missedHeartbeats = 3
 
-// publishTimeout bounds a call of Bus.Publish.
+// publishTimeout bounds a call that publishes.
 const publishTimeout = 2 * time.Second
 
 // Link is the connection of one cache to the caches of other nodes. Make one with Start. Its
 // methods may be called concurrently.
 type Link struct {
-	cfg    Config
-	line   Line
-	out    outbox
-	in     inbox
-	cancel context.CancelFunc
-	ended  chan struct{} // closed when the heartbeats have ended
+	cfg      Config
+	status   status
+	out      outbox
+	received atomic.Uint64 // messages of other nodes
+	sending  atomic.Bool   // a heartbeat is being sent
 
-	start time.Time
-	echo  atomic.Int64 // when the newest own heartbeat that has come back was sent, by clock
+	// Set by hub.add.
+
+	hub    *hub
+	stream *stream
+
+	calls struct {
+		sync.Mutex
+		over    bool // no function of the Config is called any more
+		running sync.WaitGroup
+	}
 }
 
 // State describes a Link at one moment.
@@ -90,158 +111,63 @@ type State struct {
 	Sent     uint64    // messages that were sent
 	Received uint64    // messages of other nodes that were received
 	Waiting  int       // keys that wait to be sent
-	Nodes    int       // other nodes that were heard lately
+	Nodes    int       // other nodes that are there, as far as it is known
 }
 
 // Start returns a Link that is connecting. It calls cfg.Down before it returns. The caller must
 // end the Link with Close.
 func Start(cfg Config) *Link {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &Link{cfg: cfg, cancel: cancel, ended: make(chan struct{}), start: time.Now()}
-	l.out.init(&l.cfg, l.clock)
-	l.in.init(&l.cfg)
-	l.line = Line{Open: l.subscribe, Down: cfg.Down, Up: cfg.Up, Failed: cfg.Broken}
-	l.line.Start()
-	go l.beat(ctx)
+	l := &Link{cfg: cfg}
+	l.status.begin(cfg.Down, cfg.Up)
+	l.out.init(l)
+	join(l)
 	return l
 }
 
-// WaitReady waits until the first subscription is ready or has failed, for at most bound.
-func (l *Link) WaitReady(bound time.Duration) { l.line.WaitReady(bound) }
+// WaitReady waits until the Link hears the other nodes, or the first attempt has failed, for at most
+// bound.
+func (l *Link) WaitReady(bound time.Duration) { l.status.WaitReady(bound) }
 
-var errSilent = errors.New("the node's own heartbeats do not come back in time")
+// Healthy reports whether the Link hears the other nodes now.
+func (l *Link) Healthy() bool { return l.status.Ready() }
 
-// subscribe subscribes, and returns the reason when the subscription has ended.
-func (l *Link) subscribe(ctx context.Context, ready func()) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	isReady, done := make(chan struct{}), make(chan struct{})
-	var readyOnce sync.Once
-	defer close(done)
-	go l.watch(isReady, done, cancel)
-	err := l.cfg.Bus.Subscribe(ctx, []string{l.cfg.Changes, l.cfg.Signals},
-		func() {
-			l.heard(l.clock())
-			l.in.restart()
-			ready()
-			l.out.nudge()
-			readyOnce.Do(func() { close(isReady) }) // a bus of a user's own may call it twice
-		},
-		func(channel string, message []byte) {
-			if sent, own := l.in.receive(channel, message); own {
-				l.heard(sent)
-			}
-		})
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
-}
-
-// watch ends a subscription by cancel when the Link does not hear its own heartbeats any more.
-func (l *Link) watch(isReady, done <-chan struct{}, cancel context.CancelCauseFunc) {
-	select {
-	case <-isReady:
-	case <-done:
+// within calls a function that calls those of the Config, unless the Link is closed.
+func (l *Link) within(call func()) {
+	l.calls.Lock()
+	if l.calls.over {
+		l.calls.Unlock()
 		return
 	}
-	ticker := time.NewTicker(l.cfg.Heartbeat / 4)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if silence := l.silence(); silence >= missedHeartbeats*l.cfg.Heartbeat {
-				cancel(fmt.Errorf("%w: for %s", errSilent, silence.Round(time.Millisecond)))
-				return
-			}
-		case <-done:
-			return
-		}
-	}
+	l.calls.running.Add(1)
+	l.calls.Unlock()
+	defer l.calls.running.Done()
+	call()
 }
-
-// clock returns the time since the Link was started. It is never compared with the clock of
-// another node.
-func (l *Link) clock() time.Duration { return time.Since(l.start) }
-
-// heard records that an own heartbeat has come back. sent is when it was sent, by clock. The time
-// of its arrival does not count. On a slow connection, heartbeats arrive at regular intervals, but
-// all of them are late, and so are the changes: whatever was published after this heartbeat may
-// still be on its way.
-func (l *Link) heard(sent time.Duration) {
-	for {
-		before := l.echo.Load()
-		if int64(sent) <= before || l.echo.CompareAndSwap(before, int64(sent)) {
-			return
-		}
-	}
-}
-
-// silence returns the age of the newest own heartbeat that has come back. Changes that are younger
-// may not have arrived.
-func (l *Link) silence() time.Duration { return l.clock() - time.Duration(l.echo.Load()) }
 
 // gap records and reports that messages may have been lost.
 func (l *Link) gap(why string) {
-	l.line.NoteGap(why)
+	l.status.NoteGap(why)
 	l.cfg.Gap(why)
-}
-
-// beat sends heartbeats and looks for gaps, until ctx ends.
-func (l *Link) beat(ctx context.Context) {
-	defer close(l.ended)
-	ticker := time.NewTicker(l.cfg.Heartbeat)
-	defer ticker.Stop()
-	last := time.Now()
-	var sending atomic.Bool
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		if sending.CompareAndSwap(false, true) {
-			wg.Go(func() { // the bus may be slow
-				defer sending.Store(false)
-				l.out.heartbeat(ctx)
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		now := time.Now()
-		if pause := now.Sub(last); pause > missedHeartbeats*l.cfg.Heartbeat {
-			// The whole process was stopped. Messages that arrived meanwhile are still to be
-			// received, so the heartbeats of the other nodes cannot be judged yet.
-			l.in.restart()
-			l.gap(fmt.Sprintf("this process stood still for %s", pause.Round(time.Millisecond)))
-		}
-		last = now
-		if why := l.in.judge(now); why != "" && l.line.Ready() {
-			l.gap(why)
-		}
-	}
 }
 
 // State describes the Link.
 func (l *Link) State() State {
-	s := State{Sent: l.out.sent.Load(), Waiting: l.out.size()}
-	s.Received, s.Nodes = l.in.stats()
-	l.line.AddTo(&s)
+	s := State{Sent: l.out.sent.Load(), Received: l.received.Load(), Waiting: l.out.size(), Nodes: l.hub.nodes(l)}
+	l.status.AddTo(&s)
 	return s
 }
 
 // Close ends the Link. It sends the keys that wait, publishes that this node leaves, and waits for
-// the goroutines of the Link. Each of these three steps takes at most bound. Close returns the
-// number of keys that were not sent; there may have been more. Call it once.
+// the goroutines of the Link, or of all Links that shared them if it was the last one. Each of these
+// three steps takes at most bound. Close returns the number of keys that were not sent; there may
+// have been more. Call it once.
 func (l *Link) Close(bound time.Duration) (unsent int) {
 	unsent = l.out.close(bound)
-	l.cancel()
-	l.line.Close(bound)
-	timer := time.NewTimer(bound)
-	defer timer.Stop()
-	select {
-	case <-l.ended:
-	case <-timer.C: // the bus hangs in Publish; the goroutine ends when Publish returns
-	}
+	l.status.close()
+	l.calls.Lock()
+	l.calls.over = true
+	l.calls.Unlock()
+	l.hub.leave(l, bound)
+	l.calls.running.Wait()
 	return unsent
 }

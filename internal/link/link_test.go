@@ -126,7 +126,7 @@ func TestTheFirstMessageOfANodeAfterAReconnectIsNoGap(t *testing.T) {
 			_ = one.Tell(5, []string{"a"}).Wait(ctx)
 		}
 		two.take()
-		two.in.restart()
+		two.stream.peers.restart(missedHeartbeats * beat)
 		_ = one.TellFilled(ctx, []string{"b"})
 		time.Sleep(10 * beat)
 		two.expect(t, "filled:b")

@@ -8,19 +8,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// outbox publishes changes, one message at a time. Keys that change during a publication wait, and
-// are sent together after it, so that many changes at a time make few messages.
+// outbox publishes changes, one call at a time. Keys that change during a publication wait, and are
+// sent together after it, so that many changes at a time make few messages.
 type outbox struct {
-	cfg   *Config
-	clock func() time.Duration // of the Link
-	sent  atomic.Uint64        // messages that the bus has taken
+	link    *Link
+	cfg     *Config
+	sent    atomic.Uint64 // messages that the bus has taken
+	beating atomic.Bool   // heartbeats are sent, and other nodes expect more
 
 	// publishing is held while changes are published, so that they are published in the order of
 	// their numbers.
 	publishing sync.Mutex
-	seq        uint64        // guarded by publishing: the number of the newest change
+	seq        uint64        // guarded by publishing: the number of the newest change that has one
 	done       atomic.Uint64 // all changes up to this number were published or given up; written with publishing held
 	unsent     int           // guarded by publishing: keys that were given up
 
@@ -44,8 +47,11 @@ type pending struct {
 const (
 	// maxKeys bounds the number of keys in a message.
 	maxKeys = 1000
+	// maxMessages bounds the number of messages in a call, as the server serves nobody else
+	// meanwhile.
+	maxMessages = 20
 	// maxWaiting bounds the number of keys that wait. If there are more, they are dropped, and
-	// a change number is left out, so that the other nodes notice a missing message.
+	// a number is left out, so that the other nodes notice a missing message.
 	maxWaiting = 1 << 17
 )
 
@@ -55,8 +61,8 @@ var (
 	errClosed   = errors.New("the cache is closed")
 )
 
-func (o *outbox) init(cfg *Config, clock func() time.Duration) {
-	o.cfg, o.clock = cfg, clock
+func (o *outbox) init(l *Link) {
+	o.link, o.cfg = l, &l.cfg
 	o.wake = make(chan struct{}, 1)
 }
 
@@ -138,7 +144,7 @@ func (p *pending) add(event int, keys []string) {
 }
 
 // messages returns the changes that name the keys, without their numbers.
-func (p *pending) messages() (all []change) {
+func (p *pending) messages() (all []*change) {
 	for event, set := range p.keys {
 		keys := make([]string, 0, len(set))
 		for key := range set {
@@ -146,10 +152,10 @@ func (p *pending) messages() (all []change) {
 		}
 		slices.Sort(keys)
 		for part := range slices.Chunk(keys, maxKeys) {
-			all = append(all, change{EventType: event, Keys: part})
+			all = append(all, &change{EventType: event, Keys: part})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b change) int { return cmp.Compare(a.EventType, b.EventType) })
+	slices.SortStableFunc(all, func(a, b *change) int { return cmp.Compare(a.EventType, b.EventType) })
 	return all
 }
 
@@ -183,40 +189,78 @@ func (o *outbox) send(p *pending) {
 	o.publishing.Lock()
 	defer o.publishing.Unlock()
 	pause := firstPause
-	messages := p.messages()
-	for i, m := range messages {
-		o.seq++
-		m.CacheName, m.SourceID, m.Instance, m.Seq = o.cfg.CacheName, o.cfg.SourceID, o.cfg.Instance, o.seq
-		data := encode(m)
-		for {
-			err := o.publish(context.Background(), o.cfg.Changes, data)
-			closed := o.setFailing(err)
-			if err == nil {
-				break
+	for rest := p.messages(); len(rest) > 0 || p.overflow; {
+		n, err := o.publishSome(rest)
+		closed := o.setFailing(err)
+		switch {
+		case err == nil:
+			o.done.Store(o.seq)
+			o.sent.Add(uint64(n))
+			if len(rest) == 0 {
+				p.overflow = false
+				o.cfg.Warn("more than %d changed keys waited to be sent to the other nodes, so some were dropped; the other nodes notice it as a gap", maxWaiting)
 			}
+			rest = rest[n:]
+			continue
+		case closed:
+			o.giveUp(rest)
 			p.settle(err)
-			if closed {
-				o.done.Store(o.seq) // it was not published, so the other nodes notice that it is missing
-				for _, m := range messages[i:] {
-					o.unsent += len(m.Keys)
-				}
-				return
-			}
-			select {
-			case <-time.After(pause):
-			case <-o.wake:
-			}
-			pause = min(2*pause, lastPause)
+			return
 		}
-		o.done.Store(o.seq)
-		o.sent.Add(1)
-	}
-	if p.overflow {
-		o.seq++ // no message gets this number
-		o.done.Store(o.seq)
-		o.cfg.Warn("more than %d changed keys waited to be sent to the other nodes, so some were dropped; the other nodes notice it as a gap", maxWaiting)
+		p.settle(err)
+		select {
+		case <-time.After(pause):
+		case <-o.wake:
+		}
+		pause = min(2*pause, lastPause)
 	}
 	p.settle(nil)
+}
+
+// publishSome publishes the first of messages, and returns how many. Without messages, it leaves a
+// number out.
+func (o *outbox) publishSome(messages []*change) (n int, err error) {
+	hub := o.link.hub
+	numbered := hub.numbered(o.link.stream)
+	if !hub.tokens() {
+		messages = messages[:min(len(messages), 1)]
+	}
+	messages = messages[:min(len(messages), maxMessages)]
+	data := make([][]byte, len(messages))
+	for i, m := range messages {
+		if numbered && m.Seq == 0 {
+			o.seq++
+			m.Seq = o.seq
+		}
+		m.CacheName, m.SourceID, m.Instance = o.cfg.CacheName, o.cfg.SourceID, o.cfg.Instance
+		data[i] = encode(m)
+	}
+	if len(messages) == 0 && numbered {
+		o.seq++ // no message gets this number
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	switch {
+	case hub.tokens():
+		err = hub.seq.PublishNext(ctx, o.cfg.Changes, data...)
+		if errors.Is(err, remote.ErrUnsupported) {
+			hub.refuse(err) // the next attempt does without tokens
+			o.nudge()
+		}
+	case len(data) > 0:
+		err = o.cfg.Bus.Publish(ctx, o.cfg.Changes, data[0])
+	}
+	return len(messages), err
+}
+
+// giveUp records that messages will not be published. Nodes that expect their numbers notice it; for
+// the others, close leaves a number out.
+func (o *outbox) giveUp(messages []*change) {
+	o.done.Store(o.seq)
+	for _, m := range messages {
+		o.unsent += len(m.Keys)
+	}
+	o.unsent = max(o.unsent, 1)
 }
 
 // setFailing records how the last attempt ended. If it failed, setFailing settles the Receipt of
@@ -231,30 +275,32 @@ func (o *outbox) setFailing(err error) (closed bool) {
 	return o.closed
 }
 
-func (o *outbox) publish(ctx context.Context, channel string, data []byte) error {
+// publishSignal publishes a signal.
+func (o *outbox) publishSignal(ctx context.Context, m signal) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	return o.cfg.Bus.Publish(ctx, channel, data)
+	return o.cfg.Bus.Publish(ctx, o.cfg.Signals, encode(m))
 }
 
 // nudge ends the pause between two attempts.
-func (o *outbox) nudge() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
-}
+func (o *outbox) nudge() { nudge(o.wake) }
 
 // signal returns a signal with the number of the newest change that was published or given up.
 func (o *outbox) signal() signal {
-	return signal{SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, Sent: o.done.Load()}
+	return signal{
+		SourceID: o.cfg.SourceID, Instance: o.cfg.Instance,
+		Sent: o.done.Load(), Tokens: o.link.hub.tokens(),
+	}
 }
 
-// heartbeat publishes a heartbeat. It does not count the change that is being published now.
-func (o *outbox) heartbeat(ctx context.Context) {
-	beat := o.signal()
-	beat.At = int64(o.clock())
-	_ = o.publish(ctx, o.cfg.Signals, encode(beat)) // all nodes, this one too, notice that it is missing
+// heartbeat publishes a heartbeat, or that there will be no more. It does not count the change that
+// is being published now.
+func (o *outbox) heartbeat(ctx context.Context, more bool) {
+	m := o.signal()
+	m.Leaving = !more
+	m.At = int64(o.link.hub.clock())
+	err := o.publishSignal(ctx, m) // the nodes that expect it notice that it is missing
+	o.beating.Store(more || o.beating.Load() && err != nil)
 }
 
 // TellFilled publishes that keys were stored in the remote store, for the nodes that wait for them.
@@ -262,7 +308,36 @@ func (o *outbox) heartbeat(ctx context.Context) {
 func (l *Link) TellFilled(ctx context.Context, keys []string) error {
 	m := l.out.signal()
 	m.Filled = keys
-	return l.out.publish(ctx, l.cfg.Signals, encode(m))
+	if !l.out.beating.Load() && m.Tokens {
+		m.Sent, m.Leaving = 0, true // no node expects heartbeats after this signal
+	}
+	return l.out.publishSignal(ctx, m)
+}
+
+// Announce returns an announcement that keys have changed, in an event of this type, for the change
+// that makes it. It returns nil if the change cannot carry it now. Then use Tell. It may be nil at
+// any time, for example while nodes without tokens are heard.
+func (l *Link) Announce(event int, keys []string) *remote.Announcement {
+	o := &l.out
+	if !l.cfg.Carries || len(keys) == 0 || len(keys) > maxKeys || !l.hub.proven.Load() || l.hub.numbered(l.stream) {
+		return nil
+	}
+	o.mu.Lock()
+	closed := o.closed
+	o.mu.Unlock()
+	if closed {
+		return nil
+	}
+	return &remote.Announcement{Channel: o.cfg.Changes, Message: encode(&change{
+		CacheName: o.cfg.CacheName, SourceID: o.cfg.SourceID, Instance: o.cfg.Instance, EventType: event, Keys: keys,
+	})}
+}
+
+// Announced records that an announcement of Announce was published, if it was.
+func (l *Link) Announced(a *remote.Announcement) {
+	if a != nil && a.Sent {
+		l.out.sent.Add(1)
+	}
 }
 
 // size returns the number of keys that wait.
@@ -295,12 +370,20 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 	o.publishing.Lock()
 	unsent = o.unsent
 	o.publishing.Unlock()
-	m := o.signal()
-	m.Leaving = true
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		_ = o.publish(context.Background(), o.cfg.Signals, encode(m)) // without it, the other nodes notice a missing heartbeat
+		ctx := context.Background()
+		if unsent > 0 && o.link.hub.tokens() {
+			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+			defer cancel()
+			if err := o.link.hub.seq.PublishNext(ctx, o.cfg.Changes); err != nil {
+				return // the bus does not work; Close tells how many keys were not sent
+			}
+		}
+		if o.beating.Load() {
+			o.heartbeat(ctx, false) // without it, the other nodes notice a missing heartbeat
+		}
 	}()
 	select {
 	case <-left:

@@ -1,0 +1,447 @@
+package link
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// hub is what the Links of a process over one client share: the subscription, and the checks that no
+// message is missing. If the bus has no tokens, a hub has one Link.
+type hub struct {
+	group any              // of the channels; nil if there are no tokens
+	bus   Bus              // of the first Link
+	seq   remote.Sequencer // bus, if it has tokens; otherwise nil
+	line  Line
+	start time.Time
+	echo  atomic.Int64 // all messages that were published before this moment, by clock, were received
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	beatNow chan struct{} // an element makes beat send heartbeats at once
+
+	plain  atomic.Bool // the server refuses tokens, so that the Links need heartbeats
+	proven atomic.Bool // the server has tokens
+
+	mu      sync.Mutex
+	streams map[string]*stream // guarded by mu: by the channel of changes
+	signals map[string]*stream // guarded by mu: by the channel of signals
+	session *session           // guarded by mu: the subscription; nil if there is none
+	attempt uint64             // guarded by mu: the number of subscriptions that were begun
+	failure error              // guarded by mu: why the last check failed; nil if it did not
+}
+
+// stream is a pair of channels, and what is known of their messages.
+type stream struct {
+	changes, signals string
+	links            []*Link // guarded by hub.mu; never changed, only replaced
+	followers        int     // guarded by hub.mu: subscriptions of all processes; zero if it is not known
+
+	mu    sync.Mutex
+	seq   sequence // guarded by mu
+	peers peers    // guarded by mu
+	// unreadable says that a message could not be decoded since the last judge.
+	unreadable bool // guarded by mu
+}
+
+// hubs are the hubs of the process that can be shared.
+var hubs = struct {
+	mu      sync.Mutex
+	byGroup map[any]*hub // guarded by mu
+}{byGroup: make(map[any]*hub)}
+
+// join adds l to the hub of its bus and channel, and makes one if there is none.
+func join(l *Link) {
+	seq, ok := l.cfg.Bus.(remote.Sequencer)
+	if !ok {
+		h := newHub(l.cfg.Bus)
+		h.add(l)
+		h.run()
+		return
+	}
+	group := seq.Group(l.cfg.Changes)
+	hubs.mu.Lock()
+	h, found := hubs.byGroup[group]
+	if !found {
+		h = newHub(l.cfg.Bus)
+		h.group, h.seq = group, seq
+		hubs.byGroup[group] = h
+	}
+	h.add(l)
+	hubs.mu.Unlock()
+	if !found {
+		h.run()
+	}
+}
+
+func newHub(bus Bus) *hub {
+	return &hub{
+		bus: bus, start: time.Now(), beatNow: make(chan struct{}, 1),
+		streams: make(map[string]*stream), signals: make(map[string]*stream),
+	}
+}
+
+func (h *hub) run() {
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(context.Background())
+	h.line = Line{Open: h.open, Down: func() {}, Up: func() {}, Failed: h.failed}
+	h.line.Start()
+	h.running.Go(func() { h.beat(ctx) })
+}
+
+// add adds l. The caller holds hubs.mu if the hub can be shared.
+func (h *hub) add(l *Link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := h.streams[l.cfg.Changes]
+	if st == nil {
+		st = &stream{changes: l.cfg.Changes, signals: l.cfg.Signals}
+		st.peers.restart(missedHeartbeats * l.cfg.Heartbeat)
+		h.streams[st.changes], h.signals[st.signals] = st, st
+	}
+	st.links = append(slices.Clone(st.links), l)
+	l.hub, l.stream = h, st
+	if h.session != nil {
+		h.session.kick()
+	}
+}
+
+// leave removes l. If it was the last Link, leave ends the hub, in at most bound.
+func (h *hub) leave(l *Link, bound time.Duration) {
+	hubs.mu.Lock()
+	h.mu.Lock()
+	st := l.stream
+	st.links = slices.DeleteFunc(slices.Clone(st.links), func(other *Link) bool { return other == l })
+	if len(st.links) == 0 {
+		delete(h.streams, st.changes)
+		delete(h.signals, st.signals)
+	}
+	last := len(h.streams) == 0
+	if last && h.group != nil {
+		delete(hubs.byGroup, h.group)
+	}
+	if h.session != nil {
+		h.session.kick()
+	}
+	h.mu.Unlock()
+	hubs.mu.Unlock()
+	if last {
+		h.end(bound)
+	}
+}
+
+// end ends the subscription and all goroutines, in at most twice bound.
+func (h *hub) end(bound time.Duration) {
+	h.cancel()
+	h.line.Close(bound)
+	ended := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C: // the bus hangs in a call; the goroutines end when it returns
+	}
+}
+
+// heartbeat returns the shortest interval of heartbeats of the Links.
+func (h *hub) heartbeat() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var shortest time.Duration
+	for _, st := range h.streams {
+		for _, l := range st.links {
+			if shortest == 0 || l.cfg.Heartbeat < shortest {
+				shortest = l.cfg.Heartbeat
+			}
+		}
+	}
+	return max(shortest, time.Millisecond)
+}
+
+// all returns the streams and the Links.
+func (h *hub) all() (streams []*stream, links []*Link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, st := range h.streams {
+		streams = append(streams, st)
+		links = append(links, st.links...)
+	}
+	return streams, links
+}
+
+// linksOf returns the Links of st.
+func (h *hub) linksOf(st *stream) []*Link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return st.links
+}
+
+// tokens reports whether messages have tokens.
+func (h *hub) tokens() bool { return h.seq != nil && !h.plain.Load() }
+
+// numbered reports whether messages on st need numbers, and the Links need to send heartbeats: some
+// nodes have no tokens.
+func (h *hub) numbered(st *stream) bool {
+	if !h.tokens() {
+		return true
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.peers.nodes) > 0
+}
+
+// nodes returns the number of other nodes that l knows of: with tokens, the other subscriptions and
+// the other Links of the process.
+func (h *hub) nodes(l *Link) (n int) {
+	st := l.stream
+	st.mu.Lock()
+	for instance := range st.peers.nodes {
+		if instance != l.cfg.Instance {
+			n++
+		}
+	}
+	st.mu.Unlock()
+	if !h.tokens() {
+		return n
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(n, max(st.followers-1, 0)+len(st.links)-1)
+}
+
+// failed tells the Links that the subscription has ended.
+func (h *hub) failed(err error) {
+	h.mu.Lock()
+	attempt := h.attempt
+	h.session = nil
+	h.mu.Unlock()
+	_, links := h.all()
+	for _, l := range links {
+		l.within(func() {
+			l.status.lost(attempt, err)
+			l.cfg.Broken(err)
+			l.status.tried()
+		})
+	}
+}
+
+// gap tells the Links of a stream that messages may have been lost.
+func (h *hub) gap(st *stream, why string) {
+	for _, l := range h.linksOf(st) {
+		if l.status.Ready() {
+			l.within(func() { l.gap(why) })
+		}
+	}
+}
+
+// clock returns the time since the hub was made. It is never compared with the clock of another
+// process.
+func (h *hub) clock() time.Duration { return time.Since(h.start) }
+
+// heard records that all messages were received that were published before a moment, by clock. The
+// moment of the last arrival does not count. On a slow connection, messages arrive at regular
+// intervals, but all of them are late: what was published after this moment may still be on its way.
+func (h *hub) heard(moment time.Duration) {
+	for {
+		before := h.echo.Load()
+		if int64(moment) <= before || h.echo.CompareAndSwap(before, int64(moment)) {
+			return
+		}
+	}
+}
+
+// silence returns the age of the newest moment given to heard.
+func (h *hub) silence() time.Duration { return h.clock() - time.Duration(h.echo.Load()) }
+
+// receive handles a message.
+func (h *hub) receive(channel string, message []byte) {
+	h.mu.Lock()
+	st, signals := h.signals[channel]
+	if !signals {
+		st = h.streams[channel]
+	}
+	var links []*Link
+	if st != nil {
+		links = st.links
+	}
+	h.mu.Unlock()
+	switch {
+	case len(links) == 0: // the last one has just left
+	case signals:
+		h.receiveSignal(st, links, message)
+	default:
+		h.receiveChange(st, links, message)
+	}
+}
+
+func (h *hub) receiveChange(st *stream, links []*Link, message []byte) {
+	var m change
+	if err := json.Unmarshal(message, &m); err != nil || m.EventType == 0 && len(m.Keys) == 0 {
+		h.receiveUnreadable(st, links, message, err)
+		return
+	}
+	own := false
+	for _, l := range links {
+		if m.Instance == l.cfg.Instance || m.Instance == "" && m.SourceID == l.cfg.SourceID {
+			own = true
+			continue
+		}
+		l.within(func() {
+			l.received.Add(1)
+			l.cfg.Changed(m.Keys)
+		})
+	}
+	why := ""
+	st.mu.Lock()
+	if h.tokens() && m.Token != "" {
+		why = st.seq.receive(parseToken(m.Token))
+	} else if m.Instance != "" && m.Seq > 0 && (!own || len(links) > 1) {
+		st.peers.arrived(&m)
+	}
+	st.mu.Unlock()
+	if why != "" {
+		h.gap(st, why)
+		h.check()
+	}
+}
+
+func (h *hub) receiveSignal(st *stream, links []*Link, message []byte) {
+	var m signal
+	if err := json.Unmarshal(message, &m); err != nil || m.Instance == "" {
+		h.receiveUnreadable(st, links, message, err)
+		return
+	}
+	own := false
+	for _, l := range links {
+		if m.Instance == l.cfg.Instance {
+			own = true
+		} else if len(m.Filled) > 0 {
+			l.within(func() { l.cfg.Filled(m.Filled) })
+		}
+	}
+	tokens := h.tokens()
+	if own && !tokens {
+		h.heard(time.Duration(m.At))
+	}
+	if m.Tokens && tokens || own && len(links) == 1 {
+		return
+	}
+	st.mu.Lock()
+	first := len(st.peers.nodes) == 0
+	st.peers.signalled(&m)
+	first = first && len(st.peers.nodes) > 0
+	st.mu.Unlock()
+	if first && tokens {
+		nudge(h.beatNow) // the node expects heartbeats
+	}
+}
+
+// receiveUnreadable records a message that could not be decoded: it may have named keys.
+func (h *hub) receiveUnreadable(st *stream, links []*Link, message []byte, err error) {
+	st.mu.Lock()
+	st.unreadable = true
+	st.mu.Unlock()
+	for _, l := range links {
+		l.within(func() {
+			l.cfg.Warn("a message on the channel of the other nodes was not understood: %.100q (%v)", message, err)
+		})
+	}
+}
+
+// judge looks for gaps that messages without tokens show, and returns the cause of one, or "".
+func (st *stream) judge(now time.Time, heartbeat time.Duration) (why string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.unreadable {
+		st.unreadable = false
+		why = "a message was not understood"
+	}
+	if late := st.peers.judge(now, heartbeat); late != "" {
+		why = late
+	}
+	return why
+}
+
+// check makes the session check the tokens at once.
+func (h *hub) check() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.session != nil {
+		h.session.kick()
+	}
+}
+
+// beat sends heartbeats where nodes expect them, and looks for gaps, until ctx ends.
+func (h *hub) beat(ctx context.Context) {
+	last := time.Now()
+	for {
+		h.sendHeartbeats(ctx)
+		heartbeat := h.heartbeat()
+		timer := time.NewTimer(heartbeat - time.Since(last))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-h.beatNow:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		now := time.Now()
+		pause := now.Sub(last)
+		last = now
+		stood := pause > missedHeartbeats*heartbeat
+		streams, _ := h.all()
+		for _, st := range streams {
+			if stood {
+				// The whole process was stopped. Messages that arrived meanwhile are still to be
+				// received, so the heartbeats of the other nodes cannot be judged yet.
+				st.mu.Lock()
+				st.peers.restart(missedHeartbeats * heartbeat)
+				st.mu.Unlock()
+				h.gap(st, fmt.Sprintf("this process stood still for %s", pause.Round(time.Millisecond)))
+			}
+			if why := st.judge(now, heartbeat); why != "" {
+				h.gap(st, why)
+			}
+		}
+	}
+}
+
+// sendHeartbeats sends a heartbeat of each Link of which nodes expect it. If no node does so any
+// more, the Link says that it sends no more.
+func (h *hub) sendHeartbeats(ctx context.Context) {
+	streams, _ := h.all()
+	for _, st := range streams {
+		numbered := h.numbered(st)
+		for _, l := range h.linksOf(st) {
+			if (numbered || l.out.beating.Load()) && l.sending.CompareAndSwap(false, true) {
+				h.running.Go(func() { // the bus may be slow
+					defer l.sending.Store(false)
+					l.out.heartbeat(ctx, numbered)
+				})
+			}
+		}
+	}
+}
+
+// nudge puts an element into a channel of capacity 1.
+func nudge(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+var errSilent = errors.New("it is not certain that messages of the other nodes arrive")

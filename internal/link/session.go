@@ -1,0 +1,341 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// session is one subscription of a hub. With tokens, it has rounds, one in each interval of
+// heartbeats: it adds and removes channels, reads the tokens, and waits until all messages that were
+// published before must have arrived.
+type session struct {
+	hub     *hub
+	attempt uint64
+	sub     remote.Subscription // nil if the bus has no tokens
+	ready   func()
+	now     chan struct{} // an element begins a round at once
+
+	// Only the goroutine of the rounds uses these.
+
+	streams map[*stream]bool // the streams that are followed; true if the first check of it has ended
+	rounds  int
+}
+
+// countRounds is the number of rounds after which the followers are counted again.
+const countRounds = 8
+
+// open subscribes, and returns the reason when the subscription has ended.
+func (h *hub) open(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &session{hub: h, ready: ready, now: make(chan struct{}, 1), streams: make(map[*stream]bool)}
+	h.mu.Lock()
+	h.attempt++
+	s.attempt = h.attempt
+	var channels []string
+	for _, st := range h.streams {
+		s.streams[st] = false
+		channels = append(channels, st.changes, st.signals)
+	}
+	h.mu.Unlock()
+	if len(channels) == 0 {
+		return errEnded // the last Link has just left
+	}
+	var once sync.Once // a bus of a user's own may call ready twice
+	subscribed := func(sub remote.Subscription) {
+		once.Do(func() {
+			s.sub = sub
+			s.begin(ctx, cancel)
+		})
+	}
+	var err error
+	if h.seq == nil {
+		err = h.bus.Subscribe(ctx, channels, func() { subscribed(nil) }, h.receive)
+	} else {
+		err = h.seq.Follow(ctx, channels, subscribed, h.receive)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// begin is called when the subscription is ready.
+func (s *session) begin(ctx context.Context, cancel context.CancelCauseFunc) {
+	h := s.hub
+	h.heard(h.clock())
+	h.mu.Lock()
+	h.session = s
+	h.failure = nil
+	h.mu.Unlock()
+	h.restart(s)
+	h.running.Go(func() { h.watch(ctx, cancel) })
+	if h.seq == nil {
+		s.finish()
+		return
+	}
+	h.running.Go(func() { s.run(ctx) })
+}
+
+// restart forgets what was received before the subscription of s.
+func (h *hub) restart(s *session) {
+	settling := missedHeartbeats * h.heartbeat()
+	for st := range s.streams {
+		st.mu.Lock()
+		st.seq = sequence{}
+		st.peers.restart(settling)
+		st.unreadable = false
+		st.mu.Unlock()
+	}
+}
+
+// watch ends a subscription by cancel if it is not certain that messages arrive.
+func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	for {
+		heartbeat := h.heartbeat()
+		timer := time.NewTimer(heartbeat / 4)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if silence := h.silence(); silence >= missedHeartbeats*heartbeat {
+			h.mu.Lock()
+			failure := h.failure
+			h.mu.Unlock()
+			err := fmt.Errorf("%w: for %s", errSilent, silence.Round(time.Millisecond))
+			if failure != nil {
+				err = fmt.Errorf("%w: %w", err, failure)
+			}
+			cancel(err)
+			return
+		}
+	}
+}
+
+func (s *session) kick() { nudge(s.now) }
+
+// run has rounds until ctx ends.
+func (s *session) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		heartbeat := s.hub.heartbeat()
+		began := time.Now()
+		err := s.round(ctx, missedHeartbeats*heartbeat)
+		if ctx.Err() != nil {
+			return
+		}
+		s.hub.mu.Lock()
+		s.hub.failure = err
+		s.hub.mu.Unlock()
+		pause := heartbeat - time.Since(began)
+		if err != nil {
+			pause = max(pause, heartbeat/4)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-s.now:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// round checks that no message is missing. Its calls take at most bound each.
+func (s *session) round(ctx context.Context, bound time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	if err := s.adjust(ctx); err != nil {
+		return fmt.Errorf("changing the subscription: %w", err)
+	}
+	h := s.hub
+	if !h.plain.Load() || s.rounds == 0 {
+		if err := s.checkTokens(ctx); err != nil {
+			return err
+		}
+	}
+	s.finish()
+	if s.rounds%countRounds == 0 {
+		s.count(ctx)
+	}
+	s.rounds++
+	return nil
+}
+
+// adjust adds channels of Links that have come, and removes those of Links that have left.
+func (s *session) adjust(ctx context.Context) error {
+	now, _ := s.hub.all()
+	var more []string
+	for _, st := range now {
+		if _, known := s.streams[st]; !known {
+			more = append(more, st.changes, st.signals)
+		}
+	}
+	for st := range s.streams {
+		if !slices.Contains(now, st) {
+			delete(s.streams, st)
+			if gone := s.unused(st, now); len(gone) > 0 {
+				if err := s.sub.Remove(ctx, gone...); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	if err := s.sub.Add(ctx, more...); err != nil {
+		return err
+	}
+	for _, st := range now {
+		if _, known := s.streams[st]; !known {
+			s.streams[st] = false
+		}
+	}
+	return nil
+}
+
+// unused returns the channels of st, unless a stream in now has them, too: its last Link left, and
+// another one came.
+func (s *session) unused(st *stream, now []*stream) []string {
+	for _, other := range now {
+		if other.changes == st.changes {
+			return nil
+		}
+	}
+	return []string{st.changes, st.signals}
+}
+
+// checkTokens reads the tokens of all streams, and looks for missing messages.
+func (s *session) checkTokens(ctx context.Context) error {
+	h, began := s.hub, s.hub.clock()
+	var streams []*stream
+	var begun []sequence
+	var channels []string
+	for st := range s.streams {
+		st.mu.Lock()
+		begun = append(begun, st.seq.begin())
+		st.mu.Unlock()
+		streams, channels = append(streams, st), append(channels, st.changes)
+	}
+	if len(channels) == 0 {
+		return nil
+	}
+	tokens, err := h.seq.Tokens(ctx, channels...)
+	if errors.Is(err, remote.ErrUnsupported) {
+		h.refuse(err)
+		return nil
+	}
+	if err == nil && len(tokens) != len(channels) {
+		err = fmt.Errorf("%d tokens of %d channels were read", len(tokens), len(channels))
+	}
+	if err != nil {
+		return fmt.Errorf("reading the tokens: %w", err)
+	}
+	h.accept()
+	if err := s.sub.Sync(ctx); err != nil {
+		return fmt.Errorf("waiting for the messages up to now: %w", err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i, st := range streams {
+		st.mu.Lock()
+		gap := st.seq.end(begun[i], parseToken(tokens[i]))
+		st.mu.Unlock()
+		if gap != "" {
+			h.gap(st, gap)
+		}
+		s.streams[st] = true
+	}
+	h.heard(began)
+	return nil
+}
+
+// finish tells the Links of all streams that were checked that they hear the other nodes.
+func (s *session) finish() {
+	h := s.hub
+	h.mu.Lock()
+	if h.session != s {
+		h.mu.Unlock()
+		return
+	}
+	var links []*Link
+	for st, checked := range s.streams {
+		if checked || !h.tokens() {
+			links = append(links, st.links...)
+		}
+	}
+	h.mu.Unlock()
+	for _, l := range links {
+		if !l.status.Ready() {
+			l.within(func() { l.status.becameReady(s.attempt) })
+			l.out.nudge()
+		}
+	}
+	s.ready()
+}
+
+// refuse makes the hub do without tokens, because the server does not allow them.
+func (h *hub) refuse(err error) {
+	h.proven.Store(false)
+	if !h.plain.CompareAndSwap(false, true) {
+		return
+	}
+	h.changeMode()
+	nudge(h.beatNow)
+	_, links := h.all()
+	for _, l := range links {
+		l.within(func() {
+			l.cfg.Warn("the channel has no tokens, so the nodes notice missing messages by heartbeats: %v", err)
+		})
+	}
+}
+
+// accept makes the hub use tokens again after refuse.
+func (h *hub) accept() {
+	h.proven.Store(true)
+	if h.plain.CompareAndSwap(true, false) {
+		h.changeMode()
+	}
+}
+
+// changeMode forgets the other nodes: those that are expected to send heartbeats are others now.
+func (h *hub) changeMode() {
+	settling := missedHeartbeats * h.heartbeat()
+	streams, _ := h.all()
+	for _, st := range streams {
+		st.mu.Lock()
+		st.peers.restart(settling)
+		st.mu.Unlock()
+	}
+}
+
+// count counts the subscriptions of all processes, if the bus can tell.
+func (s *session) count(ctx context.Context) {
+	counter, ok := s.hub.seq.(remote.FollowerCounter)
+	if !ok {
+		return
+	}
+	streams, _ := s.hub.all()
+	channels := make([]string, len(streams))
+	for i, st := range streams {
+		channels[i] = st.changes
+	}
+	counts, err := counter.Followers(ctx, channels...)
+	if err != nil || len(counts) != len(streams) {
+		return // it is for information only
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for i, st := range streams {
+		st.followers = counts[i]
+	}
+}
