@@ -21,6 +21,7 @@ type syncOptions struct {
 
 	// Set by resolve.
 	linked, tracked bool
+	own             bool // the bus is the remote itself
 }
 
 const (
@@ -35,6 +36,9 @@ func (s *syncOptions) config(o *Options, cfg coherence.Config) coherence.Config 
 	cfg.Linked, cfg.Bus, cfg.Channel, cfg.Heartbeat = s.linked, s.bus, s.channel, s.heartbeat
 	cfg.SourceID, cfg.Instance = o.sourceID, randomToken()
 	cfg.Prefixes = s.prefixes
+	if carrier, ok := o.remote.(remote.Carrier); ok && s.own {
+		cfg.Carries = carrier.Carries(s.channel)
+	}
 	if !s.tracked {
 		cfg.Track = nil
 	}
@@ -65,7 +69,7 @@ func (s *syncOptions) resolve(o *Options) {
 		return
 	}
 	if s.bus == nil {
-		s.bus, _ = o.remote.(remote.Bus)
+		s.bus, s.own = o.remote.(remote.Bus)
 	}
 	if given && s.bus == nil {
 		panic(fmt.Sprintf("cache: New: WithSyncChannel needs a remote that is a remote.Bus, as the go-redis adapter is; a %T is not; give a bus by WithSyncBus", o.remote))

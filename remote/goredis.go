@@ -31,15 +31,16 @@ type GoRedisV9Adapter struct {
 }
 
 var (
-	_ Remote         = (*GoRedisV9Adapter)(nil)
-	_ TTLGetter      = (*GoRedisV9Adapter)(nil)
-	_ ItemSetter     = (*GoRedisV9Adapter)(nil)
-	_ KeysDeleter    = (*GoRedisV9Adapter)(nil)
-	_ CompareDeleter = (*GoRedisV9Adapter)(nil)
-	_ Bus            = (*GoRedisV9Adapter)(nil)
-	_ Sequencer      = (*GoRedisV9Adapter)(nil)
-	_ Carrier        = (*GoRedisV9Adapter)(nil)
-	_ Tracker        = (*GoRedisV9Adapter)(nil)
+	_ Remote          = (*GoRedisV9Adapter)(nil)
+	_ TTLGetter       = (*GoRedisV9Adapter)(nil)
+	_ ItemSetter      = (*GoRedisV9Adapter)(nil)
+	_ KeysDeleter     = (*GoRedisV9Adapter)(nil)
+	_ CompareDeleter  = (*GoRedisV9Adapter)(nil)
+	_ Bus             = (*GoRedisV9Adapter)(nil)
+	_ Tracker         = (*GoRedisV9Adapter)(nil)
+	_ Sequencer       = (*GoRedisV9Adapter)(nil)
+	_ Carrier         = (*GoRedisV9Adapter)(nil)
+	_ FollowerCounter = (*GoRedisV9Adapter)(nil)
 )
 
 // NewGoRedisV9Adapter returns a Remote, a *GoRedisV9Adapter, that sends its commands to client. The
@@ -77,7 +78,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return withoutTTL{r, r, r, r, r, r, r, r, r, r}
+		return withoutTTL{r, r, r, r, r, r, r, r, r, r, r}
 	}
 	return r
 }
@@ -104,6 +105,7 @@ type withoutTTL struct {
 	Bus
 	Sequencer
 	Carrier
+	FollowerCounter
 	Fencer
 	Leaser
 	Tracker

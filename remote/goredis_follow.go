@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 
@@ -45,6 +46,39 @@ func (r *GoRedisV9Adapter) Follow(ctx context.Context, channels []string, ready 
 	f.connected = func(p *redis.PubSub) { f.pubsub = p }
 	f.ping = f.pong
 	return f.run(ctx, func() { ready(f) }, func(channel, payload string) { receive(channel, []byte(payload)) })
+}
+
+// Followers returns the number of subscriptions by PUBSUB NUMSUB. On a cluster it asks the master of
+// the channel's slot, to which Follow and Subscribe connect, and on a Ring the channel's shard.
+func (r *GoRedisV9Adapter) Followers(ctx context.Context, channels ...string) ([]int, error) {
+	byNode := make(map[redis.Cmdable][]string)
+	for _, channel := range channels {
+		node := r.client
+		var err error
+		switch client := r.client.(type) {
+		case clusterClient:
+			node, err = client.MasterForKey(ctx, channel)
+		case ringClient:
+			node, err = client.GetShardClientForKey(channel)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("remote: counting the subscribers of %s: %w", quote.Key(channel), err)
+		}
+		byNode[node] = append(byNode[node], channel)
+	}
+	counts := make(map[string]int64)
+	for node, channels := range byNode {
+		of, err := node.PubSubNumSub(ctx, channels...).Result()
+		if err != nil {
+			return nil, fmt.Errorf("remote: counting the subscribers of %s: %w", quote.Keys(channels), err)
+		}
+		maps.Copy(counts, of)
+	}
+	result := make([]int, len(channels))
+	for i, channel := range channels {
+		result[i] = int(counts[channel])
+	}
+	return result, nil
 }
 
 // following is a Subscription.

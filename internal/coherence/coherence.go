@@ -37,6 +37,9 @@ type Config struct {
 	Channel  string
 	SourceID string
 	Instance string // differs from that of every other cache
+	// Carries reports whether changes of keys can carry announcements on Channel: the bus is the
+	// remote itself, and a remote.Carrier that can do so.
+	Carries bool
 
 	// Tracking. It is off if Track is nil. For the meaning see remote.Tracker.
 
@@ -149,6 +152,7 @@ func (s *Sync) linkConfig() link.Config {
 		SourceID:  cfg.SourceID,
 		Instance:  cfg.Instance,
 		Heartbeat: cfg.Heartbeat,
+		Carries:   cfg.Carries,
 		Changed:   cfg.Drop,
 		Filled:    cfg.Wake,
 		Down:      source.down,
@@ -191,6 +195,30 @@ func (s *Sync) Tell(ctx context.Context, kind int, keys []string) error {
 	return s.link.Tell(kind, keys).Wait(ctx)
 }
 
+// Announce returns an announcement that tells the other nodes of keys, for the change of these keys to
+// carry. The kind is an EventType. It returns nil if the change cannot carry one now. Then call Tell
+// after the change. After the change, call Announced.
+func (s *Sync) Announce(kind int, keys []string) *remote.Announcement {
+	if s == nil || s.link == nil {
+		return nil
+	}
+	return s.link.Announce(kind, keys)
+}
+
+// Announced records what became of an announcement of Announce, which may be nil. If it reports
+// false, the other nodes have not been told: call Tell.
+func (s *Sync) Announced(a *remote.Announcement) (told bool) {
+	if s == nil || s.link == nil {
+		return false
+	}
+	s.link.Announced(a)
+	return a != nil && a.Sent
+}
+
+// Hears reports whether the link is up, so that this node hears soon what other nodes tell of. It is
+// false if the link is off.
+func (s *Sync) Hears() bool { return s != nil && s.link != nil && s.link.Healthy() }
+
 // TellLater is Tell that does not wait.
 func (s *Sync) TellLater(kind int, keys []string) {
 	if s != nil && s.link != nil && len(keys) > 0 {
@@ -221,7 +249,7 @@ func (s *Sync) Close(bound time.Duration) {
 	close(s.stop)
 	if s.link != nil {
 		if n := s.link.Close(bound); n > 0 {
-			s.cfg.Observe.Warn(nil, "closed, but other nodes could not be told of %d changed keys; they notice that this node has fallen silent, and then ask the remote", n)
+			s.cfg.Observe.Warn(nil, "closed, but other nodes could not be told of %d changed keys; they may keep old values of these keys until those expire", n)
 		}
 	}
 	if s.tracking != nil {

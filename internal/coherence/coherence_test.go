@@ -152,6 +152,13 @@ func (b *refusingBus) Publish(ctx context.Context, channel string, data []byte) 
 	return b.Bus.Publish(ctx, channel, data)
 }
 
+func (b *refusingBus) PublishNext(ctx context.Context, channel string, messages ...[]byte) error {
+	if b.refuses.Load() {
+		return errBoom
+	}
+	return b.Bus.PublishNext(ctx, channel, messages...)
+}
+
 // slowBus is a Bus that takes its time to publish.
 type slowBus struct {
 	*remotetest.Bus
@@ -160,6 +167,20 @@ type slowBus struct {
 }
 
 func (b *slowBus) Publish(ctx context.Context, channel string, data []byte) error {
+	if err := b.wait(ctx); err != nil {
+		return err
+	}
+	return b.Bus.Publish(ctx, channel, data)
+}
+
+func (b *slowBus) PublishNext(ctx context.Context, channel string, messages ...[]byte) error {
+	if err := b.wait(ctx); err != nil {
+		return err
+	}
+	return b.Bus.PublishNext(ctx, channel, messages...)
+}
+
+func (b *slowBus) wait(ctx context.Context) error {
 	if d := time.Duration(b.delay.Load()); d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
@@ -172,7 +193,7 @@ func (b *slowBus) Publish(ctx context.Context, channel string, data []byte) erro
 			return ctx.Err()
 		}
 	}
-	return b.Bus.Publish(ctx, channel, data)
+	return nil
 }
 
 // A Start that cannot reach the others returns soon: at once if they refuse, after a second if

@@ -12,33 +12,50 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeBus carries messages in memory. A test can make it lose, delay or refuse them.
+// fakeBus carries messages in memory. A test can make it lose, delay or refuse them. Alone it has no
+// tokens; see process.
 type fakeBus struct {
-	mu        sync.Mutex
-	subs      map[*fakeSub]bool
-	published int                                       // guarded by mu: messages on the channel of changes
-	lose      func(channel string, message string) bool // guarded by mu; nil if it loses nothing
-	refuse    error                                     // guarded by mu: the error of Publish and Subscribe
-	delay     time.Duration                             // guarded by mu: of Publish
-	late      time.Duration                             // guarded by mu: how late a subscriber gets a message
+	mu     sync.Mutex
+	subs   map[*fakeSub]bool
+	counts                                           // guarded by mu
+	lose   func(channel string, message string) bool // guarded by mu; nil if it loses nothing
+	refuse error                                     // guarded by mu: the error of every call
+	delay  time.Duration                             // guarded by mu: of Publish
+	late   time.Duration                             // guarded by mu: how late a subscriber gets a message
+
+	tokens     map[string]token // guarded by mu
+	noTokens   error            // guarded by mu: the error of Tokens and PublishNext
+	noMessages error            // guarded by mu: the error of PublishNext with messages
+	swallowing bool             // guarded by mu: Sync does not return, and subscribers get nothing
 }
 
 type fakeSub struct {
-	queue  chan [2]string
-	broken chan error
+	bus      *fakeBus
+	channels []string // guarded by bus.mu
+	queue    chan fakeMessage
+	broken   chan error
+	ended    chan struct{}
+}
+
+type fakeMessage struct {
+	channel, text string
+	passed        chan struct{} // of a Sync; nil for a message
 }
 
 func newFakeBus() *fakeBus {
-	return &fakeBus{subs: make(map[*fakeSub]bool)}
+	return &fakeBus{subs: make(map[*fakeSub]bool), tokens: make(map[string]token)}
 }
 
 var errBroken = errors.New("broken")
 
-func (b *fakeBus) Publish(ctx context.Context, channel string, message []byte) error {
+// taken waits until the bus takes a call.
+func (b *fakeBus) taken(ctx context.Context) error {
 	b.mu.Lock()
 	delay, refuse := b.delay, b.refuse
 	b.mu.Unlock()
@@ -47,36 +64,57 @@ func (b *fakeBus) Publish(ctx context.Context, channel string, message []byte) e
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if refuse != nil {
-		return refuse
+	return refuse
+}
+
+func (b *fakeBus) Publish(ctx context.Context, channel string, message []byte) error {
+	if err := b.taken(ctx); err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if channel == "changes" {
-		b.published++
-	}
-	if b.lose != nil && b.lose(channel, string(message)) {
-		return nil
-	}
-	for s := range b.subs {
-		deliver := func() {
-			select {
-			case s.queue <- [2]string{channel, string(message)}:
-			default:
-				panic("a subscriber is too slow for a test")
-			}
-		}
-		if b.late == 0 {
-			deliver()
-		} else {
-			time.AfterFunc(b.late, deliver)
-		}
-	}
+	b.publishLocked(channel, string(message))
 	return nil
 }
 
+func (b *fakeBus) publishLocked(channel, message string) {
+	if channel == "changes" {
+		b.published++
+	} else {
+		b.signals++
+	}
+	if b.swallowing || b.lose != nil && b.lose(channel, message) {
+		return
+	}
+	for s := range b.subs {
+		if slices.Contains(s.channels, channel) {
+			s.deliver(b.late, fakeMessage{channel: channel, text: message})
+		}
+	}
+}
+
+func (s *fakeSub) deliver(late time.Duration, m fakeMessage) {
+	deliver := func() {
+		select {
+		case s.queue <- m:
+		default:
+			panic("a subscriber is too slow for a test")
+		}
+	}
+	if late == 0 {
+		deliver()
+	} else {
+		time.AfterFunc(late, deliver)
+	}
+}
+
 func (b *fakeBus) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
-	s := &fakeSub{queue: make(chan [2]string, 10_000), broken: make(chan error, 1)}
+	return b.follow(ctx, channels, func(*fakeSub) { ready() }, receive)
+}
+
+func (b *fakeBus) follow(ctx context.Context, channels []string, ready func(*fakeSub), receive func(channel string, message []byte)) error {
+	s := &fakeSub{bus: b, channels: channels, queue: make(chan fakeMessage, 10_000), broken: make(chan error, 1), ended: make(chan struct{})}
+	defer close(s.ended)
 	b.mu.Lock()
 	if b.refuse != nil {
 		defer b.mu.Unlock()
@@ -95,12 +133,14 @@ func (b *fakeBus) Subscribe(ctx context.Context, channels []string, ready func()
 	case <-ctx.Done():
 		return nil
 	}
-	ready()
+	ready(s)
 	for {
 		select {
 		case m := <-s.queue:
-			if slices.Contains(channels, m[0]) {
-				receive(m[0], []byte(m[1]))
+			if m.passed != nil {
+				close(m.passed)
+			} else {
+				receive(m.channel, []byte(m.text))
 			}
 		case err := <-s.broken:
 			return err
@@ -114,6 +154,22 @@ func (b *fakeBus) set(change func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change()
+}
+
+// counts are what a fakeBus has counted since the last take.
+type counts struct {
+	published int // messages on the channel of changes
+	signals   int // messages on other channels
+	calls     int // of PublishNext
+	checks    int // of Tokens
+	asked     int // channels that the calls of Tokens have named
+}
+
+// take returns the counts since the last take.
+func (b *fakeBus) take() (c counts) {
+	synctest.Wait()
+	b.set(func() { c, b.counts = b.counts, counts{} })
+	return c
 }
 
 // cut breaks all subscriptions.
@@ -158,10 +214,15 @@ func (n *recNode) expect(t *testing.T, want string) {
 
 const beat = 100 * time.Millisecond
 
-func startNode(t *testing.T, b *fakeBus, instance string) *recNode {
+func startNode(t *testing.T, b Bus, instance string) *recNode {
+	return startNodeOn(t, b, "changes", "signals", instance)
+}
+
+func startNodeOn(t *testing.T, b Bus, changes, signals, instance string) *recNode {
+	_, tokens := b.(remote.Sequencer)
 	n := &recNode{}
 	n.Link = Start(Config{
-		Bus: b, Changes: "changes", Signals: "signals",
+		Bus: b, Changes: changes, Signals: signals, Carries: tokens,
 		CacheName: "test", SourceID: "source of " + instance, Instance: instance, Heartbeat: beat,
 		Changed: func(keys []string) { n.add(strings.Join(keys, ",")) },
 		Filled:  func(keys []string) { n.add("filled:" + strings.Join(keys, ",")) },
@@ -179,11 +240,28 @@ func startNode(t *testing.T, b *fakeBus, instance string) *recNode {
 	return n
 }
 
-// bubble runs test with two nodes that have heard each other.
+// bubble runs test with two nodes that have heard each other: once without tokens, and once with
+// tokens and in two processes.
 func bubble(t *testing.T, test func(t *testing.T, b *fakeBus, one, two *recNode)) {
+	t.Run("heartbeats", func(t *testing.T) { bubbleOfHeartbeats(t, test) })
+	t.Run("tokens", func(t *testing.T) { bubbleOfTokens(t, test) })
+}
+
+func bubbleOfHeartbeats(t *testing.T, test func(t *testing.T, b *fakeBus, one, two *recNode)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBus()
 		one, two := startNode(t, b, "one"), startNode(t, b, "two")
+		time.Sleep(10 * beat)
+		one.expect(t, "down up")
+		two.expect(t, "down up")
+		test(t, b, one, two)
+	})
+}
+
+func bubbleOfTokens(t *testing.T, test func(t *testing.T, b *fakeBus, one, two *recNode)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBus()
+		one, two := startNode(t, newProcess(b), "one"), startNode(t, newProcess(b), "two")
 		time.Sleep(10 * beat)
 		one.expect(t, "down up")
 		two.expect(t, "down up")

@@ -59,19 +59,18 @@ var hubs = struct {
 
 // join adds l to the hub of its bus and channel, and makes one if there is none.
 func join(l *Link) {
-	seq, ok := l.cfg.Bus.(remote.Sequencer)
-	if !ok {
+	if l.seq == nil {
 		h := newHub(l.cfg.Bus)
 		h.add(l)
 		h.run()
 		return
 	}
-	group := seq.Group(l.cfg.Changes)
+	group := l.seq.Group(l.cfg.Changes)
 	hubs.mu.Lock()
 	h, found := hubs.byGroup[group]
 	if !found {
 		h = newHub(l.cfg.Bus)
-		h.group, h.seq = group, seq
+		h.group, h.seq = group, l.seq
 		hubs.byGroup[group] = h
 	}
 	h.add(l)
@@ -334,10 +333,15 @@ func (h *hub) receiveSignal(st *stream, links []*Link, message []byte) {
 	if own && !tokens {
 		h.heard(time.Duration(m.At))
 	}
-	if m.Tokens && tokens || own && len(links) == 1 {
+	if m.Tokens && tokens {
 		return
 	}
 	st.mu.Lock()
+	if own && len(links) == 1 { // the node itself is none of its peers
+		delete(st.peers.nodes, m.Instance)
+		st.mu.Unlock()
+		return
+	}
 	first := len(st.peers.nodes) == 0
 	st.peers.signalled(&m)
 	first = first && len(st.peers.nodes) > 0

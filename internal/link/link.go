@@ -31,6 +31,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // Bus carries the messages. It is remote.Bus, which says what its methods do.
@@ -83,6 +85,7 @@ const publishTimeout = 2 * time.Second
 // methods may be called concurrently.
 type Link struct {
 	cfg      Config
+	seq      remote.Sequencer // cfg.Bus, if it has tokens; otherwise nil
 	status   status
 	out      outbox
 	received atomic.Uint64 // messages of other nodes
@@ -118,6 +121,7 @@ type State struct {
 // end the Link with Close.
 func Start(cfg Config) *Link {
 	l := &Link{cfg: cfg}
+	l.seq, _ = cfg.Bus.(remote.Sequencer)
 	l.status.begin(cfg.Down, cfg.Up)
 	l.out.init(l)
 	join(l)

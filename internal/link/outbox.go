@@ -242,7 +242,7 @@ func (o *outbox) publishSome(messages []*change) (n int, err error) {
 	defer cancel()
 	switch {
 	case hub.tokens():
-		err = hub.seq.PublishNext(ctx, o.cfg.Changes, data...)
+		err = o.link.seq.PublishNext(ctx, o.cfg.Changes, data...)
 		if errors.Is(err, remote.ErrUnsupported) {
 			hub.refuse(err) // the next attempt does without tokens
 			o.nudge()
@@ -377,7 +377,7 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 		if unsent > 0 && o.link.hub.tokens() {
 			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 			defer cancel()
-			if err := o.link.hub.seq.PublishNext(ctx, o.cfg.Changes); err != nil {
+			if err := o.link.seq.PublishNext(ctx, o.cfg.Changes); err != nil {
 				return // the bus does not work; Close tells how many keys were not sent
 			}
 		}

@@ -24,6 +24,8 @@ type Bus struct {
 var (
 	_ remote.Bus       = (*Bus)(nil)
 	_ remote.Sequencer = (*Bus)(nil)
+
+	_ remote.FollowerCounter = (*Bus)(nil)
 )
 
 type subscription struct {

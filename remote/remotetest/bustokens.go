@@ -78,6 +78,15 @@ func (b *Bus) LoseTokens() {
 // Group returns the Bus: one call of Follow can receive all channels.
 func (b *Bus) Group(string) any { return b }
 
+// Followers returns the number of subscriptions of each channel.
+func (b *Bus) Followers(_ context.Context, channels ...string) ([]int, error) {
+	counts := make([]int, len(channels))
+	for i, channel := range channels {
+		counts[i] = b.Subscribers(channel)
+	}
+	return counts, nil
+}
+
 var errEnded = errors.New("remotetest: the subscription has ended")
 
 // Sync waits until all earlier messages have been received.
