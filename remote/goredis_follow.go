@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -51,34 +51,39 @@ func (r *GoRedisV9Adapter) Follow(ctx context.Context, channels []string, ready 
 // Followers returns the number of subscriptions by PUBSUB NUMSUB. On a cluster it asks the master of
 // the channel's slot, to which Follow and Subscribe connect, and on a Ring the channel's shard.
 func (r *GoRedisV9Adapter) Followers(ctx context.Context, channels ...string) ([]int, error) {
-	byNode := make(map[redis.Cmdable][]string)
-	for _, channel := range channels {
-		node := r.client
-		var err error
-		switch client := r.client.(type) {
-		case clusterClient:
-			node, err = client.MasterForKey(ctx, channel)
-		case ringClient:
-			node, err = client.GetShardClientForKey(channel)
+	if len(channels) == 0 {
+		return nil, nil
+	}
+	calls := [][]string{channels}
+	if !r.single {
+		calls = slices.Collect(slices.Chunk(channels, 1))
+	}
+	result := make([]int, 0, len(channels))
+	for _, call := range calls {
+		node, err := r.nodeOf(ctx, call[0])
+		var counts map[string]int64
+		if err == nil {
+			counts, err = node.PubSubNumSub(ctx, call...).Result()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("remote: counting the subscribers of %s: %w", quote.Key(channel), err)
+			return nil, fmt.Errorf("remote: counting the subscribers of %s: %w", quote.Keys(call), err)
 		}
-		byNode[node] = append(byNode[node], channel)
-	}
-	counts := make(map[string]int64)
-	for node, channels := range byNode {
-		of, err := node.PubSubNumSub(ctx, channels...).Result()
-		if err != nil {
-			return nil, fmt.Errorf("remote: counting the subscribers of %s: %w", quote.Keys(channels), err)
+		for _, channel := range call {
+			result = append(result, int(counts[channel]))
 		}
-		maps.Copy(counts, of)
-	}
-	result := make([]int, len(channels))
-	for i, channel := range channels {
-		result[i] = int(counts[channel])
 	}
 	return result, nil
+}
+
+// nodeOf returns the client of the node to which a subscription to channel connects.
+func (r *GoRedisV9Adapter) nodeOf(ctx context.Context, channel string) (redis.Cmdable, error) {
+	switch client := r.client.(type) {
+	case clusterClient:
+		return client.MasterForKey(ctx, channel)
+	case ringClient:
+		return client.GetShardClientForKey(channel)
+	}
+	return r.client, nil
 }
 
 // following is a Subscription.

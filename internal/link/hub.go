@@ -2,9 +2,6 @@ package link
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -244,199 +241,12 @@ func (h *hub) gap(st *stream, why string) {
 	}
 }
 
-// clock returns the time since the hub was made. It is never compared with the clock of another
-// process.
-func (h *hub) clock() time.Duration { return time.Since(h.start) }
-
-// heard records that all messages were received that were published before a moment, by clock. The
-// moment of the last arrival does not count. On a slow connection, messages arrive at regular
-// intervals, but all of them are late: what was published after this moment may still be on its way.
-func (h *hub) heard(moment time.Duration) {
-	for {
-		before := h.echo.Load()
-		if int64(moment) <= before || h.echo.CompareAndSwap(before, int64(moment)) {
-			return
-		}
-	}
-}
-
-// silence returns the age of the newest moment given to heard.
-func (h *hub) silence() time.Duration { return h.clock() - time.Duration(h.echo.Load()) }
-
-// receive handles a message.
-func (h *hub) receive(channel string, message []byte) {
-	h.mu.Lock()
-	st, signals := h.signals[channel]
-	if !signals {
-		st = h.streams[channel]
-	}
-	var links []*Link
-	if st != nil {
-		links = st.links
-	}
-	h.mu.Unlock()
-	switch {
-	case len(links) == 0: // the last one has just left
-	case signals:
-		h.receiveSignal(st, links, message)
-	default:
-		h.receiveChange(st, links, message)
-	}
-}
-
-func (h *hub) receiveChange(st *stream, links []*Link, message []byte) {
-	var m change
-	if err := json.Unmarshal(message, &m); err != nil || m.EventType == 0 && len(m.Keys) == 0 {
-		h.receiveUnreadable(st, links, message, err)
-		return
-	}
-	own := false
-	for _, l := range links {
-		if m.Instance == l.cfg.Instance || m.Instance == "" && m.SourceID == l.cfg.SourceID {
-			own = true
-			continue
-		}
-		l.within(func() {
-			l.received.Add(1)
-			l.cfg.Changed(m.Keys)
-		})
-	}
-	why := ""
-	st.mu.Lock()
-	if h.tokens() && m.Token != "" {
-		why = st.seq.receive(parseToken(m.Token))
-	} else if m.Instance != "" && m.Seq > 0 && (!own || len(links) > 1) {
-		st.peers.arrived(&m)
-	}
-	st.mu.Unlock()
-	if why != "" {
-		h.gap(st, why)
-		h.check()
-	}
-}
-
-func (h *hub) receiveSignal(st *stream, links []*Link, message []byte) {
-	var m signal
-	if err := json.Unmarshal(message, &m); err != nil || m.Instance == "" {
-		h.receiveUnreadable(st, links, message, err)
-		return
-	}
-	own := false
-	for _, l := range links {
-		if m.Instance == l.cfg.Instance {
-			own = true
-		} else if len(m.Filled) > 0 {
-			l.within(func() { l.cfg.Filled(m.Filled) })
-		}
-	}
-	tokens := h.tokens()
-	if own && !tokens {
-		h.heard(time.Duration(m.At))
-	}
-	if m.Tokens && tokens {
-		return
-	}
-	st.mu.Lock()
-	if own && len(links) == 1 { // the node itself is none of its peers
-		delete(st.peers.nodes, m.Instance)
-		st.mu.Unlock()
-		return
-	}
-	first := len(st.peers.nodes) == 0
-	st.peers.signalled(&m)
-	first = first && len(st.peers.nodes) > 0
-	st.mu.Unlock()
-	if first && tokens {
-		nudge(h.beatNow) // the node expects heartbeats
-	}
-}
-
-// receiveUnreadable records a message that could not be decoded: it may have named keys.
-func (h *hub) receiveUnreadable(st *stream, links []*Link, message []byte, err error) {
-	st.mu.Lock()
-	st.unreadable = true
-	st.mu.Unlock()
-	for _, l := range links {
-		l.within(func() {
-			l.cfg.Warn("a message on the channel of the other nodes was not understood: %.100q (%v)", message, err)
-		})
-	}
-}
-
-// judge looks for gaps that messages without tokens show, and returns the cause of one, or "".
-func (st *stream) judge(now time.Time, heartbeat time.Duration) (why string) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.unreadable {
-		st.unreadable = false
-		why = "a message was not understood"
-	}
-	if late := st.peers.judge(now, heartbeat); late != "" {
-		why = late
-	}
-	return why
-}
-
 // check makes the session check the tokens at once.
 func (h *hub) check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.session != nil {
 		h.session.kick()
-	}
-}
-
-// beat sends heartbeats where nodes expect them, and looks for gaps, until ctx ends.
-func (h *hub) beat(ctx context.Context) {
-	last := time.Now()
-	for {
-		h.sendHeartbeats(ctx)
-		heartbeat := h.heartbeat()
-		timer := time.NewTimer(heartbeat - time.Since(last))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-h.beatNow:
-			timer.Stop()
-			continue
-		case <-timer.C:
-		}
-		now := time.Now()
-		pause := now.Sub(last)
-		last = now
-		stood := pause > missedHeartbeats*heartbeat
-		streams, _ := h.all()
-		for _, st := range streams {
-			if stood {
-				// The whole process was stopped. Messages that arrived meanwhile are still to be
-				// received, so the heartbeats of the other nodes cannot be judged yet.
-				st.mu.Lock()
-				st.peers.restart(missedHeartbeats * heartbeat)
-				st.mu.Unlock()
-				h.gap(st, fmt.Sprintf("this process stood still for %s", pause.Round(time.Millisecond)))
-			}
-			if why := st.judge(now, heartbeat); why != "" {
-				h.gap(st, why)
-			}
-		}
-	}
-}
-
-// sendHeartbeats sends a heartbeat of each Link of which nodes expect it. If no node does so any
-// more, the Link says that it sends no more.
-func (h *hub) sendHeartbeats(ctx context.Context) {
-	streams, _ := h.all()
-	for _, st := range streams {
-		numbered := h.numbered(st)
-		for _, l := range h.linksOf(st) {
-			if (numbered || l.out.beating.Load()) && l.sending.CompareAndSwap(false, true) {
-				h.running.Go(func() { // the bus may be slow
-					defer l.sending.Store(false)
-					l.out.heartbeat(ctx, numbered)
-				})
-			}
-		}
 	}
 }
 
@@ -447,5 +257,3 @@ func nudge(ch chan struct{}) {
 	default:
 	}
 }
-
-var errSilent = errors.New("it is not certain that messages of the other nodes arrive")

@@ -17,12 +17,13 @@
 // The files:
 //
 //   - link.go starts and ends a Link.
-//   - hub.go has what Links share: it receives messages, and passes them on.
+//   - hub.go has what Links share; receive.go passes messages on, and beat.go sends heartbeats where
+//     nodes need them, and knows until when messages have arrived for certain.
 //   - session.go has a subscription, and checks the tokens.
 //   - line.go subscribes again when a subscription ends; status.go says whether it is ready.
 //   - sequence.go notices missing messages by their tokens.
 //   - peers.go notices missing messages by the numbers and heartbeats of their publishers.
-//   - outbox.go publishes changes.
+//   - outbox.go publishes changes; pending.go has the keys that wait for that.
 //   - message.go is the wire format.
 package link
 

@@ -1,10 +1,8 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,14 +34,6 @@ type outbox struct {
 	idle    chan struct{} // guarded by mu: closed when the sending goroutine has ended
 }
 
-// pending is a set of keys that are sent together, by the type of their event.
-type pending struct {
-	keys     map[int]map[string]struct{}
-	n        int      // number of keys
-	overflow bool     // keys were dropped, because there were too many
-	receipt  *Receipt // nil if nobody waits for the set to be sent
-}
-
 const (
 	// maxKeys bounds the number of keys in a message.
 	maxKeys = 1000
@@ -64,36 +54,6 @@ var (
 func (o *outbox) init(l *Link) {
 	o.link, o.cfg = l, &l.cfg
 	o.wake = make(chan struct{}, 1)
-}
-
-// Receipt tells when the keys of a Tell were published. Its methods may be called concurrently.
-type Receipt struct {
-	done chan struct{} // closed when the keys were published, or the first attempt has failed
-	err  error         // of the first attempt; set before done is closed
-}
-
-// Wait waits until the keys were published, and returns nil then. It returns the error if the first
-// attempt fails, and ctx's error if ctx ends first. After a failed attempt, the Link tries again
-// until one succeeds.
-func (r *Receipt) Wait(ctx context.Context) error {
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (r *Receipt) settle(err error) {
-	r.err = err
-	close(r.done)
-}
-
-// settled returns a Receipt whose result is err.
-func settled(err error) *Receipt {
-	r := &Receipt{done: make(chan struct{})}
-	r.settle(err)
-	return r
 }
 
 // Tell publishes that keys have changed, in an event of this type. It does not wait for that: the
@@ -128,43 +88,6 @@ func (o *outbox) add(event int, keys []string) *Receipt {
 		p.receipt = &Receipt{done: make(chan struct{})}
 	}
 	return p.receipt
-}
-
-func (p *pending) add(event int, keys []string) {
-	m := p.keys[event]
-	if m == nil {
-		m = make(map[string]struct{}, len(keys))
-		p.keys[event] = m
-	}
-	before := len(m)
-	for _, key := range keys {
-		m[key] = struct{}{}
-	}
-	p.n += len(m) - before
-}
-
-// messages returns the changes that name the keys, without their numbers.
-func (p *pending) messages() (all []*change) {
-	for event, set := range p.keys {
-		keys := make([]string, 0, len(set))
-		for key := range set {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		for part := range slices.Chunk(keys, maxKeys) {
-			all = append(all, &change{EventType: event, Keys: part})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b *change) int { return cmp.Compare(a.EventType, b.EventType) })
-	return all
-}
-
-// settle settles the Receipt, if there is one. A nil set has none.
-func (p *pending) settle(err error) {
-	if p != nil && p.receipt != nil {
-		p.receipt.settle(err)
-		p.receipt = nil
-	}
 }
 
 // run sends until no keys wait.

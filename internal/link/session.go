@@ -95,31 +95,6 @@ func (h *hub) restart(s *session) {
 	}
 }
 
-// watch ends a subscription by cancel if it is not certain that messages arrive.
-func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	for {
-		heartbeat := h.heartbeat()
-		timer := time.NewTimer(heartbeat / 4)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		if silence := h.silence(); silence >= missedHeartbeats*heartbeat {
-			h.mu.Lock()
-			failure := h.failure
-			h.mu.Unlock()
-			err := fmt.Errorf("%w: for %s", errSilent, silence.Round(time.Millisecond))
-			if failure != nil {
-				err = fmt.Errorf("%w: %w", err, failure)
-			}
-			cancel(err)
-			return
-		}
-	}
-}
-
 func (s *session) kick() { nudge(s.now) }
 
 // run has rounds until ctx ends.

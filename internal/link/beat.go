@@ -1,0 +1,122 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var errSilent = errors.New("it is not certain that messages of the other nodes arrive")
+
+// clock returns the time since the hub was made. It is never compared with the clock of another
+// process.
+func (h *hub) clock() time.Duration { return time.Since(h.start) }
+
+// heard records that all messages were received that were published before a moment, by clock. The
+// moment of the last arrival does not count. On a slow connection, messages arrive at regular
+// intervals, but all of them are late: what was published after this moment may still be on its way.
+func (h *hub) heard(moment time.Duration) {
+	for {
+		before := h.echo.Load()
+		if int64(moment) <= before || h.echo.CompareAndSwap(before, int64(moment)) {
+			return
+		}
+	}
+}
+
+// silence returns the age of the newest moment given to heard.
+func (h *hub) silence() time.Duration { return h.clock() - time.Duration(h.echo.Load()) }
+
+// watch ends a subscription by cancel if it is not certain that messages arrive.
+func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	for {
+		heartbeat := h.heartbeat()
+		timer := time.NewTimer(heartbeat / 4)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if silence := h.silence(); silence >= missedHeartbeats*heartbeat {
+			h.mu.Lock()
+			failure := h.failure
+			h.mu.Unlock()
+			err := fmt.Errorf("%w: for %s", errSilent, silence.Round(time.Millisecond))
+			if failure != nil {
+				err = fmt.Errorf("%w: %w", err, failure)
+			}
+			cancel(err)
+			return
+		}
+	}
+}
+
+// beat sends heartbeats where nodes expect them, and looks for gaps, until ctx ends.
+func (h *hub) beat(ctx context.Context) {
+	last := time.Now()
+	for {
+		h.sendHeartbeats(ctx)
+		heartbeat := h.heartbeat()
+		timer := time.NewTimer(heartbeat - time.Since(last))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-h.beatNow:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		now := time.Now()
+		pause := now.Sub(last)
+		last = now
+		stood := pause > missedHeartbeats*heartbeat
+		streams, _ := h.all()
+		for _, st := range streams {
+			if stood {
+				// The whole process was stopped. Messages that arrived meanwhile are still to be
+				// received, so the heartbeats of the other nodes cannot be judged yet.
+				st.mu.Lock()
+				st.peers.restart(missedHeartbeats * heartbeat)
+				st.mu.Unlock()
+				h.gap(st, fmt.Sprintf("this process stood still for %s", pause.Round(time.Millisecond)))
+			}
+			if why := st.judge(now, heartbeat); why != "" {
+				h.gap(st, why)
+			}
+		}
+	}
+}
+
+// sendHeartbeats sends a heartbeat of each Link of which nodes expect it. If no node does so any
+// more, the Link says that it sends no more.
+func (h *hub) sendHeartbeats(ctx context.Context) {
+	streams, _ := h.all()
+	for _, st := range streams {
+		numbered := h.numbered(st)
+		for _, l := range h.linksOf(st) {
+			if (numbered || l.out.beating.Load()) && l.sending.CompareAndSwap(false, true) {
+				h.running.Go(func() { // the bus may be slow
+					defer l.sending.Store(false)
+					l.out.heartbeat(ctx, numbered)
+				})
+			}
+		}
+	}
+}
+
+// judge looks for gaps that messages without tokens show, and returns the cause of one, or "".
+func (st *stream) judge(now time.Time, heartbeat time.Duration) (why string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.unreadable {
+		st.unreadable = false
+		why = "a message was not understood"
+	}
+	if late := st.peers.judge(now, heartbeat); late != "" {
+		why = late
+	}
+	return why
+}
