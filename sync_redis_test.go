@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,54 @@ func TestTheLinkOverRedisComesBack(t *testing.T) {
 	_ = s.Client.Set(ctx, "k", "new", 0)
 	if s, err := onceString(n, "k", never(t)); s != "new" || err != nil {
 		t.Errorf("after the gap: %q, %v", s, err)
+	}
+}
+
+// Twenty caches over one client hold one subscription, also by adapters of their own.
+func TestCachesOverOneClientShareASubscription(t *testing.T) {
+	s := redistest.NewProcess(t)
+	client := s.Client()
+	subscriptions := func() int {
+		list, err := client.Do(ctx, "client", "list", "type", "pubsub").Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(list, "\n")
+	}
+	var nodes []redisNode
+	for i := range 20 {
+		nodes = append(nodes, newRedisNode(t, client, cache.WithSyncLocal(true), cache.WithName(fmt.Sprint("cache", i/2))))
+	}
+	if n := subscriptions(); n != 1 {
+		t.Errorf("twenty caches hold %d subscriptions", n)
+	}
+	other := newRedisNode(t, s.Client(), cache.WithSyncLocal(true), cache.WithName("cache3"))
+	for _, n := range append(nodes, other) {
+		if st := cache.SyncStateOf(n); !st.Ready || st.Gaps != 0 || st.InDoubt {
+			t.Errorf("the state is %+v", st)
+		}
+	}
+	_ = nodes[6].Set(ctx, "k", cache.Value("old"))
+	for _, n := range []redisNode{nodes[7], nodes[8], other} {
+		if s, err := onceString(n, "k", never(t)); s != "old" || err != nil {
+			t.Fatal(s, err)
+		}
+	}
+	_ = nodes[6].Set(ctx, "k", cache.Value("new"))
+	eventually(t, "a cache of this name still has the old value", func() bool { return !nodes[7].has("k") && !other.has("k") })
+	if !nodes[6].has("k") || !nodes[8].has("k") {
+		t.Error("the change was told to its own cache, or to a cache of another name")
+	}
+	for _, n := range nodes[1:] {
+		n.Close()
+	}
+	if n := subscriptions(); n != 2 {
+		t.Errorf("two caches over two clients hold %d subscriptions", n)
+	}
+	_ = other.Set(ctx, "k", cache.Value("new"))
+	nodes[0].Close()
+	if n := subscriptions(); n != 1 {
+		t.Errorf("a last cache holds %d subscriptions", n)
 	}
 }
 
