@@ -27,7 +27,8 @@ type session struct {
 	rounds  int
 }
 
-// countRounds is the number of rounds after which the followers are counted again.
+// countRounds is the number of rounds after which the followers are counted again. In the first
+// rounds they are counted each time, because other processes may start now, too.
 const countRounds = 8
 
 // open subscribes, and returns the reason when the subscription has ended.
@@ -137,7 +138,7 @@ func (s *session) round(ctx context.Context, bound time.Duration) error {
 		}
 	}
 	s.finish()
-	if s.rounds%countRounds == 0 {
+	if s.rounds < countRounds || s.rounds%countRounds == 0 {
 		s.count(ctx)
 	}
 	s.rounds++
