@@ -42,7 +42,7 @@ func (r *GoRedisV9Adapter) Follow(ctx context.Context, channels []string, ready 
 	}
 	f := &following{subscription: parts[0], turn: make(chan struct{}, 1), ended: make(chan struct{})}
 	defer close(f.ended)
-	f.interval = 0
+	f.quiet = true
 	f.connected = func(p *redis.PubSub) { f.pubsub = p }
 	f.ping = f.pong
 	return f.run(ctx, func() { ready(f) }, func(channel, payload string) { receive(channel, []byte(payload)) })

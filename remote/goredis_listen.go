@@ -26,9 +26,11 @@ import (
 // late or not at all. So a listener has a client that may dial only once, and it sees the bytes of
 // the connection.
 type listener struct {
-	interval time.Duration // of pings; zero if the owner pings the server and ends the listener
-	channels []string      // to SUBSCRIBE to
-	sharded  []string      // to SSUBSCRIBE to, all of one hash slot
+	interval time.Duration // of pings
+	// quiet is true if the listener sends no pings after it is confirmed: its owner does.
+	quiet    bool
+	channels []string // to SUBSCRIBE to
+	sharded  []string // to SSUBSCRIBE to, all of one hash slot
 
 	// connected is called with the PubSub before anything is sent on it. It may be nil.
 	connected func(*redis.PubSub)
@@ -113,7 +115,13 @@ func (l *listener) run(ctx context.Context, options *redis.Options) error {
 	// Reads have no deadline: after a timeout, go-redis would go on reading, perhaps in the middle
 	// of a message. Instead watch closes the connection, which ends the reads.
 	reading := context.WithoutCancel(ctx)
-	if l.interval == 0 {
+	if l.quiet {
+		late := time.AfterFunc(silentPings*l.interval, func() {
+			if l.subscribing() {
+				l.end(fmt.Errorf("%w: no confirmation for %s", errSilentServer, silentPings*l.interval))
+			}
+		})
+		defer late.Stop()
 		return l.receive(reading, pubsub)
 	}
 	done := make(chan struct{})

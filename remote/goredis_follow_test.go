@@ -1,0 +1,124 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/test/faultproxy"
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
+	"github.com/mgtv-tech/jetcache-go/remote"
+)
+
+// follow calls Follow for channels. The call ends with the test.
+func follow(t *testing.T, r any, channels ...string) (sub remote.Subscription, ended <-chan error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	subs, end, done := make(chan remote.Subscription, 1), make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		end <- r.(remote.Sequencer).Follow(ctx, channels, func(sub remote.Subscription) { subs <- sub }, func(string, []byte) {})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	select {
+	case sub = <-subs:
+	case err := <-end:
+		end <- err
+	case <-time.After(patience):
+		t.Fatal("Follow does not become ready")
+	}
+	return sub, end
+}
+
+func TestAFollowerSendsNoPingsByItself(t *testing.T) {
+	s := own(t)
+	r := remote.NewGoRedisV9Adapter(s.Client)
+	remote.SetPings(r, 20*time.Millisecond)
+	sub, _ := follow(t, r, "news")
+	pings := func() string {
+		_, after, _ := strings.Cut(s.Client.Info(ctx, "commandstats").Val(), "cmdstat_ping:calls=")
+		n, _, _ := strings.Cut(after, ",")
+		return n
+	}
+	before := pings()
+	time.Sleep(200 * time.Millisecond)
+	if after := pings(); after != before {
+		t.Errorf("the number of pings went from %q to %q", before, after)
+	}
+	if err := sub.Sync(ctx); err != nil {
+		t.Error(err)
+	}
+	if after := pings(); after == before {
+		t.Error("Sync sent no ping")
+	}
+}
+
+func TestAPingThatIsRefusedIsAReplyToSync(t *testing.T) {
+	r := remote.NewGoRedisV9Adapter(aclUser(t, own(t), "~*", "+@all", "&*", "-ping"))
+	sub, _ := follow(t, r, "news")
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for range 3 {
+		if err := sub.Sync(bounded); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAChannelThatIsRefusedLaterEndsTheSubscription(t *testing.T) {
+	r := remote.NewGoRedisV9Adapter(aclUser(t, own(t), "~*", "+@all", "resetchannels", "&news"))
+	sub, ended := follow(t, r, "news")
+	if err := sub.Add(ctx, "other"); err == nil {
+		t.Error("Add returned no error")
+	}
+	if err := <-ended; !errors.Is(err, remote.ErrUnsupported) {
+		t.Errorf("Follow ended with %v", err)
+	}
+	if err := sub.Sync(ctx); err == nil {
+		t.Error("Sync returned no error")
+	}
+}
+
+func TestSyncOverAConnectionThatIsSilent(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s redistest.Server) {
+		client, proxy := proxied(t, s.Client)
+		sub, ended := follow(t, remote.NewGoRedisV9Adapter(client), "news")
+		proxy.BlackHole(faultproxy.Both)
+		bounded, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		if err := sub.Sync(bounded); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Sync: %v", err)
+		}
+		proxy.Cut()
+		if err := <-ended; err == nil {
+			t.Error("Follow ended without an error")
+		}
+	})
+}
+
+func TestFollowNoticesAServerThatDoesNotConfirm(t *testing.T) {
+	p := redistest.NewProcess(t)
+	r := remote.NewGoRedisV9Adapter(p.Client())
+	remote.SetPings(r, 50*time.Millisecond)
+	if err := p.Client().Do(ctx, "client", "pause", 5000, "all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, ended := follow(t, r, "news")
+	if err := <-ended; err == nil || time.Since(began) > 4500*time.Millisecond {
+		t.Errorf("after %s, Follow ended with %v", time.Since(began), err)
+	}
+}
+
+func TestFollowOnTwoConnections(t *testing.T) {
+	client := redistest.Embedded(t).Client
+	err := remote.NewGoRedisV9Adapter(client).(remote.Sequencer).Follow(ctx, nil, nil, nil)
+	if err == nil {
+		t.Error("Follow of nothing succeeded")
+	}
+}
