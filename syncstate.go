@@ -26,7 +26,9 @@ type SyncState struct {
 	// are checked against the remote when they are read.
 	InDoubt bool
 	// Sent and Received count messages about changes. Waiting is how many keys have not been
-	// told yet. Nodes is how many other nodes were heard lately.
+	// told yet. Nodes is how many other nodes there are: the other subscriptions of the channel,
+	// and the other caches that share that of this one. It is counted every eight heartbeats.
+	// Without tokens (see remote.Sequencer), it is how many nodes were heard lately.
 	Sent, Received uint64
 	Waiting, Nodes int
 	// FillsRefused counts loaded values that were not stored because their keys had been changed

@@ -28,11 +28,14 @@ func (h *hub) heard(moment time.Duration) {
 // silence returns the age of the newest moment given to heard.
 func (h *hub) silence() time.Duration { return h.clock() - time.Duration(h.echo.Load()) }
 
+// maxWatch bounds the interval in which watch looks: a Link with a shorter heartbeat may join.
+const maxWatch = 250 * time.Millisecond
+
 // watch ends a subscription by cancel if it is not certain that messages arrive.
 func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	for {
 		heartbeat := h.heartbeat()
-		timer := time.NewTimer(heartbeat / 4)
+		timer := time.NewTimer(min(heartbeat/4, maxWatch))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -107,6 +107,7 @@ func (h *hub) add(l *Link) {
 	if h.session != nil {
 		h.session.kick()
 	}
+	nudge(h.beatNow) // l may have the shortest heartbeat
 }
 
 // leave removes l. If it was the last Link, leave ends the hub, in at most bound.

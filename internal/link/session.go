@@ -19,12 +19,14 @@ type session struct {
 	attempt uint64
 	sub     remote.Subscription // nil if the bus has no tokens
 	ready   func()
+	cancel  context.CancelCauseFunc
 	now     chan struct{} // an element begins a round at once
 
 	// Only the goroutine of the rounds uses these.
 
 	streams map[*stream]bool // the streams that are followed; true if the first check of it has ended
 	rounds  int
+	missing int // checks that have found missing messages, since the last one that has found new messages only
 }
 
 // countRounds is the number of rounds after which the followers are counted again. In the first
@@ -35,7 +37,7 @@ const countRounds = 8
 func (h *hub) open(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &session{hub: h, ready: ready, now: make(chan struct{}, 1), streams: make(map[*stream]bool)}
+	s := &session{hub: h, ready: ready, cancel: cancel, now: make(chan struct{}, 1), streams: make(map[*stream]bool)}
 	h.mu.Lock()
 	h.attempt++
 	s.attempt = h.attempt
@@ -52,7 +54,7 @@ func (h *hub) open(ctx context.Context, ready func()) error {
 	subscribed := func(sub remote.Subscription) {
 		once.Do(func() {
 			s.sub = sub
-			s.begin(ctx, cancel)
+			s.begin(ctx)
 		})
 	}
 	var err error
@@ -68,7 +70,7 @@ func (h *hub) open(ctx context.Context, ready func()) error {
 }
 
 // begin is called when the subscription is ready.
-func (s *session) begin(ctx context.Context, cancel context.CancelCauseFunc) {
+func (s *session) begin(ctx context.Context) {
 	h := s.hub
 	h.heard(h.clock())
 	h.mu.Lock()
@@ -76,7 +78,7 @@ func (s *session) begin(ctx context.Context, cancel context.CancelCauseFunc) {
 	h.failure = nil
 	h.mu.Unlock()
 	h.restart(s)
-	h.running.Go(func() { h.watch(ctx, cancel) })
+	h.running.Go(func() { h.watch(ctx, s.cancel) })
 	if h.seq == nil {
 		s.finish()
 		return
@@ -222,18 +224,40 @@ func (s *session) checkTokens(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	var missing error
+	arrived := false
 	for i, st := range streams {
+		read := parseToken(tokens[i])
 		st.mu.Lock()
-		gap := st.seq.end(begun[i], parseToken(tokens[i]))
+		gap := st.seq.end(begun[i], read)
 		st.mu.Unlock()
 		if gap != "" {
 			h.gap(st, gap)
+			missing = fmt.Errorf("%w: %s", errMissing, gap)
 		}
+		arrived = arrived || s.streams[st] && read != begun[i].last
 		s.streams[st] = true
 	}
 	h.heard(began)
+	switch {
+	case missing != nil:
+		s.missing++
+	case arrived:
+		s.missing = 0
+	}
+	if s.missing >= missingChecks {
+		s.cancel(missing)
+		return missing
+	}
 	return nil
 }
+
+// missingChecks is the number of checks that find missing messages, with nothing but missing
+// messages in between, after which the subscription is begun anew. It may be that of a server that
+// is not the master any more.
+const missingChecks = 2
+
+var errMissing = errors.New("messages do not arrive on this subscription")
 
 // finish tells the Links of all streams that were checked that they hear the other nodes.
 func (s *session) finish() {

@@ -145,6 +145,28 @@ func TestASubscriptionThatDeliversNothingIsNoticed(t *testing.T) {
 	})
 }
 
+// The server of the subscription is not the master any more, and has not noticed it.
+func TestASubscriptionThatMissesMessagesAgainAndAgainIsReplaced(t *testing.T) {
+	bubbleOfTokens(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		var old map[*fakeSub]bool
+		b.set(func() { old, b.subs = b.subs, make(map[*fakeSub]bool) })
+		for range 3 {
+			_ = one.Tell(5, []string{"a"}).Wait(ctx)
+			time.Sleep(beat)
+		}
+		time.Sleep(10 * beat)
+		if got := two.take(); got != "gap gap down up" && got != "gap gap down up a" || len(old) != 2 {
+			t.Errorf("it got %q", got)
+		}
+		if s := two.State(); !errors.Is(s.Err, errMissing) {
+			t.Errorf("the state is %+v", s)
+		}
+		_ = one.Tell(5, []string{"b"}).Wait(ctx)
+		time.Sleep(10 * beat)
+		two.expect(t, "b")
+	})
+}
+
 // The subscription works, but the token cannot be read: another node may have published on a server
 // that has become the master.
 func TestATokenThatCannotBeReadIsADown(t *testing.T) {
