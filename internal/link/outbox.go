@@ -176,14 +176,20 @@ func (o *outbox) publishSome(messages []*change) (n int, err error) {
 	return len(messages), err
 }
 
-// giveUp records that messages will not be published. Nodes that expect their numbers notice it; for
-// the others, close leaves a number out.
+// giveUp records that messages will not be published. Nodes that expect their numbers notice it. For
+// the others, giveUp leaves a number out, if the bus works again.
 func (o *outbox) giveUp(messages []*change) {
 	o.done.Store(o.seq)
 	for _, m := range messages {
 		o.unsent += len(m.Keys)
 	}
 	o.unsent = max(o.unsent, 1)
+	if !o.link.hub.tokens() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	_ = o.link.seq.PublishNext(ctx, o.cfg.Changes) // Close reports the keys in any case
 }
 
 // setFailing records how the last attempt ended. If it failed, setFailing settles the Receipt of
@@ -293,20 +299,13 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 	o.publishing.Lock()
 	unsent = o.unsent
 	o.publishing.Unlock()
+	if !o.beating.Load() {
+		return unsent
+	}
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		ctx := context.Background()
-		if unsent > 0 && o.link.hub.tokens() {
-			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-			defer cancel()
-			if err := o.link.seq.PublishNext(ctx, o.cfg.Changes); err != nil {
-				return // the bus does not work; Close tells how many keys were not sent
-			}
-		}
-		if o.beating.Load() {
-			o.heartbeat(ctx, false) // without it, the other nodes notice a missing heartbeat
-		}
+		o.heartbeat(context.Background(), false) // without it, the other nodes notice a missing heartbeat
 	}()
 	select {
 	case <-left:
