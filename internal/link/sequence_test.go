@@ -11,7 +11,7 @@ import (
 // none was.
 func play(s *sequence, steps string) (got string) {
 	var begun sequence
-	for _, step := range strings.FieldsSeq(steps) {
+	for step := range strings.FieldsSeq(steps) {
 		gap := ""
 		switch step[0] {
 		case '=':
