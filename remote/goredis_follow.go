@@ -101,6 +101,9 @@ var errFollowEnded = errors.New("remote: the subscription has ended")
 
 // send calls a function that sends, while no other call of it does.
 func (f *following) send(ctx context.Context, send func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case f.turn <- struct{}{}:
 	case <-f.ended:

@@ -91,6 +91,9 @@ var errEnded = errors.New("remotetest: the subscription has ended")
 
 // Sync waits until all earlier messages have been received.
 func (s *subscription) Sync(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	passed := make(chan struct{})
 	s.add(message{passed: passed})
 	select {
