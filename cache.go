@@ -358,6 +358,7 @@ func (c *jetCache) Close() {
 		c.observe.Warn(nil, "closed, but after %s a load has not ended; its loader should end when its ctx does", closeTimeout)
 	}
 	c.fence.Stop(closeTimeout)
+	c.remote.Wait(closeTimeout) // for calls that nobody waits for any more; go-redis ends them in its own time
 	c.told.events.close()
 	c.sync.Close(closeTimeout)
 	if c.ownStats != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,8 @@ type batch struct {
 	// reload holds the indices of the keys whose stored bytes cannot be decoded, and why. Such a
 	// key is loaded without a look into the levels.
 	reload map[int]error
+	// silent is why the remote is not called any more: it gave no answer to this batch.
+	silent error
 }
 
 // mget fills slots for keys, and says for each what became of it. The local level has just been
@@ -151,7 +154,7 @@ func (b *batch) round(ctx context.Context, open []int) (again []unusable, err er
 		}
 		l.report(err)
 	}
-	if b.c.remote.Exists() && len(claims.Background) > 0 {
+	if b.c.remote.Exists() && len(claims.Background) > 0 && b.silent == nil {
 		b.readBesideRefresh(ctx, claims, open)
 	}
 	for n, owner := range claims.Joined {
@@ -217,9 +220,11 @@ func (b *batch) readBesideRefresh(ctx context.Context, claims *flight.Batch[reco
 		}
 	}
 	for n := range l.keys {
-		if k := &l.keys[n]; k.Out.Kind != record.Miss {
+		k := &l.keys[n]
+		if k.Out.Kind != record.Miss {
 			b.state[k.slot] = k.state()
 		}
+		b.silent = cmp.Or(b.silent, k.Silent)
 	}
 }
 
@@ -260,6 +265,7 @@ func (b *batch) newLoad(claims *flight.Batch[record.Outcome], open []int) *batch
 		k.slot, k.claim = open[claim], claim
 		k.Key, k.Index, k.Note = b.keys[k.slot], n, claims.Note(claim)
 		_, k.Reload = b.reload[k.slot]
+		k.Silent = b.silent
 	}
 	return l
 }
@@ -289,6 +295,7 @@ func (l *batchLoad) report(cause error) {
 	for n := range l.keys {
 		k := &l.keys[n]
 		b.state[k.slot] = k.state()
+		b.silent = cmp.Or(b.silent, k.Silent)
 		switch {
 		case k.reported:
 		case k.Err != nil:

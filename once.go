@@ -228,7 +228,8 @@ func newSingle(c *jetCache, key string, opts item) *single {
 
 // records returns the record of the key for a read that began with note.
 func (s *single) records(note flight.Note[record.Outcome]) []*record.Record {
-	s.rec = record.Record{Key: s.key, Note: note, If: s.opts.condition, Reload: s.reload}
+	silent := s.rec.Silent // a remote that gave no answer to this call is not called again
+	s.rec = record.Record{Key: s.key, Note: note, If: s.opts.condition, Reload: s.reload, Silent: silent}
 	s.recs[0] = &s.rec
 	return s.recs[:]
 }

@@ -37,7 +37,7 @@ func TestHitsFollowChanges(t *testing.T) {
 		"a load that skips local": {func(n *node, ids typed) error {
 			n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
 				if op == "get" {
-					return errBoom
+					return reply("LOADING Redis is loading the dataset in memory")
 				}
 				return nil
 			})

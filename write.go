@@ -150,13 +150,17 @@ func (c *jetCache) deleting(send func(ctx context.Context, recs []*record.Record
 
 // storeOrRemove stores recs. It removes those that their fences refuse: another node has changed
 // them since their values were loaded, and which value is the newest is not known. A value with
-// a condition it leaves alone.
+// a condition it leaves alone. If the remote did not answer when a load began, it is not asked again.
 func (c *jetCache) storeOrRemove(ctx context.Context, recs []*record.Record) error {
 	err := c.fence.Change(ctx, recs)
 	var refused []*record.Record
 	for _, rec := range recs {
 		switch {
 		case rec.Stored != record.Refused:
+		case rec.Silent != nil:
+			rec.Stored, rec.StoreErr = record.Failed, rec.Silent
+			c.fence.GiveUp([]*record.Record{rec}, rec.Silent)
+			err = errors.Join(err, rec.Silent)
 		case rec.If == record.Always:
 			refused = append(refused, rec)
 		default:

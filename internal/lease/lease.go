@@ -79,6 +79,9 @@ const (
 	failureTime = time.Second
 	// maxFailure is how many bytes of its text are kept, at most.
 	maxFailure = 1 << 10
+	// lastAsk is how long before its end, at least, an attempt looks for the last time. A look that has
+	// no answer at the end counts as one that failed.
+	lastAsk = 50 * time.Millisecond
 	// releaseTimeout is how long the call that gives back leases may take.
 	releaseTimeout = 5 * time.Second
 )
@@ -87,7 +90,7 @@ const (
 type attempt struct {
 	*On
 	token string
-	end   time.Time // from then on, it loads without a lease
+	end   time.Time // from then on, it loads without a lease, whether or not the remote has answered
 	pause time.Duration
 
 	holders map[string]string // by key: the token of the attempt that it waits for
@@ -128,11 +131,20 @@ func (a *attempt) load(ctx context.Context, lead, leased []*record.Record, steps
 }
 
 // divide returns the records that this node must load (lead), those of them whose leases it must give
-// back (leased), and those that another node is loading (wait). It ends the others.
+// back (leased), and those that another node is loading (wait). It ends the others. A record for which
+// the remote gives no answer, or has given none before, is loaded without a lease.
 func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps) (lead, leased, wait []*record.Record) {
+	ask := make([]*record.Record, 0, len(recs))
+	for _, rec := range recs {
+		if rec.Silent != nil || a.over() {
+			lead = append(lead, rec)
+		} else {
+			ask = append(ask, rec)
+		}
+	}
 	var there []*record.Record
-	for i, answer := range a.ask(ctx, recs) {
-		switch rec := recs[i]; answer.State {
+	for i, answer := range a.ask(ctx, ask) {
+		switch rec := ask[i]; answer.State {
 		case remote.LeaseStored:
 			if rec.Reload { // what is there cannot be decoded
 				lead = append(lead, rec)
@@ -141,12 +153,17 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 			}
 		case remote.LeaseFailed:
 			steps.Fail(rec, fmt.Errorf("%w: %s: %s", ErrElsewhere, quote.Key(rec.Key), quote.Line(answer.Failure)))
-		case remote.LeaseNotStored: // each node that waits needs a load of its own, so none waits for another
+		case remote.LeaseNotStored, // each node that waits needs a load of its own, so none waits for another
+			remote.LeaseUnknown:
 			lead = append(lead, rec)
 		case remote.LeaseWon:
 			lead, leased = append(lead, rec), append(leased, rec)
 		default:
-			wait = append(wait, rec)
+			if a.over() {
+				lead = append(lead, rec)
+			} else {
+				wait = append(wait, rec)
+			}
 		}
 	}
 	if len(there) > 0 {
@@ -155,25 +172,29 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 	return lead, leased, wait
 }
 
-// ask asks for the leases of recs. If the remote cannot answer for a record, or if the attempt has
-// waited for too long, the answer is that the lease was won.
+// over reports whether the attempt has waited for as long as a lease lives.
+func (a *attempt) over() bool { return !time.Now().Before(a.end) }
+
+// ask asks for the leases of recs. It does not wait for an answer after the end of the attempt.
 func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.LeaseAnswer {
+	if len(recs) == 0 {
+		return nil
+	}
 	asks := make([]remote.LeaseAsk, len(recs))
 	for i, rec := range recs {
 		asks[i] = remote.LeaseAsk{Key: rec.Key, Token: a.token, Awaited: a.holders[rec.Key]}
 	}
-	answers := a.remote.AcquireLeases(ctx, a.ttl, asks)
-	over := !time.Now().Before(a.end)
-	for i := range answers {
-		switch answer := &answers[i]; {
-		case answer.State == remote.LeaseUnknown, answer.State == remote.LeaseHeld && over:
-			*answer = remote.LeaseAnswer{State: remote.LeaseWon}
-		case answer.State == remote.LeaseHeld:
-			if a.holders == nil {
-				a.holders = make(map[string]string)
-			}
-			a.holders[recs[i].Key] = answer.Holder
+	ctx, cancel := context.WithDeadline(ctx, a.end)
+	defer cancel()
+	answers := a.remote.AcquireLeases(ctx, a.ttl, recs, asks)
+	for i, answer := range answers {
+		if answer.State != remote.LeaseHeld {
+			continue
 		}
+		if a.holders == nil {
+			a.holders = make(map[string]string)
+		}
+		a.holders[recs[i].Key] = answer.Holder
 	}
 	return answers
 }
@@ -181,7 +202,11 @@ func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.Lease
 // wait waits until it is time to ask again. If ctx ends first, it returns the error of ctx.
 func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 	spread := time.Duration(rand.Int64N(int64(a.pause)/2 + 1)) // so that nodes which began together do not ask together
-	timer := time.NewTimer(min(a.pause/2+spread, max(0, time.Until(a.end))))
+	pause, left := a.pause/2+spread, time.Until(a.end)
+	if left < pause+lastAsk {
+		pause = left
+	}
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	a.pause = min(a.pause*3/2, lastPause)
 	select {
@@ -195,22 +220,34 @@ func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 }
 
 // release gives back the leases of recs. What became of a record that is not in the remote is kept for
-// the nodes that wait.
+// the nodes that wait. If the remote has given no answer since the leases were won, the caller does not
+// wait for the release.
 func (a *attempt) release(ctx context.Context, recs []*record.Record) {
 	if len(recs) == 0 {
 		return
 	}
 	ends := make([]remote.LeaseEnd, len(recs))
+	silent := false
 	for i, rec := range recs {
 		ends[i] = a.endOf(ctx, rec)
+		silent = silent || rec.Silent != nil
 	}
-	// The callers may have left.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	ctx = context.WithoutCancel(ctx) // the callers may have left
+	if silent {
+		a.remote.Later(func() { a.giveBack(ctx, ends) })
+	} else {
+		a.giveBack(ctx, ends)
+	}
+}
+
+// giveBack gives back leases, and tells other nodes of those that they wait for.
+func (a *attempt) giveBack(ctx context.Context, ends []remote.LeaseEnd) {
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	var tell []string
 	for i, wanted := range a.remote.ReleaseLeases(ctx, min(a.ttl, failureTime), ends) {
 		if wanted {
-			tell = append(tell, recs[i].Key)
+			tell = append(tell, ends[i].Key)
 		}
 	}
 	if len(tell) > 0 {

@@ -25,6 +25,7 @@ type Remote struct {
 	leases remote.Leaser         // nil if the store has no leases
 	locks  remote.CompareDeleter // nil if the store cannot give back locks
 
+	calls    calls
 	observe  *observe.Observer
 	failures *observe.Line
 	lifetime Lifetime
@@ -94,6 +95,7 @@ func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (er
 	r.failed(ctx, "get", err)
 	got.Err = err
 	rec.Got = got
+	silence([]*record.Record{rec}, err)
 	return err
 }
 
@@ -129,6 +131,9 @@ func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool)
 	for i, failed := range each(recs, err) {
 		if rec := recs[i]; !rec.Got.There {
 			rec.Got.Err = failed
+			if failed != nil && !answered(failed) {
+				rec.Silent = failed
+			}
 		}
 	}
 	return err
@@ -206,8 +211,9 @@ func namedIn(err error) (failed map[string]error, ok bool) {
 }
 
 // settle sets the Stored and the StoreErr of recs after a call that stored or removed them and
-// returned err.
+// returned err, and the Silent of those for which there was no answer.
 func settle(recs []*record.Record, err error) {
+	silence(recs, err)
 	for i, failed := range each(recs, err) {
 		recs[i].StoreErr = failed
 		recs[i].Stored = record.Stored
@@ -260,6 +266,7 @@ func (r *Remote) setOne(ctx context.Context, rec *record.Record) (err error) {
 		err = r.store.SetEX(ctx, rec.Key, rec.Data, rec.Life.Remote)
 	}
 	rec.StoreErr = err
+	silence([]*record.Record{rec}, err)
 	switch {
 	case err != nil:
 		rec.Stored = record.Failed

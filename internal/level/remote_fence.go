@@ -14,6 +14,7 @@ import (
 func (r *Remote) OpenFences(ctx context.Context, ttl time.Duration, recs []*record.Record) {
 	nonces, err := r.fences.OpenFences(ctx, ttl, record.Keys(recs)...)
 	r.failed(ctx, "fence", err)
+	silence(recs, err)
 	for i, rec := range recs {
 		rec.Token.Nonce = ""
 		if i < len(nonces) { // a store may return nothing but its error
@@ -103,11 +104,15 @@ func (r *Remote) ReopenFences(ctx context.Context, ttl time.Duration, token stri
 	return err
 }
 
-// AcquireLeases asks for leases, which live for ttl. It returns as many answers as there are asks. If
-// a call fails for a key, its answer is remote.LeaseUnknown.
-func (r *Remote) AcquireLeases(ctx context.Context, ttl time.Duration, asks []remote.LeaseAsk) []remote.LeaseAnswer {
-	answers, err := r.leases.AcquireLeases(ctx, ttl, asks...)
+// AcquireLeases asks for the leases of recs, which live for ttl. It returns as many answers as there
+// are asks. If a call fails for a key, its answer is remote.LeaseUnknown. When ctx ends, AcquireLeases
+// returns, also if the store does not heed that.
+func (r *Remote) AcquireLeases(ctx context.Context, ttl time.Duration, recs []*record.Record, asks []remote.LeaseAsk) []remote.LeaseAnswer {
+	answers, err := within(ctx, &r.calls, func(ctx context.Context) ([]remote.LeaseAnswer, error) {
+		return r.leases.AcquireLeases(ctx, ttl, asks...)
+	})
 	r.failed(ctx, "lease", err)
+	silence(recs, err)
 	if missing := len(asks) - len(answers); missing > 0 { // of a store that returns nothing but its error
 		answers = append(answers, make([]remote.LeaseAnswer, missing)...)
 	}

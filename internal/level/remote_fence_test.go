@@ -86,7 +86,7 @@ func TestAStoreThatReturnsNothingButItsError(t *testing.T) {
 	if err := r.SetFenced(ctx, time.Minute, recs, true); !errors.Is(err, errBoom) || results(recs) != "a failed (boom), b failed (boom)" {
 		t.Errorf("%s, %v", results(recs), err)
 	}
-	answers := r.AcquireLeases(ctx, time.Minute, make([]remote.LeaseAsk, 2))
+	answers := r.AcquireLeases(ctx, time.Minute, recs, make([]remote.LeaseAsk, 2))
 	if len(answers) != 2 || answers[0].State != remote.LeaseUnknown || answers[1].State != remote.LeaseUnknown {
 		t.Errorf("the leases are %v", answers)
 	}
@@ -223,11 +223,11 @@ func TestLeasesAreAnsweredKeyByKey(t *testing.T) {
 		m := remotetest.NewMemory()
 		r, log := newRemote(m)
 		m.Put("there", "v")
-		if held := r.AcquireLeases(ctx, time.Minute, []remote.LeaseAsk{{Key: "held", Token: "other"}}); held[0].State != remote.LeaseWon {
+		if held := r.AcquireLeases(ctx, time.Minute, recordsOf("held"), []remote.LeaseAsk{{Key: "held", Token: "other"}}); held[0].State != remote.LeaseWon {
 			t.Fatal(held)
 		}
 		states := func() (states []remote.LeaseState) {
-			for _, a := range r.AcquireLeases(ctx, time.Minute, []remote.LeaseAsk{
+			for _, a := range r.AcquireLeases(ctx, time.Minute, recordsOf("free", unfit, "there", "held"), []remote.LeaseAsk{
 				{Key: "free", Token: "mine"}, {Key: unfit, Token: "mine"}, {Key: "there", Token: "mine"},
 				{Key: "held", Token: "mine", Awaited: "other"},
 			}) {

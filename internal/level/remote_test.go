@@ -424,7 +424,7 @@ func operations(ctx context.Context, r *level.Remote) (names string) {
 	_ = r.DelFenced(ctx, time.Second, recordsOf("a"))
 	_ = r.CloseFences(ctx, time.Second, "t", recordsOf("a"))
 	_ = r.ReopenFences(ctx, time.Second, "t", recordsOf("a"))
-	_ = r.AcquireLeases(ctx, time.Second, []remote.LeaseAsk{{Key: "a", Token: "t"}})
+	_ = r.AcquireLeases(ctx, time.Second, recordsOf("a"), []remote.LeaseAsk{{Key: "a", Token: "t"}})
 	_ = r.ReleaseLeases(ctx, time.Second, []remote.LeaseEnd{{Key: "a", Token: "t"}})
 	return "get mget set mset del mdel set del get fence set del fence fence lease lease"
 }

@@ -135,9 +135,13 @@ func (p *Path) accept(req *Request, rec *record.Record, out record.Outcome) bool
 // Read ends those of recs that the remote has, in one call, and fills the local level with them.
 // If the remote does not answer for a key, Read takes what the local level has in doubt. It returns
 // the others, in the memory of recs. It counts hits; the caller counts misses. A record with Reload
-// is not read.
+// is not read. The remote is not asked for a record with Silent: an earlier read of the same call had no
+// answer.
 func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (rest []*record.Record) {
-	ask := readable(recs)
+	ask, silent := divide(readable(recs))
+	for _, rec := range silent {
+		rec.Got = record.Got{Err: rec.Silent}
+	}
 	if len(ask) > 0 {
 		trusted := p.Fence.Trusted(ask)
 		if len(trusted) > 0 {
@@ -219,6 +223,22 @@ func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
 	policy.Lead(ctx, recs, &steps{p, req})
 }
 
+// divide returns the records that the remote is still called for, and those for which it gave no answer
+// before.
+func divide(recs []*record.Record) (reached, silent []*record.Record) {
+	if !slices.ContainsFunc(recs, func(rec *record.Record) bool { return rec.Silent != nil }) {
+		return recs, nil
+	}
+	for _, rec := range recs {
+		if rec.Silent == nil {
+			reached = append(reached, rec)
+		} else {
+			silent = append(silent, rec)
+		}
+	}
+	return reached, silent
+}
+
 // toRemote reports whether the values of req are for the remote.
 func (p *Path) toRemote(req *Request) bool { return p.Remote.Exists() && req.TTL >= 0 }
 
@@ -250,8 +270,8 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 	for _, rec := range recs {
 		rec.Phase = phase
 	}
-	if p.toRemote(req) {
-		p.Fence.Begin(ctx, recs)
+	if reached, _ := divide(recs); p.toRemote(req) && len(reached) > 0 {
+		p.Fence.Begin(ctx, reached)
 	}
 	if err = p.callLoader(ctx, req, recs); err == nil {
 		return nil

@@ -153,8 +153,8 @@ func TestAFailingRemoteIsAMiss(t *testing.T) {
 	c.want("a: value loader 1", "b: not found loader")
 	w.wantLevels("a: 1 -", "b: * -")
 	w.wantCounts("m*2 lm*2 rm*2 q")
-	w.wantHappened("begin a b, tell 7 a b")
-	if got := fmt.Sprint(c.troubles); got != "[reading 2: boom writing 2: boom]" {
+	w.wantHappened("tell 7 a b")
+	if got := fmt.Sprint(c.troubles); got != "[reading 2: boom writing 2: not sent to the remote, which gave no answer before: boom]" {
 		t.Errorf("it reported %s", got)
 	}
 }

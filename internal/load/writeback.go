@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -29,7 +31,9 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 	}()
 	began := time.Now()
 	if p.toRemote(req) {
-		lanes = p.enterLanes(keep)
+		reached, silent := divide(keep)
+		reportUnsent(req, silent)
+		lanes = p.enterLanes(reached)
 		p.fillRemote(ctx, req, lanes)
 	}
 	told := make([]*record.Record, 0, len(keep))
@@ -40,6 +44,23 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 	}
 	if len(told) > 0 {
 		p.Tell(req.Event, told)
+	}
+}
+
+// errUnsent is why a value is not in the remote that was not sent.
+var errUnsent = errors.New("not sent to the remote, which gave no answer before")
+
+// reportUnsent reports that recs are not stored in the remote. The local level may keep them, except
+// for those with a condition: only the remote knows whether it holds.
+func reportUnsent(req *Request, recs []*record.Record) {
+	for _, rec := range recs {
+		rec.Stored, rec.StoreErr = record.Failed, fmt.Errorf("%w: %w", errUnsent, rec.Silent)
+		if rec.If != record.Always {
+			rec.Stored = record.NotDue
+		}
+	}
+	if len(recs) > 0 {
+		req.Trouble("writing", len(recs), recs[0].StoreErr)
 	}
 }
 

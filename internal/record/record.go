@@ -30,6 +30,9 @@ type Record struct {
 	Err error
 
 	Got Got // what the remote level answered
+	// Silent is why the remote is not called any more for the record: it gave no answer to a call.
+	// Nobody waits for it twice.
+	Silent error
 
 	// What is to be stored, and what the remote did with it.
 
