@@ -16,8 +16,11 @@ type syncOptions struct {
 	bus       remote.Bus
 	loads     bool
 	heartbeat time.Duration
-	track     bool
-	prefixes  []string
+
+	doubtTimeout time.Duration
+
+	track    bool
+	prefixes []string
 
 	// Set by resolve.
 	linked, tracked bool
@@ -27,6 +30,7 @@ type syncOptions struct {
 const (
 	defaultSyncHeartbeat = 500 * time.Millisecond
 	minSyncHeartbeat     = 50 * time.Millisecond
+	defaultDoubtTimeout  = 100 * time.Millisecond
 	// syncChannelPrefix makes the default channel of the name of a cache.
 	syncChannelPrefix = "jetcache:sync:"
 )
@@ -53,6 +57,7 @@ func (s *syncOptions) resolve(o *Options) {
 	}
 	positive(&s.heartbeat, defaultSyncHeartbeat)
 	s.heartbeat = max(s.heartbeat, minSyncHeartbeat)
+	positive(&s.doubtTimeout, defaultDoubtTimeout)
 	if s.track {
 		needsRemote(o.remote, "WithTracking", "it is what tells of changed keys")
 	}
@@ -110,6 +115,17 @@ func WithSyncLoads(on bool) Option { return func(o *Options) { o.sync.loads = on
 // one. All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than
 // 50ms becomes 50ms. It has no effect without WithSyncLocal(true).
 func WithSyncHeartbeat(d time.Duration) Option { return func(o *Options) { o.sync.heartbeat = d } }
+
+// WithDoubtTimeout sets how long a read waits for the remote to say whether a local entry that is in
+// doubt is out of date: messages about changes of it may have been lost, by WithSyncLocal or WithTracking.
+// Then the read returns the entry. From then on, and until the remote answers, one such read at a time
+// asks the remote; all others return what the local level has, at once. An answer that comes later still
+// replaces the entry, so that at most reads in between get the old one. A longer time lets a
+// slow remote be heard, and a shorter one lets reads wait less for a remote that hangs. It should be
+// several times as long as the remote takes for an answer: a remote that is slower counts as one that
+// cannot be reached. Reads of keys that the local level does not have are not affected. Default, and for
+// zero or less: 100ms. It has no effect without WithSyncLocal(true) or WithTracking.
+func WithDoubtTimeout(d time.Duration) Option { return func(o *Options) { o.sync.doubtTimeout = d } }
 
 // WithTracking makes the remote itself tell this node which keys have changed. It uses Redis'
 // server-assisted client-side caching (CLIENT TRACKING in broadcasting mode) for the keys that begin

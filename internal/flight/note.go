@@ -43,6 +43,13 @@ func (t *Table[V]) note(e *entry[V], r *loaderRun) Note[V] {
 // Release ends the read that Table.Note began. The Notes of loads are released by the Table.
 func (n Note[V]) Release() { n.t.release(n.e) }
 
+// Hold returns the Note of a read that began when n was taken, and that may go on when the load of n
+// has ended. n must not have been released. The caller must end the read with Release.
+func (n Note[V]) Hold() Note[V] {
+	n.e, n.run = n.t.hold(n.e.key), nil
+	return n
+}
+
 // Overtaken reports whether the value may be out of date, so that it must not be stored: the key
 // was written or invalidated since the read began, or the load was abandoned and a newer load of
 // the key may be under way.

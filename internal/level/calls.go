@@ -65,26 +65,25 @@ type answer[T any] struct {
 	err   error
 }
 
-// started starts call. Its answer comes on the channel, which need not be read. A panic of the store
-// is an error.
-func started[T any](ctx context.Context, c *calls, call func(ctx context.Context) (T, error)) <-chan answer[T] {
-	result := make(chan answer[T], 1)
-	c.start(func() {
-		a := answer[T]{err: flight.ErrGoexit} // until the call returns
-		defer func() {
-			if p := recover(); p != nil {
-				a.err = &flight.PanicError{Value: p, Stack: debug.Stack(), What: "the remote"}
-			}
-			result <- a
-		}()
-		a.value, a.err = call(ctx)
-	})
-	return result
+// guarded returns the answer of call. A panic of the store is an error.
+func guarded[T any](ctx context.Context, call func(ctx context.Context) (T, error)) (a answer[T]) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.err = &flight.PanicError{Value: p, Stack: debug.Stack(), What: "the remote"}
+		}
+	}()
+	a.value, a.err = call(ctx)
+	return a
 }
 
 // within returns the answer of call, or the error of ctx when ctx ends, whatever call does then.
 func within[T any](ctx context.Context, c *calls, call func(ctx context.Context) (T, error)) (T, error) {
-	result := started(ctx, c, call)
+	result := make(chan answer[T], 1)
+	c.start(func() {
+		a := answer[T]{err: flight.ErrGoexit} // until the call returns
+		defer func() { result <- a }()
+		a = guarded(ctx, call)
+	})
 	select {
 	case a := <-result:
 		return a.value, a.err

@@ -26,6 +26,7 @@ type Remote struct {
 	locks  remote.CompareDeleter // nil if the store cannot give back locks
 
 	calls    calls
+	silence  silence
 	observe  *observe.Observer
 	failures *observe.Line
 	lifetime Lifetime
@@ -69,11 +70,17 @@ func (r *Remote) failed(ctx context.Context, op string, err error) {
 // Get reads the keys of recs in one call, and sets the Got of each. If timed is true, it asks for
 // their remaining lifetimes, too, which local copies need. It returns an error if any key could not
 // be read.
-func (r *Remote) Get(ctx context.Context, recs []*record.Record, timed bool) error {
-	if len(recs) == 1 {
-		return r.getOne(ctx, recs[0], timed)
+func (r *Remote) Get(ctx context.Context, recs []*record.Record, timed bool) (err error) {
+	if len(recs) == 0 {
+		return nil
 	}
-	return r.getMany(ctx, recs, timed)
+	if len(recs) == 1 {
+		err = r.getOne(ctx, recs[0], timed)
+	} else {
+		err = r.getMany(ctx, recs, timed)
+	}
+	r.silence.hear(ctx, recs)
+	return err
 }
 
 func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (err error) { //nolint:revive // it asks for more in the same call
@@ -95,14 +102,11 @@ func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (er
 	r.failed(ctx, "get", err)
 	got.Err = err
 	rec.Got = got
-	silence([]*record.Record{rec}, err)
+	silenced([]*record.Record{rec}, err)
 	return err
 }
 
 func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool) (err error) { //nolint:revive // see getOne
-	if len(recs) == 0 {
-		return nil
-	}
 	got := record.Got{Asked: time.Now(), Phase: r.Doubts.Now()}
 	for _, rec := range recs {
 		rec.Got = got
@@ -213,7 +217,7 @@ func namedIn(err error) (failed map[string]error, ok bool) {
 // settle sets the Stored and the StoreErr of recs after a call that stored or removed them and
 // returned err, and the Silent of those for which there was no answer.
 func settle(recs []*record.Record, err error) {
-	silence(recs, err)
+	silenced(recs, err)
 	for i, failed := range each(recs, err) {
 		recs[i].StoreErr = failed
 		recs[i].Stored = record.Stored
@@ -266,7 +270,7 @@ func (r *Remote) setOne(ctx context.Context, rec *record.Record) (err error) {
 		err = r.store.SetEX(ctx, rec.Key, rec.Data, rec.Life.Remote)
 	}
 	rec.StoreErr = err
-	silence([]*record.Record{rec}, err)
+	silenced([]*record.Record{rec}, err)
 	switch {
 	case err != nil:
 		rec.Stored = record.Failed

@@ -14,7 +14,7 @@ import (
 func (r *Remote) OpenFences(ctx context.Context, ttl time.Duration, recs []*record.Record) {
 	nonces, err := r.fences.OpenFences(ctx, ttl, record.Keys(recs)...)
 	r.failed(ctx, "fence", err)
-	silence(recs, err)
+	silenced(recs, err)
 	for i, rec := range recs {
 		rec.Token.Nonce = ""
 		if i < len(nonces) { // a store may return nothing but its error
@@ -112,7 +112,7 @@ func (r *Remote) AcquireLeases(ctx context.Context, ttl time.Duration, recs []*r
 		return r.leases.AcquireLeases(ctx, ttl, asks...)
 	})
 	r.failed(ctx, "lease", err)
-	silence(recs, err)
+	silenced(recs, err)
 	if missing := len(asks) - len(answers); missing > 0 { // of a store that returns nothing but its error
 		answers = append(answers, make([]remote.LeaseAnswer, missing)...)
 	}

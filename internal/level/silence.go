@@ -1,7 +1,9 @@
 package level
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 	"github.com/mgtv-tech/jetcache-go/remote"
@@ -15,8 +17,8 @@ func answered(err error) bool {
 	return errors.As(err, &reply) || errors.Is(err, remote.ErrNoSibling)
 }
 
-// silence sets the Silent of those of recs for which a call got no answer and returned err.
-func silence(recs []*record.Record, err error) {
+// silenced sets the Silent of those of recs for which a call got no answer and returned err.
+func silenced(recs []*record.Record, err error) {
 	if err == nil {
 		return
 	}
@@ -24,5 +26,39 @@ func silence(recs []*record.Record, err error) {
 		if failed != nil && !answered(failed) {
 			recs[i].Silent = failed
 		}
+	}
+}
+
+// silence is what is known of a remote that may not answer. While a call that was given up has not
+// ended, no check begins. When it has ended without an answer, one check at a time begins: the probe.
+// An answer ends that.
+type silence struct {
+	quiet atomic.Bool  // the last that is known is that a read had no answer
+	open  atomic.Int64 // probes, and checks that were given up, that have not ended
+}
+
+// enter reports whether a check may begin, and whether it is a probe, which must end with leave.
+func (s *silence) enter() (probe, ok bool) {
+	if s.quiet.Load() {
+		probe = s.open.CompareAndSwap(0, 1)
+		return probe, probe
+	}
+	return false, s.open.Load() == 0
+}
+
+// leave ends a probe, or a check that was given up.
+func (s *silence) leave() { s.open.Add(-1) }
+
+// hear notes the end of a read of recs.
+func (s *silence) hear(ctx context.Context, recs []*record.Record) {
+	quiet := true
+	for _, rec := range recs {
+		quiet = quiet && rec.Silent != nil
+	}
+	if quiet && ctx.Err() != nil {
+		return // its caller gave up
+	}
+	if s.quiet.Load() != quiet { // reads of healthy remotes only look
+		s.quiet.Store(quiet)
 	}
 }

@@ -77,7 +77,7 @@ func (w *world) connect(withLocal, withRemote bool) *world {
 		Tell: func(event int, recs []*record.Record) {
 			w.note("tell %d %s", event, strings.Join(record.Keys(recs), " "))
 		},
-		RemoteExpiry: remoteExpiry, NotFoundExpiry: notFoundExpiry,
+		RemoteExpiry: remoteExpiry, NotFoundExpiry: notFoundExpiry, DoubtTimeout: time.Hour,
 	}
 	return w
 }

@@ -37,6 +37,8 @@ type Path struct {
 	// The lifetimes of values and of placeholders that have no TTL of their own. Up to Offset is
 	// added to that of a placeholder.
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
+	// DoubtTimeout is how long a read waits for the remote if the local level has a copy in doubt.
+	DoubtTimeout time.Duration
 }
 
 // Source is where the values of a call come from, and where they go. The path calls it from one
@@ -133,7 +135,7 @@ func (p *Path) accept(req *Request, rec *record.Record, out record.Outcome) bool
 }
 
 // Read ends those of recs that the remote has, in one call, and fills the local level with them.
-// If the remote does not answer for a key, Read takes what the local level has in doubt. It returns
+// If the remote does not answer for a key, Read takes what the local level has in doubt: see ask. It returns
 // the others, in the memory of recs. It counts hits; the caller counts misses. A record with Reload
 // is not read. The remote is not asked for a record with Silent: an earlier read of the same call had no
 // answer.
@@ -144,20 +146,18 @@ func (p *Path) Read(ctx context.Context, req *Request, recs []*record.Record) (r
 	}
 	if len(ask) > 0 {
 		trusted := p.Fence.Trusted(ask)
-		if len(trusted) > 0 {
-			if err := p.Remote.Get(ctx, trusted, p.useLocal(req)); err != nil {
-				req.Trouble("reading", len(trusted), err)
-			}
-		}
+		p.ask(ctx, req, trusted, p.doubted(req, trusted))
 		p.reportDistrusted(req, ask, len(ask)-len(trusted))
 	}
 	rest = recs[:0]
 	for _, rec := range recs {
-		if rec.Reload || !p.readOne(req, rec) {
+		switch {
+		case hasResult(rec):
+		case rec.Reload || !p.readOne(req, rec):
 			rest = append(rest, rec)
-			continue
+		default:
+			req.Resolve(rec)
 		}
-		req.Resolve(rec)
 	}
 	return rest
 }
@@ -187,7 +187,7 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
 		p.Observe.RemoteHit()
 		if p.useLocal(req) {
-			rec.Note.FillRead(func() { p.Local.Set(rec.Key, got.Data, got.Bound(), got.Phase) })
+			p.fillRead(rec)
 		}
 		return true
 	} else if got.There || !p.useLocal(req) {
@@ -200,6 +200,12 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	p.Observe.RemoteMiss()
 	p.Observe.LocalHit()
 	return true
+}
+
+// fillRead stores what the remote has of rec in the local level.
+func (p *Path) fillRead(rec *record.Record) {
+	got := &rec.Got
+	rec.Note.FillRead(func() { p.Local.Set(rec.Key, got.Data, got.Bound(), got.Phase) })
 }
 
 // fallbackOrDrop returns the local entry of a key that is in doubt, if the remote did not answer. If
