@@ -112,6 +112,8 @@ func newNode(c nodeConfig, database *asker[query, []int64]) *node {
 			cache.WithSyncChannel(channel),
 			cache.WithSyncBus(remote.NewGoRedis(redisClient(c.Bus, c.BusTimeout)).(remote.Bus)),
 			cache.WithSyncHeartbeat(heartbeat),
+			// As long as a call of Redis takes that fails: the judge takes only such a node for cut off.
+			cache.WithDoubtTimeout(4*redisTimeout),
 		)
 	}
 	if c.Fence {
