@@ -230,3 +230,25 @@ func TestALoadsFillOvertakesReads(t *testing.T) {
 		load.Release()
 	})
 }
+
+// A read that goes on when its load has ended is void after a change, and not by the end of the load.
+func TestHold(t *testing.T) {
+	table := NewTable[string]()
+	var held Note[string]
+	_, _, _ = table.Do(context.Background(), "k", func(_ context.Context, n Note[string]) (string, error) {
+		held = n.Hold()
+		return "", nil
+	})
+	if table.Len() != 1 || held.Overtaken() || !held.FillRead(func() {}) {
+		t.Error("it is void when the load has ended")
+	}
+	second := held.Hold()
+	table.Invalidate("k", func() {})
+	if !held.Overtaken() || second.FillRead(func() {}) {
+		t.Error("it is not void after a change")
+	}
+	held.Release()
+	if second.Release(); table.Len() != 0 {
+		t.Errorf("%d keys are left", table.Len())
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
@@ -40,23 +41,28 @@ func (r *Remote) Check(ctx context.Context, recs []*record.Record) *Check {
 		return nil
 	}
 	c := &Check{silence: &r.silence, recs: recs, got: make([]*record.Record, len(recs)), ended: make(chan struct{}), open: probe}
-	for i, rec := range recs { // recs are the caller's; until the read ends there is no answer
-		c.got[i] = &record.Record{Key: rec.Key, Got: record.Got{Err: ErrSilent}, Silent: ErrSilent}
+	for i, rec := range recs {
+		c.got[i] = &record.Record{Key: rec.Key} // recs are the caller's
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	r.calls.start(func() {
 		defer cancel()
-		defer c.end() // also if the store ends the goroutine
 		returned := false
-		a := guarded(ctx, func(ctx context.Context) (struct{}, error) {
-			c.err = r.Get(ctx, c.got, true)
+		c.err = flight.ErrGoexit // until the read returns
+		defer func() {
+			if !returned { // what the records have is no answer
+				r.failed(ctx, "get", c.err)
+				for _, rec := range c.got {
+					rec.Got, rec.Silent = record.Got{Err: c.err}, c.err
+				}
+			}
+			c.end()
+		}()
+		c.err = guarded(ctx, func(ctx context.Context) (struct{}, error) {
+			err := r.Get(ctx, c.got, true)
 			returned = true
-			return struct{}{}, nil
-		})
-		if !returned {
-			c.err = a.err
-			r.failed(ctx, "get", a.err)
-		}
+			return struct{}{}, err
+		}).err
 	})
 	return c
 }
