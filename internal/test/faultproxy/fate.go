@@ -3,12 +3,15 @@ package faultproxy
 import "time"
 
 // Fate says what becomes of a request, with which its client then tries again on another
-// connection. The zero value lets it pass. Late counts if both fields are set.
+// connection. The zero value lets it pass. Late counts if LoseReply is set, too.
 type Fate struct {
 	// LoseReply delivers the request and waits until the target replies. Then the reply is lost,
 	// and the connection of the client is closed: the client cannot know that its request was
 	// carried out.
 	LoseReply bool
+	// Silence is how long the client still waits for a reply that is lost, until its connection is
+	// closed. Zero or less: it does not wait.
+	Silence time.Duration
 	// Late closes the connection of the client at once, and delivers the request so much later.
 	// Until then, it is as under way as a packet that TCP repeats. The reply is lost. Zero or less:
 	// it is not late.
@@ -33,11 +36,14 @@ func (l *link) deliver(request []byte) bool {
 		fate = fault.decide(request)
 	}
 	late := fate.Late > 0
-	if late && !l.wait(fate.Late) {
-		return false
+	if late {
+		l.letGo()
+		if !l.wait(fate.Late) {
+			return false
+		}
 	}
 	if fate.LoseReply {
-		l.loses.Store(true) // before the server can reply
+		l.loses.Store(&fate) // before the server can reply
 	}
 	if _, err := l.server.Write(request); err != nil {
 		return false
@@ -45,9 +51,8 @@ func (l *link) deliver(request []byte) bool {
 	return !late || l.server.CloseWrite() == nil
 }
 
-// wait lets go of the client and waits for d, or until Heal. It returns false if the link has ended.
+// wait waits for d, or until Heal. It returns false if the link has ended.
 func (l *link) wait(d time.Duration) bool {
-	l.letGo()
 	due := time.NewTimer(d)
 	defer due.Stop()
 	for {
@@ -70,12 +75,15 @@ func (l *link) wait(d time.Duration) bool {
 // answer writes what arrived from the server to the client, unless it is to be lost. It returns
 // false if the link has ended.
 func (l *link) answer(reply []byte) bool {
-	if l.loses.Swap(false) {
-		l.letGo()
-		return l.server.CloseWrite() == nil
-	}
 	if l.alone.Load() {
 		return true
+	}
+	if fate := l.loses.Load(); fate != nil {
+		if !l.wait(fate.Silence) {
+			return false
+		}
+		l.letGo()
+		return l.server.CloseWrite() == nil
 	}
 	_, err := l.client.Write(reply)
 	return err == nil || l.alone.Load() // letGo may have closed the client meanwhile

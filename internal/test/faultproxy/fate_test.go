@@ -5,27 +5,41 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 func TestLostReply(t *testing.T) {
+	t.Run("at once", func(t *testing.T) { lostReply(t, 0, func(*Proxy) {}) })
+	t.Run("after a silence", func(t *testing.T) { lostReply(t, short, func(*Proxy) {}) })
+	t.Run("after Heal", func(t *testing.T) { lostReply(t, time.Hour, (*Proxy).Heal) })
+}
+
+func lostReply(t *testing.T, silence time.Duration, then func(p *Proxy)) {
+	t.Helper()
 	target, heard := listener(t)
 	p := newProxy(t, target)
-	p.Decide(once("lose", Fate{LoseReply: true}))
+	p.Decide(once("lose", Fate{LoseReply: true, Silence: silence}))
 	c := dial(t, p)
 	say(t, c, "pass")
 	hear(t, c, "pass")
+	began := time.Now()
 	say(t, c, "lose")
+	heardIt := []string{<-heard, <-heard}
+	then(p)
 	closed(t, c)
+	if took := time.Since(began); took < min(silence, short) && silence < time.Hour {
+		t.Errorf("the connection was closed after %v", took)
+	}
 	again := dial(t, p)
 	say(t, again, "lose")
 	hear(t, again, "lose")
-	for _, want := range []string{"pass", "lose", "end", "lose"} { // the target took it twice
-		if got := <-heard; got != want {
-			t.Errorf("the target heard %q, want %q", got, want)
-		}
+	heardIt = append(heardIt, <-heard, <-heard)
+	slices.Sort(heardIt[2:])                                                           // the end of a connection, and what comes on another one
+	if want := []string{"pass", "lose", "end", "lose"}; !slices.Equal(heardIt, want) { // the target took it twice
+		t.Errorf("the target heard %q, want %q", heardIt, want)
 	}
 	eventually(t, func() bool { return p.Connections() == 1 })
 }

@@ -25,8 +25,8 @@ type link struct {
 	ctx    context.Context //nolint:containedctx // of the link itself: it ends when the link ends
 	end    context.CancelFunc
 
-	alone atomic.Bool // the client was let go of
-	loses atomic.Bool // the next reply is lost
+	alone atomic.Bool          // the client was let go of
+	loses atomic.Pointer[Fate] // if it is set, the next reply is lost
 
 	mu     sync.Mutex   // protects server
 	server *net.TCPConn // nil until it is connected

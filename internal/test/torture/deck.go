@@ -24,11 +24,13 @@ const (
 	slow           // all bytes are delayed
 	cut            // connections break, and new ones break at once
 	hole           // connections stay open, and nothing passes
+	lossy          // some replies are lost, so that their calls are repeated
+	tardy          // some calls are repeated, and their first attempts arrive afterwards
 )
 
 // troubles are all troubles. Very short ones are wanted, too.
 var troubles = func() (all []trouble) {
-	for b, name := range []string{"", "slow", "cut", "hole"} {
+	for b, name := range []string{"", "slow", "cut", "hole", "lossy", "tardy"} {
 		if b := breakage(b); b != whole {
 			all = append(all,
 				trouble{name: "data " + name, data: b, longest: 2 * time.Second},
@@ -45,19 +47,33 @@ var troubles = func() (all []trouble) {
 	)
 }()
 
-// deck deals the troubles in a random order: all of them once, then again.
+// repeats are the troubles that make calls of the remote run twice.
+var repeats = []trouble{
+	{name: "data lossy", data: lossy, shortest: time.Second, longest: 4 * time.Second},
+	{name: "data tardy", data: tardy, shortest: time.Second, longest: 4 * time.Second},
+}
+
+// lateNews is the trouble of a node that only reads: it hears of changes late, so that fences alone
+// keep it from storing what it has loaded.
+var lateNews = []trouble{{name: "bus slow", bus: slow, shortest: time.Second, longest: 4 * time.Second}}
+
+// deck deals troubles in a random order: all of them once, then again.
 type deck struct {
+	all []trouble
+
 	mu   sync.Mutex
 	left []trouble // guarded by mu
 }
+
+func newDeck(all []trouble) *deck { return &deck{all: all} }
 
 // deal returns a trouble, and how long it lasts.
 func (d *deck) deal() (t trouble, lasts time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.left) == 0 {
-		for _, i := range rand.Perm(len(troubles)) {
-			d.left = append(d.left, troubles[i])
+		for _, i := range rand.Perm(len(d.all)) {
+			d.left = append(d.left, d.all[i])
 		}
 	}
 	t, d.left = d.left[0], d.left[1:]

@@ -18,7 +18,7 @@ const (
 func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
-		for range f.workers {
+		for range f.mix.workers(m.config.Number, f.workers) {
 			wg.Go(func() {
 				for {
 					select {
@@ -26,10 +26,10 @@ func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 						return
 					case <-time.After(rand.N(4 * time.Millisecond)):
 					}
-					if rand.IntN(6) == 0 {
-						m.write(pick(writings), false)
+					if f.mix.writes(m.config.Number) {
+						m.write(pick(f.mix.writings), false)
 					} else {
-						m.read(pick(readings))
+						m.read(pick(f.mix.readings))
 					}
 				}
 			})
@@ -38,16 +38,16 @@ func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	return wg.Wait
 }
 
-// someKeys returns one key, or several different ones. Most of them are hot.
-func someKeys(many bool) []int {
+// someKeys returns one key, or several different ones. Most of them are hot: the first hot keys.
+func someKeys(many bool, hot int) []int {
 	n := 1
 	if many {
 		n += rand.IntN(6)
 	}
 	chosen := make([]int, 0, n)
-	for _, i := range rand.Perm(hotKeys)[:min(n, hotKeys)] {
+	for _, i := range rand.Perm(hot)[:min(n, hot)] {
 		if rand.IntN(4) == 0 {
-			i = hotKeys + rand.IntN((keys-hotKeys)/hotKeys)*hotKeys + i // a cold key, also different from the others
+			i = hot + rand.IntN((keys-hot)/hot)*hot + i // a cold key, also different from the others
 		}
 		chosen = append(chosen, i)
 	}
@@ -56,7 +56,7 @@ func someKeys(many bool) []int {
 
 // read makes the node read, and gives the result to the judge.
 func (m *member) read(o operation) {
-	q := request{How: o.how, Keys: someKeys(o.many)}
+	q := request{How: o.how, Keys: someKeys(o.many, m.f.mix.hot)}
 	began := m.f.now()
 	a := m.ask(q)
 	if a.Err == errGone.Error() {
@@ -73,7 +73,7 @@ func (m *member) judge(q request, began instant, a answer) {
 		r := read{
 			node: m.config.Number, key: key, how: q.How, began: began, ended: ended,
 			version: a.Versions[i], newest: m.f.database.newest(key), err: a.Err,
-			skipsLocal: q.How == peeksRemotely, doubted: a.Doubted, unanswered: a.Unanswered,
+			skipsLocal: q.How == peeksRemotely, pastLocal: q.How == fetchesPast, doubted: a.Doubted, unanswered: a.Unanswered,
 		}
 		if r.version == notThere {
 			// The answer does not say in which version the row does not exist. So the judge gets the
@@ -92,7 +92,7 @@ func (m *member) judge(q request, began instant, a answer) {
 // acknowledged.
 func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	if chosen == nil {
-		chosen = someKeys(o.many)
+		chosen = someKeys(o.many, m.f.mix.hot)
 	}
 	release, ok := m.f.lock(chosen, o.carries, wait)
 	if !ok {

@@ -19,11 +19,13 @@ type fleet struct {
 	redis    *redistest.Process
 	bound    time.Duration // see judge
 	workers  int
+	mix      mix
 	judge    *judge
 	database *database
 	nodes    []*member
-	deck     deck
-	alone    sync.RWMutex // held for reading by troubles of nodes, for writing by troubles of Redis
+	deck     *deck
+	pause    time.Duration // the longest one between two troubles of a node
+	alone    sync.RWMutex  // held for reading by troubles of nodes, for writing by troubles of Redis
 	updates  atomic.Uint64
 	locks    [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
 	sums     sums
@@ -33,7 +35,7 @@ type fleet struct {
 type member struct {
 	f         *fleet
 	config    nodeConfig
-	data, bus *faultproxy.Proxy
+	data, bus *faultproxy.Proxy // they are the same if the node has one client for both
 	child     atomic.Pointer[child]
 	state     atomic.Pointer[state] // the last known state of the process
 }
@@ -42,10 +44,7 @@ type member struct {
 type sums struct{ gaps, refused, kills, stops, broken, redis atomic.Uint64 }
 
 const (
-	nodes = 3
-	keys  = 60
-	// hotKeys is the number of keys that most calls are for.
-	hotKeys = 5
+	keys = 60
 
 	// bound is the documented time in which a node may return a version that another node has
 	// changed: four heartbeats.
@@ -69,7 +68,8 @@ func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(database.close)
-	f := &fleet{t: t, began: time.Now(), redis: redis, bound: bound + slack, workers: workers, database: database}
+	f := &fleet{t: t, began: time.Now(), redis: redis, bound: bound + slack, workers: workers, database: database, mix: usual}
+	f.deck, f.pause = newDeck(troubles), 1500*time.Millisecond
 	if long {
 		f.bound, f.workers = bound+longSlack, longWorkers
 	}
@@ -80,6 +80,9 @@ func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 			Number: n, Data: m.data.Addr(), Bus: m.bus.Addr(), Database: database.addr(),
 			Local: locals[n%len(locals)], LocalTTL: time.Hour,
 			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
+		}
+		if n == 0 { // this node has one client for both
+			m.bus, m.config.Bus = m.data, ""
 		}
 		if n == 2 { // this client waits far longer than a message may take
 			m.config.BusTimeout = 3 * time.Second

@@ -147,10 +147,10 @@ func (j *judge) judgeLocked(l *ledger, r read) (v verdict, why string) {
 	return wrong, fmt.Sprintf("%v, although %v was acknowledged %s earlier", r, need, r.began-need.ended)
 }
 
-// excusedLocked reports whether a read may return a version that is in doubt, because the remote
-// could not be asked.
+// excusedLocked reports whether a read may return a version from the local level that is in doubt,
+// because the remote could not be asked.
 func (j *judge) excusedLocked(r read) bool {
-	return r.doubted && (r.unanswered || j.nodeLocked(r.node).cut.touch(r.began, r.ended))
+	return r.doubted && !r.skipsLocal && !r.pastLocal && (r.unanswered || j.nodeLocked(r.node).cut.touch(r.began, r.ended))
 }
 
 // unfinished returns the keys that need another write: the newest version was not acknowledged, and

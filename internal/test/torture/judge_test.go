@@ -33,6 +33,7 @@ func (s scene) reads(version int64, began instant, change ...func(*read)) verdic
 
 func onNode(n int) func(*read) { return func(r *read) { r.node = n } }
 func pastLocal(r *read)        { r.skipsLocal = true }
+func loading(r *read)          { r.pastLocal = true }
 func inDoubt(r *read)          { r.doubted = true }
 func notAnswered(r *read)      { r.unanswered = true }
 func failing(r *read)          { r.err = "boom" }
@@ -124,6 +125,16 @@ func TestTheJudge(t *testing.T) {
 			s.happened(1, time.Minute, "cut", func(t *timeline) { t.cut.begin(time.Minute) })
 			return s.reads(1, time.Hour, inDoubt)
 		}, exempt},
+		"the old from the remote while the link to the remote is faulty": {func(s scene) verdict {
+			s.wrote(2, time.Second)
+			s.happened(1, time.Minute, "lossy", func(t *timeline) { t.cut.begin(time.Minute) })
+			return s.reads(1, time.Hour, inDoubt, pastLocal)
+		}, wrong},
+		"the old of a load of the remote while the link to the remote is faulty": {func(s scene) verdict {
+			s.wrote(2, time.Second)
+			s.happened(1, time.Minute, "lossy", func(t *timeline) { t.cut.begin(time.Minute) })
+			return s.reads(1, time.Hour, inDoubt, loading)
+		}, wrong},
 		"the old in doubt after that": {func(s scene) verdict {
 			s.wrote(2, time.Second)
 			s.happened(1, time.Minute, "cut", func(t *timeline) { t.cut.begin(time.Minute) })

@@ -29,7 +29,8 @@ type read struct {
 	version      int64 // that it returned; zero if it returned none
 	newest       int64 // version in the database when the read had ended
 	err          string
-	skipsLocal   bool // it does not read the local level
+	skipsLocal   bool // it asks the remote itself
+	pastLocal    bool // it returns nothing from the local level, but may join a load that began earlier
 	doubted      bool // the node's local level was in doubt
 	unanswered   bool // the node got no answer from the remote
 }

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 type nodeConfig struct {
 	Number     int
 	Data       string // the address of Redis for reads and writes
-	Bus        string // the address of Redis for messages
+	Bus        string // the address of Redis for messages; empty if they take the way of the data
 	BusTimeout time.Duration
 	Database   string
 	Local      string // the kind of its local level
@@ -101,7 +101,7 @@ func newNode(c nodeConfig, database *asker[query, []int64]) *node {
 	opts := []cache.Option{
 		cache.WithName("torture"),
 		cache.WithSourceId(fmt.Sprintf("%d/%d", c.Number, os.Getpid())),
-		cache.WithRemote(remote.NewGoRedisV9Adapter(redisClient(c.Data, redisTimeout))),
+		cache.WithRemote(remote.NewGoRedisV9Adapter(redisClient(c.Data, redisTimeout, defaultRetries))),
 		cache.WithLocal(newLocal(c.Local, c.LocalTTL)),
 		cache.WithRefreshDuration(time.Second),
 		cache.WithStatsHandler(n.failures),
@@ -110,11 +110,13 @@ func newNode(c nodeConfig, database *asker[query, []int64]) *node {
 		opts = append(opts,
 			cache.WithSyncLocal(true),
 			cache.WithSyncChannel(channel),
-			cache.WithSyncBus(remote.NewGoRedis(redisClient(c.Bus, c.BusTimeout)).(remote.Bus)),
 			cache.WithSyncHeartbeat(heartbeat),
 			// As long as a call of Redis takes that fails: the judge takes only such a node for cut off.
 			cache.WithDoubtTimeout(4*redisTimeout),
 		)
+		if c.Bus != "" {
+			opts = append(opts, cache.WithSyncBus(remote.NewGoRedis(redisClient(c.Bus, c.BusTimeout, 1)).(remote.Bus)))
+		}
 	}
 	if c.Fence {
 		opts = append(opts, cache.WithFence(maxLoad))
@@ -127,11 +129,14 @@ func newNode(c nodeConfig, database *asker[query, []int64]) *node {
 	return n
 }
 
-func redisClient(addr string, timeout time.Duration) *redis.Client {
+// defaultRetries makes a client of go-redis repeat a call up to three times.
+const defaultRetries = 0
+
+func redisClient(addr string, timeout time.Duration, retries int) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:        addr,
 		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
-		DialerRetries: 1, MaxRetries: 1, PoolSize: 20,
+		DialerRetries: 1, MaxRetries: retries, PoolSize: 20,
 	})
 }
 

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -13,10 +14,14 @@ import (
 func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
+		deck := f.deck
+		if f.mix.reads(m.config.Number) {
+			deck = newDeck(lateNews)
+		}
 		wg.Go(func() {
-			for pause(stop, 300*time.Millisecond+rand.N(1200*time.Millisecond)) {
+			for pause(stop, f.pause/5+rand.N(f.pause*4/5)) {
 				m.note()
-				t, lasts := f.deck.deal()
+				t, lasts := deck.deal()
 				f.alone.RLock()
 				m.suffer(t, func() { pause(stop, lasts) })
 				f.alone.RUnlock()
@@ -24,7 +29,7 @@ func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 		})
 	}
 	wg.Go(func() {
-		for pause(stop, time.Second+rand.N(10*time.Second)) {
+		for f.mix.apart == 0 && pause(stop, time.Second+rand.N(10*time.Second)) {
 			f.alone.Lock()
 			f.sufferTogether(stop)
 			f.alone.Unlock()
@@ -76,7 +81,7 @@ func (f *fleet) failLast() {
 	for _, m := range f.nodes {
 		m.suffer(trouble{name: "last cut", data: cut}, func() {
 			for range 10 {
-				m.write(pick(writings), false)
+				m.write(pick(m.f.mix.writings), false)
 			}
 		})
 	}
@@ -84,6 +89,9 @@ func (f *fleet) failLast() {
 
 // suffer makes the trouble t for the node until last returns.
 func (m *member) suffer(t trouble, last func()) {
+	if m.bus == m.data {
+		t.data, t.bus = max(t.data, t.bus), whole
+	}
 	m.begins(t.name, t)
 	damage(m.data, t.data)
 	damage(m.bus, t.bus)
@@ -153,6 +161,32 @@ func damage(p *faultproxy.Proxy, b breakage) {
 		p.Cut()
 	case hole:
 		p.BlackHole(direction)
+	case lossy:
+		most := longestGap()
+		p.Decide(sometimes(func() faultproxy.Fate { return faultproxy.Fate{LoseReply: true, Silence: rand.N(most)} }))
+	case tardy:
+		most := longestGap()
+		p.Decide(sometimes(func() faultproxy.Fate { return faultproxy.Fate{Late: 1 + rand.N(most)} }))
+	}
+}
+
+// longestGap returns a bound for the time between the two runs of a call. Half of them are as long as
+// loads usually take, and the others are longer.
+func longestGap() time.Duration {
+	if rand.IntN(2) == 0 {
+		return 100 * time.Millisecond
+	}
+	return 100 * time.Millisecond << rand.IntN(5)
+}
+
+// sometimes decides for a fifth of the calls. So hardly any call fails in all its attempts. The
+// others pass, and so do the commands that begin a connection.
+func sometimes(fate func() faultproxy.Fate) func(request []byte) faultproxy.Fate {
+	return func(request []byte) faultproxy.Fate {
+		if rand.IntN(5) > 0 || bytes.Contains(request, []byte("hello")) || bytes.Contains(request, []byte("client")) {
+			return faultproxy.Fate{}
+		}
+		return fate()
 	}
 }
 
