@@ -4,10 +4,10 @@
 // node is a process with a cache. Between each node and Redis there are two proxies: one for its
 // reads and writes, and one for its messages to other nodes. The proxies delay, cut and swallow
 // what passes. They lose replies to commands that were carried out, and deliver the first attempt of
-// a command after its repeat has succeeded. The nodes are stopped, killed and started again. The driver, which is the process of
-// the test, makes the nodes read and write at random. A judge checks each read: once a write is
-// acknowledged, no node may return an older version, except for the time that the message about the
-// write takes to the local levels of other nodes.
+// a command after its repeat has succeeded. The nodes are stopped, killed and started again. The
+// driver, which is the process of the test, makes the nodes read and write at random. A judge checks
+// each read: once a write is acknowledged, no node may return an older version, except for the time
+// that the message about the write takes to the local levels of other nodes.
 //
 // All times are those of the driver. A read begins when the driver asks for it, and a write is
 // acknowledged when the driver has the answer. No clocks are compared.
