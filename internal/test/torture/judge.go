@@ -80,13 +80,6 @@ func (j *judge) settledLocked(earlier, w write) bool {
 		!j.nodeLocked(earlier.node).cut.touch(w.began-j.grace, w.began)
 }
 
-// linkWhole reports whether the link of a node to the remote was whole between two instants.
-func (j *judge) linkWhole(node int, from, to instant) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return !j.nodeLocked(node).cut.touch(from, to)
-}
-
 // visibleLocked reports whether a read must see an acknowledged write. It must see it at once if it
 // reads the remote, if it is on the node that wrote, or if its node has started since. Otherwise it
 // must see it after the bound.

@@ -15,8 +15,8 @@ type write struct {
 	version      int64 // in the database
 	began, ended instant
 	err          string // empty if it is acknowledged
-	// again says that it carries its value, and that the network may still deliver the value: a
-	// client has sent it more than once, or does not know whether it has arrived.
+	// again says that it carries its value, and that the network may still deliver the value: it has
+	// failed, so the client does not know whether it has arrived.
 	again bool
 }
 
@@ -49,8 +49,8 @@ type ledger struct {
 }
 
 // unsettled is a value that may arrive in the remote at any time: the bytes of a Set are under
-// way, and its client has given up on them, or has sent them twice. A cache cannot prevent that.
-// (Fences prevent it for loaded values, and a late Delete does no harm.)
+// way, and its client has given up on them. (Fences prevent it for loaded values and for a Set that was
+// acknowledged, and a late Delete does no harm.)
 type unsettled struct {
 	write
 	cleared *write // the write that has replaced or removed the value for good; nil if there is none yet
