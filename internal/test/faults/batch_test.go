@@ -72,6 +72,7 @@ func TestABatchWithAFenceOfAWrongType(t *testing.T) {
 
 // One master of a cluster does not answer. Its keys fail, and the keys of the others are changed.
 func TestABatchWithAMasterThatHangs(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.NewCluster(t)
 	hangs := cluster.Masters[1]
 	o := cluster.Options()
