@@ -23,6 +23,7 @@ type request struct {
 	How    string
 	Keys   []int
 	Update uint64 // the number of the update, if it is a write
+	Cache  int    // the index of the cache in the process
 }
 
 // answer is the result of a request.

@@ -53,6 +53,16 @@ var repeats = []trouble{
 	{name: "data tardy", data: tardy, shortest: time.Second, longest: 4 * time.Second},
 }
 
+// broken are troubles without stopped or killed processes.
+var broken = func() (some []trouble) {
+	for _, t := range troubles {
+		if !t.stop && !t.kill {
+			some = append(some, t)
+		}
+	}
+	return some
+}()
+
 // lateNews is the trouble of a node that only reads: it hears of changes late, so that fences alone
 // keep it from storing what it has loaded.
 var lateNews = []trouble{{name: "bus slow", bus: slow, shortest: time.Second, longest: 4 * time.Second}}

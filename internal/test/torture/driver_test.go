@@ -18,7 +18,7 @@ const (
 func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for _, m := range f.nodes {
-		for range f.mix.workers(m.config.Number, f.workers) {
+		for range f.mix.workers(m.number, f.workers) {
 			wg.Go(func() {
 				for {
 					select {
@@ -26,7 +26,7 @@ func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 						return
 					case <-time.After(rand.N(4 * time.Millisecond)):
 					}
-					if f.mix.writes(m.config.Number) {
+					if f.mix.writes(m.number) {
 						m.write(pick(f.mix.writings), false)
 					} else {
 						m.read(pick(f.mix.readings))
@@ -71,7 +71,7 @@ func (m *member) judge(q request, began instant, a answer) {
 	ended := m.f.now()
 	for i, key := range q.Keys {
 		r := read{
-			node: m.config.Number, key: key, how: q.How, began: began, ended: ended,
+			node: m.number, key: key, how: q.How, began: began, ended: ended,
 			version: a.Versions[i], newest: m.f.database.newest(key), err: a.Err,
 			skipsLocal: q.How == peeksRemotely, pastLocal: q.How == fetchesPast, doubted: a.Doubted, unanswered: a.Unanswered,
 		}
@@ -106,7 +106,7 @@ func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	again := o.carries && a.Err != "" // if it was acknowledged, the fence refuses what comes later
 	for key, version := range m.f.database.madeBy(q.Update) {
 		m.f.judge.wrote(write{
-			node: m.config.Number, key: key, how: o.how, version: version,
+			node: m.number, key: key, how: o.how, version: version,
 			began: began, ended: ended, err: a.Err, again: again,
 		})
 	}
@@ -168,7 +168,7 @@ func (f *fleet) settle() {
 // database.
 func (f *fleet) compare() (differences []string) {
 	for _, m := range f.nodes {
-		for key := range keys {
+		for key := range f.compared {
 			for _, how := range []string{peeks, peeksRemotely, peeks} {
 				a := m.ask(request{How: how, Keys: []int{key}})
 				newest := f.database.newest(key)
@@ -177,7 +177,7 @@ func (f *fleet) compare() (differences []string) {
 					got = newest
 				}
 				if a.Err != "" || got != 0 && got != newest {
-					differences = append(differences, fmt.Sprintf("node %d, %s of %d: %d %s, the database has %d:\n  %s", m.config.Number, how, key, a.Versions[0], a.Err, newest, f.judge.historyOf(key)))
+					differences = append(differences, fmt.Sprintf("node %d, %s of %d: %d %s, the database has %d:\n  %s", m.number, how, key, a.Versions[0], a.Err, newest, f.judge.historyOf(key)))
 				}
 			}
 		}

@@ -14,30 +14,41 @@ import (
 
 // fleet is everything that runs in a test: Redis, the database, the nodes, and the judge.
 type fleet struct {
-	t        testing.TB
-	began    time.Time
-	redis    *redistest.Process
-	bound    time.Duration // see judge
-	workers  int
-	mix      mix
-	judge    *judge
-	database *database
-	nodes    []*member
-	deck     *deck
-	pause    time.Duration // the longest one between two troubles of a node
-	alone    sync.RWMutex  // held for reading by troubles of nodes, for writing by troubles of Redis
-	updates  atomic.Uint64
-	locks    [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
-	sums     sums
+	t         testing.TB
+	began     time.Time
+	redis     *redistest.Process
+	bound     time.Duration // see judge
+	workers   int
+	compared  int // the number of keys that are compared with the database in the end of a round
+	mix       mix
+	judge     *judge
+	database  *database
+	nodes     []*member
+	processes []*process
+	deck      *deck
+	pause     time.Duration // the longest one between two troubles of a node
+	alone     sync.RWMutex  // held for reading by troubles of nodes, for writing by troubles of Redis
+	updates   atomic.Uint64
+	locks     [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
+	sums      sums
 }
 
-// member is a node in the view of the driver. Its process changes, its links stay.
-type member struct {
-	f         *fleet
+// process is a process with one node or several, in the view of the driver. The child changes, the
+// links stay.
+type process struct {
 	config    nodeConfig
-	data, bus *faultproxy.Proxy // they are the same if the node has one client for both
+	data, bus *faultproxy.Proxy // they are the same if the nodes have one client for both
 	child     atomic.Pointer[child]
-	state     atomic.Pointer[state] // the last known state of the process
+	members   []*member
+}
+
+// member is a node in the view of the driver.
+type member struct {
+	*process
+	f      *fleet
+	number int
+	index  int                   // in its process
+	state  atomic.Pointer[state] // the last known state
 }
 
 // sums are the sums over all processes of all nodes.
@@ -57,48 +68,71 @@ const (
 	grace = 500 * time.Millisecond
 )
 
-// startFleet starts a fleet, which ends with the test. The nodes differ in their local levels.
-// change may change the configuration of each node. In a long run there are more workers, and the
-// judge is stricter.
+// startFleet starts a fleet of three processes with one cache each, which ends with the test. The
+// nodes differ in their local levels. change may change the configuration of each node. In a long run
+// there are more workers, and the judge is stricter.
 func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 	t.Helper()
-	redis := redistest.NewProcess(t)
+	f := newFleet(t, bound+slack, workers)
+	if long {
+		f = newFleet(t, bound+longSlack, longWorkers)
+	}
+	for n := range nodes {
+		data, bus := f.proxy(f.redis.Addr()), f.proxy(f.redis.Addr())
+		c := nodeConfig{
+			Number: n, Data: data.Addr(), Bus: bus.Addr(), Database: f.database.addr(),
+			Local: locals[n%len(locals)], LocalTTL: time.Hour, Heartbeat: heartbeat,
+			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
+		}
+		if n == 0 { // this node has one client for both
+			bus, c.Bus = data, ""
+		}
+		if n == 2 { // this client waits far longer than a message may take
+			c.BusTimeout = 3 * time.Second
+		}
+		if n == 1 { // entries in doubt end soon
+			c.LocalTTL = 5 * time.Second
+		}
+		change(&c)
+		f.add(c, data, bus)
+	}
+	f.waitUntilReady()
+	return f
+}
+
+// newFleet returns a fleet without nodes. bound is that of its judge.
+func newFleet(t testing.TB, bound time.Duration, workers int) *fleet {
+	t.Helper()
 	database, err := startDatabase()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(database.close)
-	f := &fleet{t: t, began: time.Now(), redis: redis, bound: bound + slack, workers: workers, database: database, mix: usual}
-	f.deck, f.pause = newDeck(troubles), 1500*time.Millisecond
-	if long {
-		f.bound, f.workers = bound+longSlack, longWorkers
+	return &fleet{
+		t: t, began: time.Now(), redis: redistest.NewProcess(t), bound: bound, workers: workers, database: database,
+		judge: newJudge(bound, grace), mix: usual, deck: newDeck(troubles), pause: 1500 * time.Millisecond, compared: keys,
 	}
-	f.judge = newJudge(f.bound, grace)
-	for n := range nodes {
-		m := &member{f: f, data: f.proxy(redis.Addr()), bus: f.proxy(redis.Addr())}
-		m.config = nodeConfig{
-			Number: n, Data: m.data.Addr(), Bus: m.bus.Addr(), Database: database.addr(),
-			Local: locals[n%len(locals)], LocalTTL: time.Hour,
-			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
-		}
-		if n == 0 { // this node has one client for both
-			m.bus, m.config.Bus = m.data, ""
-		}
-		if n == 2 { // this client waits far longer than a message may take
-			m.config.BusTimeout = 3 * time.Second
-		}
-		if n == 1 { // entries in doubt end soon
-			m.config.LocalTTL = 5 * time.Second
-		}
-		change(&m.config)
-		if err := m.start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { m.child.Load().kill() })
+}
+
+// add starts a process and adds its nodes.
+func (f *fleet) add(c nodeConfig, data, bus *faultproxy.Proxy) {
+	f.t.Helper()
+	p := &process{config: c, data: data, bus: bus}
+	for i := range max(1, c.Caches) {
+		m := &member{process: p, f: f, number: c.Number + i, index: i}
+		p.members = append(p.members, m)
 		f.nodes = append(f.nodes, m)
 	}
+	f.processes = append(f.processes, p)
+	if err := p.members[0].start(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { p.child.Load().kill() })
+}
+
+func (f *fleet) waitUntilReady() {
+	f.t.Helper()
 	f.wait("ready", func(m *member) bool { return m.ask(request{How: asksState}).State.Ready })
-	return f
 }
 
 func (f *fleet) proxy(to string) *faultproxy.Proxy {
@@ -121,7 +155,7 @@ func (f *fleet) wait(what string, isSo func(m *member) bool) {
 		left := 0
 		for _, m := range f.nodes {
 			if why, dead := m.child.Load().died(); dead {
-				f.t.Fatalf("node %d has ended: %s", m.config.Number, why)
+				f.t.Fatalf("node %d has ended: %s", m.number, why)
 			}
 			if !isSo(m) {
 				left++
@@ -136,14 +170,16 @@ func (f *fleet) wait(what string, isSo func(m *member) bool) {
 	}
 }
 
-// start starts the node's process.
+// start starts the process of the node.
 func (m *member) start() error {
 	config, err := json.Marshal(m.config)
 	if err != nil {
 		return err
 	}
 	now := m.f.now()
-	m.f.judge.happened(m.config.Number, now, "starts", func(t *timeline) { t.started = now })
+	for _, m := range m.members {
+		m.f.judge.happened(m.number, now, "starts", func(t *timeline) { t.started = now })
+	}
 	c, err := startChild(nodeVariable, string(config))
 	if err == nil {
 		m.child.Store(c)
@@ -153,12 +189,13 @@ func (m *member) start() error {
 
 // ask asks the node's process. If it does not answer, the error is in the answer.
 func (m *member) ask(q request) answer {
+	q.Cache = m.index
 	a, err := m.child.Load().ask(q)
 	if err != nil {
 		a.Err = err.Error()
 	}
 	if errors.Is(err, errSilent) {
-		m.f.t.Errorf("node %d does not answer to %+v", m.config.Number, q)
+		m.f.t.Errorf("node %d does not answer to %+v", m.number, q)
 	}
 	if len(a.Versions) != len(q.Keys) {
 		a.Versions = make([]int64, len(q.Keys))
@@ -173,6 +210,13 @@ func (m *member) note() {
 	}
 }
 
+// noteAll is note for all nodes of the process.
+func (m *member) noteAll() {
+	for _, mate := range m.members {
+		mate.note()
+	}
+}
+
 func (m *member) addUp() {
 	if s := m.state.Swap(nil); s != nil {
 		m.f.sums.gaps.Add(s.Gaps)
@@ -180,8 +224,10 @@ func (m *member) addUp() {
 	}
 }
 
-// happened tells the judge what happens to the node now.
+// happened tells the judge what happens now to the nodes of the process.
 func (m *member) happened(what string, change func(t *timeline, now instant)) {
 	now := m.f.now()
-	m.f.judge.happened(m.config.Number, now, what, func(t *timeline) { change(t, now) })
+	for _, m := range m.members {
+		m.f.judge.happened(m.number, now, what, func(t *timeline) { change(t, now) })
+	}
 }

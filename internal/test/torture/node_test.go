@@ -35,10 +35,12 @@ func TestMain(m *testing.M) {
 
 // nodeConfig configures a node.
 type nodeConfig struct {
-	Number     int
+	Number     int    // of the first cache of the process
+	Caches     int    // of the process, which share its clients; zero means one
 	Data       string // the address of Redis for reads and writes
 	Bus        string // the address of Redis for messages; empty if they take the way of the data
 	BusTimeout time.Duration
+	Heartbeat  time.Duration
 	Database   string
 	Local      string // the kind of its local level
 	LocalTTL   time.Duration
@@ -92,16 +94,33 @@ func runNode(config string) {
 	if err != nil {
 		panic(err)
 	}
-	n := newNode(c, newAsker[query, []int64](conn, conn, func() {}))
-	answerAll(os.Stdin, os.Stdout, n.answer)
+	database := newAsker[query, []int64](conn, conn, func() {})
+	clients := clientsOf(c)
+	nodes := make([]*node, max(1, c.Caches))
+	for i := range nodes {
+		nodes[i] = newNode(c, clients, database)
+		c.Number++
+	}
+	answerAll(os.Stdin, os.Stdout, func(q request) answer { return nodes[q.Cache].answer(q) })
 }
 
-func newNode(c nodeConfig, database *asker[query, []int64]) *node {
+// clients are the clients of a process. bus is nil if messages take the way of the data.
+type clients struct{ data, bus *redis.Client }
+
+func clientsOf(c nodeConfig) (cs clients) {
+	cs.data = redisClient(c.Data, redisTimeout, defaultRetries)
+	if c.Bus != "" {
+		cs.bus = redisClient(c.Bus, c.BusTimeout, 1)
+	}
+	return cs
+}
+
+func newNode(c nodeConfig, clients clients, database *asker[query, []int64]) *node {
 	n := &node{database: database, failures: &remoteFailures{Handler: stats.NewHandles(true)}}
 	opts := []cache.Option{
 		cache.WithName("torture"),
 		cache.WithSourceId(fmt.Sprintf("%d/%d", c.Number, os.Getpid())),
-		cache.WithRemote(remote.NewGoRedisV9Adapter(redisClient(c.Data, redisTimeout, defaultRetries))),
+		cache.WithRemote(remote.NewGoRedisV9Adapter(clients.data)),
 		cache.WithLocal(newLocal(c.Local, c.LocalTTL)),
 		cache.WithRefreshDuration(time.Second),
 		cache.WithStatsHandler(n.failures),
@@ -110,12 +129,12 @@ func newNode(c nodeConfig, database *asker[query, []int64]) *node {
 		opts = append(opts,
 			cache.WithSyncLocal(true),
 			cache.WithSyncChannel(channel),
-			cache.WithSyncHeartbeat(heartbeat),
+			cache.WithSyncHeartbeat(c.Heartbeat),
 			// As long as a call of Redis takes that fails: the judge takes only such a node for cut off.
 			cache.WithDoubtTimeout(4*redisTimeout),
 		)
-		if c.Bus != "" {
-			opts = append(opts, cache.WithSyncBus(remote.NewGoRedis(redisClient(c.Bus, c.BusTimeout, 1)).(remote.Bus)))
+		if clients.bus != nil {
+			opts = append(opts, cache.WithSyncBus(remote.NewGoRedis(clients.bus).(remote.Bus)))
 		}
 	}
 	if c.Fence {

@@ -88,6 +88,32 @@ func TestNoNodeServesWhatARepeatBroughtBack(t *testing.T) {
 	f.report()
 }
 
+// Many nodes, several of them in each process and on one client. In a long run, their links break now
+// and then.
+func TestNoNodeOfManyServesWhatHasChanged(t *testing.T) {
+	needsProcesses(t)
+	lasts, long := duration(t)
+	processes, caches := 3, 8
+	if long {
+		processes, caches, lasts = 10, 20, min(max(lasts, time.Minute), 5*time.Minute)
+	}
+	const heartbeat = 500 * time.Millisecond
+	f := newFleet(t, 4*heartbeat+2*slack, 1)
+	f.deck, f.pause, f.compared = newDeck(broken), 5*time.Second, 2*hotKeys
+	for p := range processes {
+		data := f.proxy(f.redis.Addr())
+		f.add(nodeConfig{
+			Number: p * caches, Caches: caches, Data: data.Addr(), Database: f.database.addr(),
+			Local: locals[p%len(locals)], LocalTTL: time.Hour, Heartbeat: heartbeat, Link: true, Fence: true, Lease: p%2 == 0,
+		}, data, data)
+	}
+	f.waitUntilReady()
+	for end := time.Now().Add(lasts / 3); !t.Failed() && time.Now().Before(end); {
+		f.round(min(lasts/3, 2*maxRound), long)
+	}
+	f.report()
+}
+
 // The next two tests show that the judge notices errors. Without fences, reads must be wrong.
 func TestWithoutFencesLoadsPutBackWhatHasChanged(t *testing.T) {
 	findsWrong(t, func(c *nodeConfig) { c.Fence = false })

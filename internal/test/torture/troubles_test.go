@@ -13,14 +13,14 @@ import (
 // of them have ended.
 func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
-	for _, m := range f.nodes {
-		deck := f.deck
-		if f.mix.reads(m.config.Number) {
+	for _, p := range f.processes {
+		m, deck := p.members[0], f.deck
+		if f.mix.reads(m.number) {
 			deck = newDeck(lateNews)
 		}
 		wg.Go(func() {
 			for pause(stop, f.pause/5+rand.N(f.pause*4/5)) {
-				m.note()
+				m.noteAll()
 				t, lasts := deck.deal()
 				f.alone.RLock()
 				m.suffer(t, func() { pause(stop, lasts) })
@@ -57,7 +57,8 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 	if restart {
 		what = "Redis is killed"
 	}
-	for _, m := range f.nodes {
+	for _, p := range f.processes {
+		m := p.members[0]
 		m.begins(what, trouble{data: hole})
 	}
 	if restart {
@@ -70,7 +71,8 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 		f.redis.Resume()
 	}
 	f.sums.redis.Add(1)
-	for _, m := range f.nodes {
+	for _, p := range f.processes {
+		m := p.members[0]
 		m.ends(what, trouble{data: hole})
 	}
 }
@@ -78,7 +80,8 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 // failLast makes each node write while it cannot reach the remote, so that the node must repair the
 // keys later.
 func (f *fleet) failLast() {
-	for _, m := range f.nodes {
+	for _, p := range f.processes {
+		m := p.members[0]
 		m.suffer(trouble{name: "last cut", data: cut}, func() {
 			for range 10 {
 				m.write(pick(m.f.mix.writings), false)
@@ -99,7 +102,9 @@ func (m *member) suffer(t trouble, last func()) {
 	case t.kill:
 		m.f.sums.kills.Add(1)
 		m.child.Load().kill()
-		m.addUp()
+		for _, mate := range m.members {
+			mate.addUp()
+		}
 		last()
 		if err := m.start(); err != nil {
 			m.f.t.Errorf("starting a node: %v", err)
