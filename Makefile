@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 TORTURE ?= 5m
 
-.PHONY: help demo test torture bench examples fuzz lint golangci staticcheck
+.PHONY: help demo test torture bench fleet examples fuzz lint golangci staticcheck
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ torture: ## let everything fail around a fleet of processes, for TORTURE (defaul
 
 bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
 	cd benchmarks && go run ./cmd/report $(ARGS)
+
+fleet: ## measure what a fleet costs its Redis, by its size, for minutes (ARGS="-nodes 2,10 -for 5s")
+	cd benchmarks && go run ./cmd/fleet $(ARGS)
 
 examples: ## run every example but the replay
 	@set -e; for e in examples/*/; do case $$e in examples/internal/|examples/replay/) ;; *) echo "== $$e"; go run ./$$e;; esac; done
