@@ -61,7 +61,7 @@ func TestAnEvictedFenceRefuses(t *testing.T) {
 
 // A Redis that is too small evicts at random. What is read must not be older than the last change.
 func TestARedisThatEvicts(t *testing.T) {
-	const keys, rounds = 50, 30
+	const keys, rounds = 50, 15
 	server := redistest.NewProcess(t, "--maxmemory-policy", "allkeys-random")
 	admin := server.Client()
 	a, b := newCache(t, newClient(t, redis.Options{Addr: server.Addr()})), newCache(t, newClient(t, redis.Options{Addr: server.Addr()}))
