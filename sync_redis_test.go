@@ -28,7 +28,7 @@ func newRedisNode(t testing.TB, client redis.UniversalClient, opts ...cache.Opti
 	n.Cache = cache.New(append([]cache.Option{
 		cache.WithLocal(n.local), cache.WithRemote(remote.NewGoRedisV9Adapter(client)), cache.WithStatsDisabled(true),
 		cache.WithName(fmt.Sprint(t.Name(), time.Now().UnixNano())), // tests share a server
-		cache.WithDoubtTimeout(time.Minute), // the machine may be busy
+		cache.WithDoubtTimeout(time.Minute),                         // the machine may be busy
 	}, opts...)...)
 	t.Cleanup(func() {
 		n.Close()

@@ -235,10 +235,12 @@ func TestALoadsFillOvertakesReads(t *testing.T) {
 func TestHold(t *testing.T) {
 	table := NewTable[string]()
 	var held Note[string]
-	_, _, _ = table.Do(context.Background(), "k", func(_ context.Context, n Note[string]) (string, error) {
+	if _, _, err := table.Do(context.Background(), "k", func(_ context.Context, n Note[string]) (string, error) {
 		held = n.Hold()
 		return "", nil
-	})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if table.Len() != 1 || held.Overtaken() || !held.FillRead(func() {}) {
 		t.Error("it is void when the load has ended")
 	}

@@ -41,13 +41,13 @@ func TestACheckIsAnsweredInTime(t *testing.T) {
 		if got := recs[0].Got; !got.There || string(got.Data) != "v" || got.Err != nil || recs[0].Silent != nil {
 			t.Errorf("it got %+v", got)
 		}
-		if recs[1].Got.Err != errOther { //nolint:errorlint // the same
+		if recs[1].Got.Err != errOther {
 			t.Errorf("a record with a result got %+v", recs[1].Got)
 		}
 		if c.GiveUp(func([]*record.Record) { t.Error("late") }) {
 			t.Error("it is given up when it has ended")
 		}
-		if r.Check(ctx, recs) == nil || r.Check(ctx, recs) == nil {
+		if one, two := r.Check(ctx, recs), r.Check(ctx, recs); one == nil || two == nil {
 			t.Error("only one check may begin")
 		}
 		r.Wait(time.Minute)
@@ -96,7 +96,8 @@ func TestACheckThatIsGivenUpKeepsOthersBack(t *testing.T) {
 				t.Errorf("%s: then one check begins: %v, and another: %v", name, one != nil, two != nil)
 			}
 			one.GiveUp(func([]*record.Record) {}) // the probe counts once
-			if !one.Wait(ctx, time.Minute) || r.Check(ctx, recs) == nil || r.Check(ctx, recs) == nil {
+			ended := one.Wait(ctx, time.Minute)
+			if three, four := r.Check(ctx, recs), r.Check(ctx, recs); !ended || three == nil || four == nil {
 				t.Errorf("%s: after an answer, checks are held back", name)
 			}
 			r.Wait(time.Minute)

@@ -102,7 +102,7 @@ func (r *Remote) getOne(ctx context.Context, rec *record.Record, timed bool) (er
 	r.failed(ctx, "get", err)
 	got.Err = err
 	rec.Got = got
-	silenced([]*record.Record{rec}, err)
+	noteSilence(rec, err)
 	return err
 }
 
@@ -135,9 +135,7 @@ func (r *Remote) getMany(ctx context.Context, recs []*record.Record, timed bool)
 	for i, failed := range each(recs, err) {
 		if rec := recs[i]; !rec.Got.There {
 			rec.Got.Err = failed
-			if failed != nil && !answered(failed) {
-				rec.Silent = failed
-			}
+			noteSilence(rec, failed)
 		}
 	}
 	return err
@@ -270,7 +268,7 @@ func (r *Remote) setOne(ctx context.Context, rec *record.Record) (err error) {
 		err = r.store.SetEX(ctx, rec.Key, rec.Data, rec.Life.Remote)
 	}
 	rec.StoreErr = err
-	silenced([]*record.Record{rec}, err)
+	noteSilence(rec, err)
 	switch {
 	case err != nil:
 		rec.Stored = record.Failed

@@ -23,9 +23,14 @@ func silenced(recs []*record.Record, err error) {
 		return
 	}
 	for i, failed := range each(recs, err) {
-		if failed != nil && !answered(failed) {
-			recs[i].Silent = failed
-		}
+		noteSilence(recs[i], failed)
+	}
+}
+
+// noteSilence sets the Silent of rec if a call for it failed with err because there was no answer.
+func noteSilence(rec *record.Record, err error) {
+	if err != nil && !answered(err) {
+		rec.Silent = err
 	}
 }
 
