@@ -288,7 +288,10 @@ func (c *jetCache) wire() {
 		c.fence = fence.New(c.remote, o.maxLoad, c.observe, c.told.repaired)
 	}
 	if o.leaseTTL > 0 {
-		leases = lease.New(c.remote, o.leaseTTL, randomToken, c.sync.TellFilled)
+		leases = lease.New(c.remote, lease.Config{
+			TTL: o.leaseTTL, FenceTTL: fence.Lifetime(o.maxLoad),
+			Token: randomToken, Tell: c.sync.TellFilled, Hears: c.sync.Hears,
+		})
 	}
 	c.path = &load.Path{
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,

@@ -12,6 +12,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // EventType says what changed keys.
@@ -85,6 +86,19 @@ type announcer struct {
 // listened reports whether anybody is told of changes.
 func (a *announcer) listened() bool { return a.events != nil || a.sync != nil }
 
+// announce returns what the other nodes are told of a change of writes, for the change to publish. It
+// returns nil if the change cannot do that.
+func (a *announcer) announce(event EventType, writes []*write) *remote.Announcement {
+	if a.sync == nil {
+		return nil
+	}
+	keys := make([]string, len(writes))
+	for i, w := range writes {
+		keys[i] = w.Key
+	}
+	return a.sync.Announce(int(event), keys)
+}
+
 // changed tells that keys were changed, and waits until the bus has taken that.
 func (a *announcer) changed(ctx context.Context, event EventType, keys []string) error {
 	a.events.add(event, keys)
@@ -96,6 +110,20 @@ func (a *announcer) changed(ctx context.Context, event EventType, keys []string)
 		return fmt.Errorf("%w: %s: %w", ErrNotTold, what, err)
 	}
 	return nil
+}
+
+// tellOf tells of those of writes that did what the event says.
+func (a *announcer) tellOf(ctx context.Context, event EventType, writes []*write) error {
+	if !a.listened() {
+		return nil
+	}
+	var keys []string
+	for _, w := range writes {
+		if w.event == event {
+			keys = append(keys, w.Key)
+		}
+	}
+	return a.changed(ctx, event, keys)
 }
 
 // loaded tells that recs were loaded. Other nodes are told, without waiting, only of what they

@@ -40,7 +40,7 @@ func (s *syncOptions) config(o *Options, cfg coherence.Config) coherence.Config 
 	cfg.Linked, cfg.Bus, cfg.Channel, cfg.Heartbeat = s.linked, s.bus, s.channel, s.heartbeat
 	cfg.SourceID, cfg.Instance = o.sourceID, randomToken()
 	cfg.Prefixes = s.prefixes
-	if carrier, ok := o.remote.(remote.Carrier); ok && s.own {
+	if carrier, ok := o.remote.(remote.Carrier); ok && s.own && o.maxLoad > 0 { // the scripts of fences carry
 		cfg.Carries = carrier.Carries(s.channel)
 	}
 	if !s.tracked {

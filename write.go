@@ -12,6 +12,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/load"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 func (c *jetCache) Set(ctx context.Context, key string, opts ...ItemOption) error {
@@ -216,11 +217,19 @@ func (c *jetCache) change(ctx context.Context, writes []*write, op operation) er
 		}
 		w.hasLane = true
 	}
-	err := c.carryOut(ctx, writes, op)
+	var news *remote.Announcement // what the other nodes are told, if the change itself can publish it
+	if op.toRemote {
+		news = c.told.announce(op.event, writes)
+	}
+	err := c.carryOut(remote.WithAnnouncement(ctx, news), writes, op)
 	if err != nil {
 		err = fmt.Errorf("cache: %s %s: %w", op.doing, named(writes), err)
 	}
-	return join(err, c.tell(ctx, writes))
+	told := *c.told
+	if told.sync.Announced(news) {
+		told.sync = nil // the handler is left
+	}
+	return join(err, told.tellOf(ctx, EventTypeSet, writes), told.tellOf(ctx, EventTypeDelete, writes))
 }
 
 // named names the keys of writes in an error.
@@ -296,23 +305,4 @@ func (c *jetCache) carryOut(ctx context.Context, writes []*write, op operation) 
 	}
 	done = true // otherwise the remote panicked
 	return err
-}
-
-// tell tells the event handler and the other nodes what was changed.
-func (c *jetCache) tell(ctx context.Context, writes []*write) error {
-	return join(c.tellOf(ctx, EventTypeSet, writes), c.tellOf(ctx, EventTypeDelete, writes))
-}
-
-// tellOf tells of those of writes that did what the event says.
-func (c *jetCache) tellOf(ctx context.Context, event EventType, writes []*write) error {
-	if !c.told.listened() {
-		return nil
-	}
-	var keys []string
-	for _, w := range writes {
-		if w.event == event {
-			keys = append(keys, w.Key)
-		}
-	}
-	return c.told.changed(ctx, event, keys)
 }

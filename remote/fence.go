@@ -54,6 +54,10 @@ type FencedItem struct {
 	// IfAbsent stores the item only if the key is absent, IfPresent only if it is present. Both
 	// together are an error.
 	IfAbsent, IfPresent bool
+	// Lease is a token that holds the key's lease. If it is not empty, and the item is stored, the
+	// same step releases the lease, and the outcome is FenceReleased or FenceWanted. A Remote that
+	// does not do so stores the item, and the outcome is FenceStored. Then use ReleaseLeases.
+	Lease string
 }
 
 // FenceOutcome says what happened to a FencedItem.
@@ -65,6 +69,8 @@ const (
 	FenceStored                        // it was stored
 	FenceChanged                       // it was refused: the fence does not hold the nonce
 	FenceCondition                     // it was refused by IfAbsent or IfPresent
+	FenceReleased                      // it was stored, and the lease was released
+	FenceWanted                        // it was stored, and the lease was released, which another token has asked for
 )
 
 // Leaser is an optional ability of a Remote: leases, by which the nodes of a fleet agree which of
@@ -92,6 +98,10 @@ type LeaseAsk struct {
 	// Awaited is the Holder of an earlier answer, whose load the caller waits for; empty if there
 	// is none.
 	Awaited string
+	// FenceTTL opens the key's fence for this lifetime if the lease is won, in the same step, as
+	// OpenFences does. Zero leaves the fence alone. A Remote that does not do so returns an answer
+	// without a Nonce. Then use OpenFences.
+	FenceTTL time.Duration
 }
 
 // LeaseAnswer is the answer to a LeaseAsk.
@@ -99,6 +109,7 @@ type LeaseAnswer struct {
 	State   LeaseState
 	Holder  string // for LeaseHeld: the token that holds the lease
 	Failure string // for LeaseFailed: why Awaited has stored nothing
+	Nonce   string // for LeaseWon, if the ask had a FenceTTL: the nonce of the key's fence
 }
 
 // LeaseState says who has a lease.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,11 +39,16 @@ func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, ke
 	return nonces, err
 }
 
-// SetFenced stores items by a script, in the calls that OpenFences describes.
+// SetFenced stores items by a script, in the calls that OpenFences describes. If one of the items has a
+// Lease, the script also releases the leases of items that it stores.
 func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, items ...FencedItem) ([]FenceOutcome, error) {
 	first := r.fences.numbers(len(items))
+	script, leased := setFenced, slices.ContainsFunc(items, func(f FencedItem) bool { return f.Lease != "" })
+	if leased {
+		script = setReleased
+	}
 	replies, err := r.evalItems(ctx, itemBatch{
-		op: "set fenced", script: setFenced, writer: r.fences.name, changes: true, ttl: ttl, n: len(items),
+		op: "set fenced", script: script, writer: r.fences.name, changes: true, ttl: ttl, n: len(items),
 		key: func(i int) string { return items[i].Key },
 		add: func(c *scriptCall, i int) error {
 			item := items[i]
@@ -58,7 +64,19 @@ func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, ite
 			if item.Renew {
 				number = strconv.FormatUint(first+uint64(i), 10)
 			}
-			return c.addFenced(item.Key, item.Data, expire.Milliseconds(), condition, item.Nonce, number)
+			fence, err := sideKeyOf(item.Key, FenceKey)
+			if err != nil {
+				return err
+			}
+			keys := []string{item.Key, fence}
+			if leased {
+				lease, err := sideKeyOf(item.Key, LeaseKey)
+				if err != nil {
+					return err
+				}
+				keys = append(keys, lease)
+			}
+			return c.add(keys, item.Data, expire.Milliseconds(), condition, item.Nonce, number, item.Lease)
 		},
 	})
 	outcomes := make([]FenceOutcome, len(items))

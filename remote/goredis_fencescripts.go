@@ -32,7 +32,7 @@ local function read(fence)
 	return string.match(value, "^([^;]*);?(.*)$")
 end
 
-local function extend(fence)
+local function extend(fence, ttl)
 	local left = redis.call("pttl", fence)
 	if left >= 0 and left < tonumber(ttl) then
 		redis.call("pexpire", fence, ttl)
@@ -57,6 +57,21 @@ end
 local function mark()
 	local info = redis.pcall("info", "replication")
 	return type(info) == "string" and string.match(info, "master_replid:(%x+)") or ""
+end
+
+-- The nonce of the fence, and the mark; or the tokens under which it is closed.
+local function open(fence, number, ttl)
+	local state = read(fence)
+	if isClosed(state) then
+		return state
+	end
+	if state then
+		extend(fence, ttl)
+	else
+		state = nonceAfter(nil, writer .. "-" .. number)
+		redis.call("set", fence, state, "px", ttl)
+	end
+	return state .. "@" .. mark()
 end
 
 local function put(fence, state, history, stamp, ...)
@@ -88,24 +103,24 @@ func fenceScript(keys int, body string) *redis.Script { return changeScript(keys
 // replication id is another one: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 var openFences = fenceScript(1, `
 local function handle(i, number)
-	local fence = KEYS[i]
-	local state = read(fence)
-	if isClosed(state) then
-		return state
-	end
-	if state then
-		extend(fence)
-	else
-		state = nonceAfter(nil, writer .. "-" .. number)
-		redis.call("set", fence, state, "px", ttl)
-	end
-	return state .. "@" .. mark()
+	return open(KEYS[i], number, ttl)
 end`)
 
-// setFenced replies with a FenceOutcome.
-var setFenced = fenceScript(2, `
-local function handle(i, data, px, condition, nonce, number)
-	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
+// setFenced and setReleased reply with a FenceOutcome. The items of setReleased have a third key, their
+// lease.
+var setFenced, setReleased = fenceScript(2, setFencedLua), fenceScript(3, setFencedLua)
+
+const setFencedLua = releaseLua + `
+local function released(lease, token)
+	local ok, state = pcall(release, lease, token, "")
+	if not ok then
+		return 1
+	end
+	return state == "w:" and 5 or 4
+end
+
+local function handle(i, data, px, condition, nonce, number, token)
+	local value, fence = KEYS[width * (i - 1) + 1], KEYS[width * (i - 1) + 2]
 	local state, history
 	if nonce ~= "" or number ~= "" then
 		state, history = read(fence)
@@ -134,8 +149,11 @@ local function handle(i, data, px, condition, nonce, number)
 	if number ~= "" then
 		renew(fence, state, history, writer .. "-" .. number)
 	end
+	if token ~= "" then
+		return released(KEYS[width * i], token)
+	end
 	return 1
-end`)
+end`
 
 // The scripts that remove values do so first. A server that is out of memory allows that as the
 // first write of a script, and then allows the other writes of the script, too. A fence that is not
@@ -174,7 +192,7 @@ local function handle(i, token, number)
 		state = state .. "," .. token
 	end
 	put(fence, state, history, stamp, "keepttl")
-	extend(fence)
+	extend(fence, ttl)
 	return 1
 end`)
 

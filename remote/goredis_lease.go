@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,12 +25,23 @@ var _ Leaser = (*GoRedisV9Adapter)(nil)
 // one after another as they always did. If a lease has two tokens, they take both together for the
 // holder, for which they wait. They do not see the failure of this holder, and load then.
 
-// acquireLeases replies with a LeaseState, and with the holder or the failure. A token that holds
-// the lease wins it again: go-redis repeats a call whose reply was lost.
-var acquireLeases = itemScript(2, `
-local function handle(i)
-	local value, lease = KEYS[2 * i - 1], KEYS[2 * i]
-	local token, awaited = ARGV[2 * i], ARGV[2 * i + 1]
+// acquireLeases and acquireFenced reply with a LeaseState, and with the holder or the failure. A token
+// that holds the lease wins it again: go-redis repeats a call whose reply was lost. The items of
+// acquireFenced have a third key, their fence: acquireFenced opens it if the lease was won, and replies
+// with its nonce.
+var acquireLeases, acquireFenced = itemScript(2, acquireLua), fenceScript(3, acquireLua)
+
+const acquireLua = `
+local function won(i, number, fenceTTL)
+	if width == 2 then
+		return {1, ""}
+	end
+	local ok, nonce = pcall(open, KEYS[3 * i], number, fenceTTL)
+	return {1, "", ok and nonce or ""}
+end
+
+local function handle(i, token, awaited, number, fenceTTL)
+	local value, lease = KEYS[width * (i - 1) + 1], KEYS[width * (i - 1) + 2]
 	if redis.call("exists", value) == 1 then
 		return {4, ""}
 	end
@@ -38,7 +50,7 @@ local function handle(i)
 	if state == "h:" or state == "w:" then
 		local holder, before = string.match(rest, "^([^:]*):?(.*)$")
 		if holder == token then
-			return {1, ""}
+			return won(i, number, fenceTTL)
 		end
 		if awaited ~= "" and before == awaited then
 			return {5, ""}
@@ -59,24 +71,31 @@ local function handle(i)
 		return {3, string.sub(rest, #awaited + 2)}
 	end
 	redis.call("set", lease, "h:" .. token .. passed, "px", ARGV[1])
-	return {1, ""}
-end`)
+	return won(i, number, fenceTTL)
+end`
 
-// releaseLeases replies with 1 if the lease was wanted, and with 0 if it was not, or if the token
-// did not hold it.
-var releaseLeases = itemScript(1, `
-local function handle(i)
-	local lease, token, left = KEYS[i], ARGV[2 * i], ARGV[2 * i + 1]
+// releaseLua is Lua that defines release(lease, token, left). It returns the state of the lease if
+// token holds it, and removes the lease, or puts left there if the lease is wanted.
+const releaseLua = `
+local function release(lease, token, left)
 	local state, holder = string.match(redis.call("get", lease) or "", "^([hw]:)([^:]*)")
 	if holder ~= token then
-		return 0
+		return ""
 	end
 	if state == "w:" and left ~= "" then
 		redis.call("set", lease, left, "px", ARGV[1])
 	else
 		redis.call("del", lease)
 	end
-	return state == "w:" and 1 or 0
+	return state
+end
+`
+
+// releaseLeases replies with 1 if the lease was wanted, and with 0 if it was not, or if the token
+// did not hold it.
+var releaseLeases = itemScript(1, releaseLua+`
+local function handle(i, token, left)
+	return release(KEYS[i], token, left) == "w:" and 1 or 0
 end`)
 
 // leftBy returns the value that an end leaves in a lease which is wanted, "" if it removes the lease.
@@ -90,9 +109,10 @@ func leftBy(end LeaseEnd) string {
 	return ""
 }
 
-// AcquireLeases asks for leases by a script, in the calls that OpenFences describes.
+// AcquireLeases asks for leases by a script, in the calls that OpenFences describes. If one of asks
+// has a FenceTTL, the script also opens the fences of the keys whose leases are won.
 func (r *GoRedisV9Adapter) AcquireLeases(ctx context.Context, ttl time.Duration, asks ...LeaseAsk) ([]LeaseAnswer, error) {
-	replies, err := r.evalItems(ctx, itemBatch{
+	b := itemBatch{
 		op: "acquire leases", script: acquireLeases, ttl: ttl, n: len(asks),
 		key: func(i int) string { return asks[i].Key },
 		add: func(c *scriptCall, i int) error {
@@ -102,7 +122,27 @@ func (r *GoRedisV9Adapter) AcquireLeases(ctx context.Context, ttl time.Duration,
 			}
 			return c.add([]string{asks[i].Key, lease}, asks[i].Token, asks[i].Awaited)
 		},
-	})
+	}
+	if slices.ContainsFunc(asks, func(a LeaseAsk) bool { return a.FenceTTL > 0 }) {
+		first := r.fences.numbers(len(asks))
+		b.script, b.writer = acquireFenced, r.fences.name
+		b.add = func(c *scriptCall, i int) error {
+			lease, err := leaseFor(asks[i].Key, asks[i].Token)
+			if err != nil {
+				return err
+			}
+			fence, err := sideKeyOf(asks[i].Key, FenceKey)
+			if err != nil {
+				return err
+			}
+			px, err := positive(asks[i].FenceTTL)
+			if err != nil {
+				return err
+			}
+			return c.add([]string{asks[i].Key, lease, fence}, asks[i].Token, asks[i].Awaited, first+uint64(i), px)
+		}
+	}
+	replies, err := r.evalItems(ctx, b)
 	answers := make([]LeaseAnswer, len(asks))
 	for i, reply := range replies {
 		answers[i] = leaseAnswer(reply)
@@ -111,12 +151,15 @@ func (r *GoRedisV9Adapter) AcquireLeases(ctx context.Context, ttl time.Duration,
 }
 
 func leaseAnswer(reply any) (a LeaseAnswer) {
-	both, _ := reply.([]any)
-	if len(both) != 2 {
+	parts, _ := reply.([]any)
+	if len(parts) < 2 {
 		return a
 	}
-	state, _ := both[0].(int64)
-	text, _ := both[1].(string)
+	state, _ := parts[0].(int64)
+	text, _ := parts[1].(string)
+	if len(parts) > 2 {
+		a.Nonce, _ = parts[2].(string)
+	}
 	switch a.State = LeaseState(state); a.State {
 	case LeaseHeld:
 		a.Holder = text

@@ -16,6 +16,7 @@ package fence
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -143,7 +144,10 @@ func New(r *level.Remote, maxLoad time.Duration, o *observe.Observer, repaired f
 // span is the lifetime of a fence, in multiples of the longest load.
 const span = 2
 
-func (f *On) ttl() time.Duration { return span * f.maxLoad }
+func (f *On) ttl() time.Duration { return Lifetime(f.maxLoad) }
+
+// Lifetime returns how long a fence lives if the longest load takes maxLoad.
+func Lifetime(maxLoad time.Duration) time.Duration { return span * maxLoad }
 
 // closedNonce is the beginning of the nonce of a closed fence, under which no loaded value is stored.
 const closedNonce = "!"
@@ -152,13 +156,20 @@ func closed(t record.Token) bool { return strings.HasPrefix(t.Nonce, closedNonce
 
 var errNoFence = errors.New("cache: the fence of the key could not be read before the load, so the value was not stored")
 
-// Begin notes the nonces of recs.
+// Begin notes the nonces of recs that have none yet. The call that won their leases may have noted
+// others.
 func (f *On) Begin(ctx context.Context, recs []*record.Record) {
 	began := time.Now()
+	opened := func(rec *record.Record) bool { return rec.Token.Nonce != "" }
+	if slices.ContainsFunc(recs, opened) {
+		recs = slices.DeleteFunc(slices.Clone(recs), opened)
+	}
 	for _, rec := range recs {
 		rec.Token = record.Token{Began: began}
 	}
-	f.remote.OpenFences(ctx, f.ttl(), recs)
+	if len(recs) > 0 {
+		f.remote.OpenFences(ctx, f.ttl(), recs)
+	}
 }
 
 // Fill stores loaded values. It refuses those whose keys were changed since Begin, and those whose

@@ -74,7 +74,7 @@ func newFleet(n int, linked bool, wrap func(m *remotetest.Memory) remote.Remote)
 			}
 		}
 		r := level.NewRemote(store, level.Lifetime{}, observe.New("c", nil, quiet{}))
-		nd.policy = lease.New(r, leaseTTL, token, tell)
+		nd.policy = lease.New(r, lease.Config{TTL: leaseTTL, Token: token, Tell: tell, Hears: func() bool { return false }})
 		f.nodes = append(f.nodes, nd)
 	}
 	return f

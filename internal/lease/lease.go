@@ -57,23 +57,35 @@ func (Off) Wake([]string) {}
 // On is the Policy of a cache with leases. Make one with New.
 type On struct {
 	remote *level.Remote
-	ttl    time.Duration
-	tell   func(ctx context.Context, keys []string)
-	token  func() string
+	Config
 	waiters
 }
 
-// New returns the Policy of a cache whose leases live for ttl. token returns a fresh random text
-// without ":". tell is called with keys whose loads have ended and for which other nodes wait. It
-// should have them call Wake; without it, they find out at their next look.
-func New(r *level.Remote, ttl time.Duration, token func() string, tell func(ctx context.Context, keys []string)) *On {
-	return &On{remote: r, ttl: ttl, tell: tell, token: token}
+// Config configures leases. All fields but FenceTTL must be set.
+type Config struct {
+	TTL time.Duration // how long a lease lives
+	// FenceTTL is the lifetime of fences. They are opened with the leases, in one call. Zero if there
+	// are no fences.
+	FenceTTL time.Duration
+	Token    func() string // returns a fresh random text without ":"
+	// Tell is called with keys whose loads have ended and for which other nodes wait. It should have
+	// them call Wake; without it, they find out at their next look.
+	Tell func(ctx context.Context, keys []string)
+	// Hears reports whether this node hears soon what other nodes Tell. Then waiters look seldom.
+	Hears func() bool
 }
+
+// New returns the Policy of a cache with leases.
+func New(r *level.Remote, cfg Config) *On { return &On{remote: r, Config: cfg} }
 
 const (
 	// The first and the longest pause between two looks at a lease that another node holds.
 	firstPause = 5 * time.Millisecond
 	lastPause  = 100 * time.Millisecond
+	// They are these if the node hears when a load has ended. It may still miss that, and it does not hear
+	// of a node that has died.
+	firstSeldom = 100 * time.Millisecond
+	lastSeldom  = time.Second
 	// failureTime is how long, at most, is kept for the nodes that wait that a load has failed, or that
 	// its value was not stored.
 	failureTime = time.Second
@@ -99,7 +111,7 @@ type attempt struct {
 // Lead loads the records whose leases this node gets, and reads those that other nodes store
 // meanwhile. What it has waited for in vain, for as long as a lease lives, it loads without a lease.
 func (l *On) Lead(ctx context.Context, recs []*record.Record, steps Steps) {
-	a := &attempt{On: l, token: l.token(), end: time.Now().Add(l.ttl), pause: firstPause}
+	a := &attempt{On: l, token: l.Token(), end: time.Now().Add(l.TTL), pause: firstPause}
 	var woken <-chan struct{}
 	for {
 		lead, leased, wait := a.divide(ctx, recs, steps)
@@ -182,12 +194,19 @@ func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.Lease
 	}
 	asks := make([]remote.LeaseAsk, len(recs))
 	for i, rec := range recs {
-		asks[i] = remote.LeaseAsk{Key: rec.Key, Token: a.token, Awaited: a.holders[rec.Key]}
+		asks[i] = remote.LeaseAsk{Key: rec.Key, Token: a.token, Awaited: a.holders[rec.Key], FenceTTL: a.FenceTTL}
 	}
+	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, a.end)
 	defer cancel()
-	answers := a.remote.AcquireLeases(ctx, a.ttl, recs, asks)
+	answers := a.remote.AcquireLeases(ctx, a.TTL, recs, asks)
 	for i, answer := range answers {
+		if answer.State == remote.LeaseWon {
+			recs[i].Lease = a.token
+			if answer.Nonce != "" {
+				recs[i].Token = record.Token{Nonce: answer.Nonce, Began: began}
+			}
+		}
 		if answer.State != remote.LeaseHeld {
 			continue
 		}
@@ -201,6 +220,10 @@ func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.Lease
 
 // wait waits until it is time to ask again. If ctx ends first, it returns the error of ctx.
 func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
+	last := lastPause
+	if a.Hears() {
+		a.pause, last = max(a.pause, firstSeldom), lastSeldom
+	}
 	spread := time.Duration(rand.Int64N(int64(a.pause)/2 + 1)) // so that nodes which began together do not ask together
 	pause, left := a.pause/2+spread, time.Until(a.end)
 	if left < pause+lastAsk {
@@ -208,7 +231,7 @@ func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	a.pause = min(a.pause*3/2, lastPause)
+	a.pause = min(a.pause*3/2, last)
 	select {
 	case <-timer.C:
 		return nil
@@ -219,39 +242,46 @@ func (a *attempt) wait(ctx context.Context, woken <-chan struct{}) error {
 	}
 }
 
-// release gives back the leases of recs. What became of a record that is not in the remote is kept for
-// the nodes that wait. If the remote has given no answer since the leases were won, the caller does not
-// wait for the release.
+// release gives back the leases of recs, unless that was done when they were stored. What became of a
+// record that is not in the remote is kept for the nodes that wait. If the remote has given no answer
+// since the leases were won, the caller does not wait for the release. The records were loaded with ctx.
 func (a *attempt) release(ctx context.Context, recs []*record.Record) {
-	if len(recs) == 0 {
-		return
-	}
-	ends := make([]remote.LeaseEnd, len(recs))
+	var ends []remote.LeaseEnd
+	var tell []string
 	silent := false
-	for i, rec := range recs {
-		ends[i] = a.endOf(ctx, rec)
+	for _, rec := range recs {
+		switch {
+		case rec.Lease != "":
+			ends = append(ends, a.endOf(ctx, rec))
+		case rec.LeaseWanted:
+			tell = append(tell, rec.Key)
+		}
 		silent = silent || rec.Silent != nil
 	}
 	ctx = context.WithoutCancel(ctx) // the callers may have left
 	if silent {
-		a.remote.Later(func() { a.giveBack(ctx, ends) })
+		a.remote.Later(func() { a.giveBack(ctx, ends, tell) })
 	} else {
-		a.giveBack(ctx, ends)
+		a.giveBack(ctx, ends, tell)
 	}
 }
 
-// giveBack gives back leases, and tells other nodes of those that they wait for.
-func (a *attempt) giveBack(ctx context.Context, ends []remote.LeaseEnd) {
+// giveBack gives back leases. It tells other nodes of those that they wait for, and of the keys in tell.
+func (a *attempt) giveBack(ctx context.Context, ends []remote.LeaseEnd, tell []string) {
+	if len(ends) == 0 && len(tell) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	var tell []string
-	for i, wanted := range a.remote.ReleaseLeases(ctx, min(a.ttl, failureTime), ends) {
-		if wanted {
-			tell = append(tell, ends[i].Key)
+	if len(ends) > 0 {
+		for i, wanted := range a.remote.ReleaseLeases(ctx, min(a.TTL, failureTime), ends) {
+			if wanted {
+				tell = append(tell, ends[i].Key)
+			}
 		}
 	}
 	if len(tell) > 0 {
-		a.tell(ctx, tell)
+		a.Tell(ctx, tell)
 	}
 }
 

@@ -25,7 +25,8 @@ func (r *Remote) OpenFences(ctx context.Context, ttl time.Duration, recs []*reco
 
 // SetFenced stores the Data of each of recs whose fence still holds the Nonce of its Token. A Token
 // without a Nonce is not checked. It sets the Stored and the StoreErr of each. If renew is true, the
-// fences of stored keys get new nonces, which live for ttl.
+// fences of stored keys get new nonces, which live for ttl. If the store can do so in the same call, it
+// gives back the Lease of each stored record, which is empty then.
 func (r *Remote) SetFenced(ctx context.Context, ttl time.Duration, recs []*record.Record, renew bool) error {
 	if len(recs) == 0 {
 		return nil
@@ -39,14 +40,19 @@ func (r *Remote) SetFenced(ctx context.Context, ttl time.Duration, recs []*recor
 			Renew:     renew,
 			IfAbsent:  rec.If == record.IfAbsent,
 			IfPresent: rec.If == record.IfPresent,
+			Lease:     rec.Lease,
 		}
 	}
 	outcomes, err := r.fences.SetFenced(ctx, ttl, items...)
 	r.failed(ctx, "set", err)
 	settle(recs, err)
 	for i, o := range outcomes {
-		if recs[i].Stored = resultOf(o); recs[i].Stored != record.Failed {
-			recs[i].StoreErr = nil // the outcome of a key is more exact than the error of the call
+		rec := recs[i]
+		if rec.Stored = resultOf(o); rec.Stored != record.Failed {
+			rec.StoreErr = nil // the outcome of a key is more exact than the error of the call
+		}
+		if o == remote.FenceReleased || o == remote.FenceWanted {
+			rec.Lease, rec.LeaseWanted = "", o == remote.FenceWanted
 		}
 	}
 	return err
@@ -54,7 +60,7 @@ func (r *Remote) SetFenced(ctx context.Context, ttl time.Duration, recs []*recor
 
 func resultOf(o remote.FenceOutcome) record.Result {
 	switch o {
-	case remote.FenceStored:
+	case remote.FenceStored, remote.FenceReleased, remote.FenceWanted:
 		return record.Stored
 	case remote.FenceChanged:
 		return record.Refused

@@ -226,6 +226,9 @@ func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
 	if p.toRemote(req) {
 		policy = p.Lease
 	}
+	for _, rec := range recs { // an earlier load may have left them
+		rec.Token, rec.Lease, rec.LeaseWanted = record.Token{}, "", false
+	}
 	policy.Lead(ctx, recs, &steps{p, req})
 }
 

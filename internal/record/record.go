@@ -42,6 +42,9 @@ type Record struct {
 	Token    Token        // of the key's fence when the load began
 	Stored   Result       // what the remote did with Data, or with the key if it was to be removed
 	StoreErr error        // why Stored is Failed
+	Lease    string       // the token with which this node holds the key's lease; empty if it does not
+	// LeaseWanted is true if Lease was given back when Data was stored, and other nodes wait for it.
+	LeaseWanted bool
 	// FenceLost is true if the key's fence was to be reopened, and was not closed any more.
 	FenceLost bool
 	Changed   bool // Data is not what the local level had
