@@ -37,7 +37,7 @@ func Run(t *testing.T, create func(t *testing.T) Target) {
 	suitetest.Run(t, checks, create)
 }
 
-var checks = slices.Concat(basicChecks, lifetimeChecks, abilityChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks)
+var checks = slices.Concat(basicChecks, lifetimeChecks, abilityChecks, fenceChecks, fencedSetChecks, closedFenceChecks, leaseChecks, leasedLoadChecks)
 
 var basicChecks = []suitetest.Check[Target]{
 	{Name: "a value that was set can be read", Verify: setGet},

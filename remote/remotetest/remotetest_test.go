@@ -218,7 +218,7 @@ type brokenRemote struct {
 }
 
 func TestTheSuiteCatchesBrokenRemotes(t *testing.T) {
-	tests := slices.Concat(brokenLifetimes, brokenFences, brokenLeases, []brokenRemote{
+	tests := slices.Concat(brokenLifetimes, brokenFences, brokenLeases, brokenLeasedLoads, []brokenRemote{
 		{func(m *Memory) remote.Remote { return brokenForgets{m} }, "a value that was set can be read"},
 		{func(m *Memory) remote.Remote { return brokenNil{m} }, "an absent key is the error of Nil"},
 		{func(m *Memory) remote.Remote { return brokenKeepsTTL{m} }, "a later value replaces an earlier one and its lifetime"},
