@@ -101,15 +101,17 @@ func publish(t *testing.T, bus any, channel, message string) {
 }
 
 func TestBus(t *testing.T) {
-	for name, server := range map[string]func(*testing.T) redistest.Server{
-		"miniredis": func(t *testing.T) redistest.Server { return redistest.Embedded(t) },
-		"redis":     own,
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := server(t)
-			remotetest.RunBus(t, func(*testing.T) remote.Bus { return remote.NewGoRedisV9Adapter(s.Client).(remote.Bus) })
+	t.Run("miniredis", func(t *testing.T) {
+		s := redistest.Embedded(t)
+		// Without Sync: miniredis may answer a ping before an earlier message.
+		remotetest.RunBus(t, func(*testing.T) remote.Bus {
+			return struct{ remote.Bus }{remote.NewGoRedisV9Adapter(s.Client).(remote.Bus)}
 		})
-	}
+	})
+	t.Run("redis", func(t *testing.T) {
+		s := own(t)
+		remotetest.RunBus(t, func(*testing.T) remote.Bus { return remote.NewGoRedisV9Adapter(s.Client).(remote.Bus) })
+	})
 }
 
 func TestBusKeepsTheOrder(t *testing.T) {
