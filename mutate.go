@@ -57,7 +57,7 @@ func (c *jetCache) Mutate(ctx context.Context, keys []string, fn func(ctx contex
 	token := randomToken()
 	closing := c.deleting(func(ctx context.Context, recs []*record.Record) error { return c.fence.Close(ctx, token, recs) })
 	closing.doing = "fencing"
-	if err := c.change(ctx, slices.Clone(writes), closing); err != nil && (!errors.Is(err, ErrNotTold) || anyFailed(writes)) { // nodes that were not told notice that this node is silent, if it dies
+	if err := c.change(ctx, slices.Clone(writes), closing); err != nil && (!errors.Is(err, ErrNotTold) || anyFailed(writes)) { // if they were not told, they are told with the second removal, or the caller learns of it
 		_ = c.endMutation(ctx, keys, token) // logged; a fence that stays closed opens by itself
 		return fmt.Errorf("%w: %w", ErrNotFenced, err)
 	}

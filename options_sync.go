@@ -109,11 +109,13 @@ func WithSyncBus(bus remote.Bus) Option {
 // Default: false, because then no node has anything older in its local level.
 func WithSyncLoads(on bool) Option { return func(o *Options) { o.sync.loads = on } }
 
-// WithSyncHeartbeat sets how often a node shows the others, and itself, that its messages arrive.
-// Three missing heartbeats count as lost messages, so a broken link can go unnoticed for four
-// heartbeats at most. Every node hears the heartbeats of all others, so large fleets want a longer
-// one. All nodes of a fleet should have the same. Default, and for zero or less: 500ms. Less than
-// 50ms becomes 50ms. It has no effect without WithSyncLocal(true).
+// WithSyncHeartbeat sets how often a node checks that no message of other nodes is missing. Three
+// checks that fail in a row count as lost messages, so a broken link can go unnoticed for four
+// heartbeats at most. A check is one small command and one ping for each process and client; the
+// caches over one client share it, and the shortest heartbeat counts. On a bus that is no
+// remote.Sequencer, nodes send heartbeats to each other, so large fleets want a longer one there, and
+// all nodes should have the same. Default, and for zero or less: 500ms. Less than 50ms becomes 50ms. It
+// has no effect without WithSyncLocal(true).
 func WithSyncHeartbeat(d time.Duration) Option { return func(o *Options) { o.sync.heartbeat = d } }
 
 // WithDoubtTimeout sets how long a read waits for the remote to say whether a local entry that is in
@@ -165,8 +167,11 @@ func WithTracking(prefixes ...string) Option {
 //
 // Beside each key that is loaded or changed there is a small key in the same hash slot: "{key}#f", or
 // "key#f" if the key has a hash tag. It lives for twice maxLoad. A load takes one more round trip to
-// the remote; hits and changes take none. Keys that have a "}" but no hash tag are ErrInvalidKey. It
-// needs Redis 6 or later.
+// the remote, and none more with WithLease; hits and changes take none. Keys that have a "}" but no hash
+// tag, and keys that have the name of such a small key, are ErrInvalidKey. It needs Redis 6 or later.
+//
+// A change that go-redis or the network carries out twice takes effect once. With WithSyncLocal on a
+// single Redis, a change and its message are one round trip.
 //
 // If a Set or Delete cannot change a key in the remote, the key is removed in the background as soon
 // as the remote answers. Until then this node does not read it from there (ErrRemoteUncertain).
@@ -187,8 +192,9 @@ func WithFence(maxLoad time.Duration) Option {
 // wait until the value is in the remote, but no longer than ttl or their ctx. They look again and
 // again, less and less often, and at once when the link of WithSyncLocal tells them. The lease of a
 // node that died runs out. If the load fails, the nodes that wait get an ErrLoadElsewhere, and later
-// calls load. If it succeeds but its value is not stored, the nodes that wait load, all at once. A miss
-// takes two more round trips to the remote, and a batch may call its loader more than once.
+// calls load. If its value is not stored, the nodes that wait load at once. A miss takes two more
+// round trips to the remote, or one with WithFence and the adapter for go-redis. A batch may call its
+// loader more than once.
 //
 // Leases save loads. Nothing needs them to be correct; for that see WithFence. Refreshes have a lock
 // of their own. It needs Redis 6 or later.
