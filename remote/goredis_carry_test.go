@@ -140,6 +140,17 @@ func TestAnAnnouncementOfABatchThatIsSplit(t *testing.T) {
 	}
 }
 
+// A user who may not touch the token can still change keys.
+func TestAnAnnouncementWhoseTokenIsForbidden(t *testing.T) {
+	r := asUser(t, "~k*", "~{k*", "&*")
+	for _, keys := range [][]string{{"k1"}, {"k1", "k2"}} {
+		news := announcement("forbidden token")
+		if err := r.DelFenced(remote.WithAnnouncement(ctx, news), time.Minute, keys...); err != nil || news.Sent {
+			t.Errorf("%q: %v; sent: %t, %v", keys, err, news.Sent, news.Err)
+		}
+	}
+}
+
 // On a cluster, the keys and the channel are on different nodes.
 func TestClustersCarryNoAnnouncement(t *testing.T) {
 	r := remote.NewGoRedis(redistest.NewCluster(t).Client()).(*remote.GoRedisV9Adapter)

@@ -169,7 +169,7 @@ func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls
 		return script.Eval(ctx, pipe, c.keys, c.args...)
 	})
 	for _, c := range calls {
-		if len(c.items) > 1 && isRefusalOfKeys(c.reply.Err()) {
+		if (len(c.items) > 1 || c.announces()) && isRefusalOfKeys(c.reply.Err()) {
 			refused = append(refused, c.split()...)
 			continue
 		}
@@ -213,10 +213,10 @@ func isRefusalOfKeys(err error) bool {
 	return redis.HasErrorPrefix(err, "CROSSSLOT") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
-// split returns a call for each item.
+// split returns a call for each item. None of them publishes anything.
 func (c *scriptCall) split() []*scriptCall {
 	calls := make([]*scriptCall, len(c.items))
-	if c.announces() { // the parts publish nothing
+	if c.announces() {
 		c.args[c.head-1], c.keys, c.args = "", c.keys[:len(c.keys)-1], c.args[:len(c.args)-2]
 	}
 	keys, args := len(c.keys)/len(c.items), (len(c.args)-c.head)/len(c.items)
