@@ -130,7 +130,8 @@ local function handle(i, data, px, condition, nonce, number, token)
 		if last == tonumber(number) then -- stored by an earlier attempt
 			return 1
 		elseif last > tonumber(number) then
-			return 2
+			-- A later change of this writer came first. A given value counts as stored before it.
+			return nonce == "" and condition == "" and 1 or 2
 		end
 	end
 	if nonce ~= "" and (isClosed(state) or not state or state .. "@" .. mark() ~= nonce) then

@@ -43,18 +43,20 @@ func (a *attempts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// again delivers what was noted once more, and forgets it.
-func (a *attempts) again(t *testing.T) {
+// again delivers what was noted once more, and forgets it. It returns the last reply.
+func (a *attempts) again(t *testing.T) (reply any) {
 	t.Helper()
 	if len(a.noted) == 0 {
 		t.Fatal("nothing was sent")
 	}
 	for _, args := range a.noted {
-		if err := a.client.Do(ctx, args...).Err(); err != nil {
+		var err error
+		if reply, err = a.client.Do(ctx, args...).Result(); err != nil {
 			t.Fatalf("sending %v again: %v", args[0], err)
 		}
 	}
 	a.noted = nil
+	return reply
 }
 
 // lateNode is an adapter whose calls can be delivered again.
@@ -166,6 +168,39 @@ func TestAChangeThatArrivesLateDoesNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Two caches share an adapter, and change one key at the same time. The change that was stamped first
+// arrives last: it counts as done before the other one.
+func TestAChangeThatIsOvertakenByOneOfItsAdapterIsDone(t *testing.T) {
+	s := redistest.Embedded(t)
+	for name, change := range fencedChanges {
+		r := newLateNode(t, s)
+		if err := change(ctx, r.GoRedisV9Adapter, name); err != nil {
+			t.Fatal(err)
+		}
+		first := r.noted
+		if err := r.DelFenced(ctx, time.Minute, name); err != nil {
+			t.Fatal(err)
+		}
+		r.noted = first
+		if got := fmt.Sprint(r.again(t)); got != "[1]" {
+			t.Errorf("%s: the reply is %s", name, got)
+		}
+	}
+	r := newLateNode(t, s)
+	absent := remote.FencedItem{Item: remote.Item{Key: "k", Data: []byte("v")}, IfAbsent: true, Renew: true}
+	if _, err := r.SetFenced(ctx, time.Minute, absent); err != nil {
+		t.Fatal(err)
+	}
+	first := r.noted
+	if err := r.DelFenced(ctx, time.Minute, "k"); err != nil {
+		t.Fatal(err)
+	}
+	r.noted = first
+	if got := fmt.Sprint(r.again(t)); got != "[2]" {
+		t.Errorf("with a condition: the reply is %s", got)
+	}
 }
 
 // A fence remembers the newest changes of a bounded number of nodes.
