@@ -158,7 +158,7 @@ func TestMutateCallsNothingIfAKeyCannotBeFenced(t *testing.T) {
 func TestMutateReportsAFenceThatWasLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, other := fencedPair(t)
-		evict := func() { one.remote.Del(ctx, "{k}#f") }
+		evict := func() { _, _ = one.remote.Del(ctx, "{k}#f") }
 		err := cache.Mutate(ctx, one.Cache, []string{"k", "kept"}, func(context.Context) error {
 			evict()
 			_, _ = onceString(other, "k", returns("stale", nil))

@@ -16,12 +16,12 @@ func TestAFenceThatIsBackAfterAFailover(t *testing.T) {
 		"a promoted replica": func(t *testing.T, first *redistest.Process, change func()) *redistest.Process {
 			second := redistest.NewProcess(t)
 			host, port, _ := strings.Cut(first.Addr(), ":")
-			if err := second.Client().SlaveOf(ctx, host, port).Err(); err != nil {
+			if err := second.Client().ReplicaOf(ctx, host, port).Err(); err != nil {
 				t.Fatal(err)
 			}
 			replica := second.Client()
 			within(t, func() error { return replica.Get(ctx, "{k}#f").Err() })
-			if err := second.Client().SlaveOf(ctx, "no", "one").Err(); err != nil {
+			if err := second.Client().ReplicaOf(ctx, "no", "one").Err(); err != nil {
 				t.Fatal(err)
 			}
 			change()

@@ -222,15 +222,8 @@ func (s *session) checkTokens(ctx context.Context) error {
 	for i := range tokens {
 		read[i] = parseToken(tokens[i])
 	}
-	// Redis answers after all messages. An embedded server may answer before the last one, so what is
-	// missing is waited for once more.
-	for again := 0; again == 0 || again == 1 && isBehind(streams, read); again++ {
-		if err := s.sub.Sync(ctx); err != nil {
-			return fmt.Errorf("waiting for the messages up to now: %w", err)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	if err := s.sync(ctx, streams, read); err != nil {
+		return err
 	}
 	var missing error
 	arrived := false
@@ -256,6 +249,21 @@ func (s *session) checkTokens(ctx context.Context) error {
 	if s.missing >= missingChecks {
 		s.cancel(missing)
 		return missing
+	}
+	return nil
+}
+
+// sync returns when the messages up to the tokens that were read have been received, or are missing. Redis
+// answers a ping after all messages. An embedded server may answer before the last one, so what is
+// missing is waited for once more.
+func (s *session) sync(ctx context.Context, streams []*stream, read []token) error {
+	for again := 0; again == 0 || again == 1 && isBehind(streams, read); again++ {
+		if err := s.sub.Sync(ctx); err != nil {
+			return fmt.Errorf("waiting for the messages up to now: %w", err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	return nil
 }

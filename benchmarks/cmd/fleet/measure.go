@@ -45,21 +45,10 @@ func measureFleet(s *server, with settings, n int) (r row, err error) {
 		return r, err
 	}
 	var all result
+	every := time.Second * time.Duration(processes) / time.Duration(with.rate)
 	r.busy, _, err = s.measure(func() error {
-		for _, c := range children {
-			if err := c.ask(request{Lasts: with.lasts, Every: time.Second * time.Duration(processes) / time.Duration(with.rate)}); err != nil {
-				return err
-			}
-		}
-		for _, c := range children {
-			got, err := c.result()
-			if err != nil {
-				return err
-			}
-			all.Took = append(all.Took, got.Took...)
-			all.Failed += got.Failed
-		}
-		return nil
+		all, err = changeAll(children, request{Lasts: with.lasts, Every: every})
+		return err
 	})
 	if err != nil {
 		return r, err
@@ -69,6 +58,24 @@ func measureFleet(s *server, with settings, n int) (r row, err error) {
 		r.p50, r.p99 = all.Took[len(all.Took)/2], all.Took[len(all.Took)*99/100]
 	}
 	return r, nil
+}
+
+// changeAll has children make changes, and returns what they measured.
+func changeAll(children []*child, r request) (all result, err error) {
+	for _, c := range children {
+		if err := c.ask(r); err != nil {
+			return all, err
+		}
+	}
+	for _, c := range children {
+		got, err := c.result()
+		if err != nil {
+			return all, err
+		}
+		all.Took = append(all.Took, got.Took...)
+		all.Failed += got.Failed
+	}
+	return all, nil
 }
 
 // measure returns what the server did during do.

@@ -63,7 +63,7 @@ func TestABatchWithAFenceOfAWrongType(t *testing.T) {
 					eventually(t, func() error { return readOne(t, reader, id, "new") })
 				}
 			}
-			readOne(t, writer, 3, "new") // it does not read from Redis what it could not change
+			succeed(t, readOne(t, writer, 3, "new")) // it does not read from Redis what it could not change
 			succeed(t, admin.Del(t.Context(), fence).Err())
 			eventually(t, func() error { return readOne(t, reader, 3, "new") })
 		})

@@ -51,7 +51,7 @@ func TestALoadThroughAPromotionIsNotStored(t *testing.T) {
 		line.Cut()                             // what comes now does not reach it
 		succeed(t, b.Delete(t.Context(), "k")) // the database has "new" now
 		master.Kill()
-		succeed(t, client.SlaveOf(t.Context(), "NO", "ONE").Err())
+		succeed(t, client.ReplicaOf(t.Context(), "NO", "ONE").Err())
 		addr.Store(replica.Addr())
 		return "old", nil
 	}))
