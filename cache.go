@@ -93,8 +93,8 @@ var (
 
 	// ErrNotTold is wrapped by the errors of Set, Delete and what is built on them if the change
 	// was made but the other nodes could not be told of it: for a moment, they may go on serving
-	// what they have in their local levels. The message is sent again until it arrives. Without
-	// it, they notice within seconds that this node has fallen silent, and then ask the remote.
+	// what they have in their local levels. The message is sent again until it arrives, or until
+	// Close gives it up. If this process dies before, they may go on until their entries expire.
 	ErrNotTold = errors.New("cache: the change was made, but other nodes have not been told yet")
 )
 

@@ -41,7 +41,7 @@ type Sequencer interface {
 	// Sync for that.
 	Follow(ctx context.Context, channels []string, ready func(Subscription), receive func(channel string, message []byte)) error
 	// Group returns a comparable value. One call of Follow can receive channels of the same group,
-	// also by different Sequencers.
+	// also by different Sequencers. It returns nil for a channel that can have no token.
 	Group(channel string) any
 }
 

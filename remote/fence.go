@@ -32,7 +32,7 @@ type Fencer interface {
 	// closed fence.
 	DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error
 	// CloseFences removes keys and closes their fences under token, a text that is not empty and
-	// contains neither "!" nor ",". The fence is closed until ReopenFences is called with the
+	// contains none of "!", "," and ";". The fence is closed until ReopenFences is called with the
 	// token, or until ttl has passed. A fence can be closed under several tokens; then the longest
 	// ttl counts. Nothing else makes a closed fence live longer. So the fence that a dead process
 	// has closed opens by itself, however often the key is used.

@@ -26,6 +26,7 @@ type GoRedisV9Adapter struct {
 	writeOnce    bool          // WithoutWriteRetries
 	plainPublish bool          // WithPlainPublish
 	unsharded    atomic.Bool   // a server does not have SPUBLISH
+	scattered    atomic.Bool   // the one node is that of a cluster: a call may name keys of one slot only
 	tokened      sync.Map      // channels that have, or had, a token
 	pings        time.Duration // the interval of pings on the connections of listeners
 }

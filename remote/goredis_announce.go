@@ -14,7 +14,8 @@ import (
 // The token of a channel is a key in the hash slot of the channel. It is the number of the newest
 // message and a nonce, "18000000000000.0123456789abcdef". It begins with a number of the server's
 // time and a fresh nonce, and so it does again if the key was lost: a number and nonce that were used
-// before do not come back. A number stays below 10^14, as Lua writes larger ones with an exponent.
+// before do not come back. The nonce ends in the beginning of the server's replication id. So it is a new
+// one after a failover, as the new master may lack messages of the old one. A number stays below 10^14, as Lua writes larger ones with an exponent.
 
 // announceLua is Lua that defines two functions for scripts. Neither of them raises an error.
 //
@@ -38,14 +39,26 @@ local function putToken(tokenKey, token)
 	end
 end
 
+-- mark names the history of this server: its replication id, or "" if the user may not ask for it. It
+-- changes when a replica is promoted, and when a master starts again.
+local known
+local function mark()
+	if not known then
+		local info = redis.pcall("info", "replication")
+		known = type(info) == "string" and string.match(info, "master_replid:(%x+)") or ""
+	end
+	return known
+end
+
 local function stepToken(tokenKey, step)
 	local was = redis.call("get", tokenKey) or ""
 	local number, nonce = string.match(was, "^(%d+)%.(%w+)$")
+	local ending = string.sub(mark(), 1, 8)
 	number = tonumber(number)
-	if not number or number > lastNumber then
+	if not number or number > lastNumber or string.sub(nonce, -#ending) ~= ending and ending ~= "" then
 		local now = redis.call("time")
 		number = now[1] * 10000 + math.floor(now[2] / 100)
-		nonce = string.sub(redis.sha1hex(now[1] .. "." .. now[2] .. tostring(ARGV[#ARGV])), 1, 16)
+		nonce = string.sub(redis.sha1hex(now[1] .. "." .. now[2] .. tostring(ARGV[#ARGV])), 1, 16 - #ending) .. ending
 		was = ""
 	end
 	local token = string.format("%.0f", number + step) .. "." .. nonce
@@ -120,7 +133,7 @@ func tokenKey(channel string) (string, error) {
 // one node, so the keys and the channel are on the same one.
 func (r *GoRedisV9Adapter) Carries(channel string) bool {
 	_, err := tokenKey(channel)
-	return r.single && err == nil
+	return r.single && !r.scattered.Load() && err == nil
 }
 
 // PublishNext publishes messages by a script, with the command that Publish would use.
@@ -160,8 +173,9 @@ func announcing(command, channel string, err error) error {
 	case err == nil:
 		return nil
 	case scriptRefused(err):
-		err = fmt.Errorf("%w: the server's ACL does not allow it; grant the user +eval +evalsha +%s, the key %s and the channel &%s, as by ACL SETUSER: %w",
-			ErrUnsupported, command, quote.Line("~"+channel), quote.Line(channel), err)
+		key, _ := tokenKey(channel)
+		err = fmt.Errorf("%w: the server's ACL does not allow it; grant the user +eval +evalsha +get +set +del +time +%s, the key %s and the channel &%s, as by ACL SETUSER: %w",
+			ErrUnsupported, command, quote.Line("~"+key), quote.Line(channel), err)
 	}
 	return fmt.Errorf("remote: publishing on %s: %w", quote.Key(channel), err)
 }
@@ -182,7 +196,7 @@ func scriptRefused(err error) bool {
 // for channels whose tokens it has not read yet, it calls a script, in one pipeline.
 func (r *GoRedisV9Adapter) Tokens(ctx context.Context, channels ...string) ([]string, error) {
 	keys := make([]string, len(channels))
-	known := r.single
+	known := r.single && !r.scattered.Load()
 	for i, channel := range channels {
 		var err error
 		if keys[i], err = r.tokenKeyOf(channel); err != nil {
@@ -195,11 +209,18 @@ func (r *GoRedisV9Adapter) Tokens(ctx context.Context, channels ...string) ([]st
 		return nil, nil
 	}
 	if known {
-		if tokens, all, err := r.readTokens(ctx, keys); err != nil || all {
+		tokens, all, err := r.readTokens(ctx, keys)
+		switch {
+		case redis.HasErrorPrefix(err, "CROSSSLOT"):
+			r.scattered.Store(true)
+		case err != nil || all:
 			return tokens, tokensErr(channels, err)
 		}
 	}
 	tokens, err := r.makeTokens(ctx, keys)
+	if redis.HasErrorPrefix(err, "CROSSSLOT") && !r.scattered.Swap(true) {
+		tokens, err = r.makeTokens(ctx, keys)
+	}
 	if err != nil {
 		return nil, tokensErr(channels, err)
 	}
@@ -214,7 +235,8 @@ func tokensErr(channels []string, err error) error {
 	case err == nil:
 		return nil
 	case scriptRefused(err):
-		err = fmt.Errorf("%w: the server's ACL does not allow it; grant the user +mget +eval +evalsha and the keys of tokens, as by ACL SETUSER: %w", ErrUnsupported, err)
+		key, _ := tokenKey(channels[0])
+		err = fmt.Errorf("%w: the server's ACL does not allow it; grant the user +mget +get +set +del +time +eval +evalsha and keys such as %s, as by ACL SETUSER: %w", ErrUnsupported, quote.Line("~"+key), err)
 	}
 	return fmt.Errorf("remote: reading the tokens of %s: %w", quote.Keys(channels), err)
 }
@@ -239,7 +261,7 @@ func (r *GoRedisV9Adapter) readTokens(ctx context.Context, keys []string) (token
 // makeTokens returns the tokens at keys, and makes those that are missing.
 func (r *GoRedisV9Adapter) makeTokens(ctx context.Context, keys []string) ([]string, error) {
 	calls := make([]*scriptCall, 0, len(keys))
-	if r.single {
+	if r.single && !r.scattered.Load() {
 		calls = append(calls, &scriptCall{keys: keys, args: []any{rand.Text()}})
 	} else {
 		for _, key := range keys {
@@ -290,6 +312,7 @@ func (c *scriptCall) carry(news *Announcement) {
 		return
 	}
 	c.news = news
+	news.Sent, news.Err = false, nil
 	c.args[c.head-1] = news.Channel
 	c.keys = append(c.keys, key)
 	c.args = append(c.args, news.Message, rand.Text())

@@ -133,10 +133,51 @@ func TestAnAnnouncementThatIsForbidden(t *testing.T) {
 // caller.
 func TestAnAnnouncementOfABatchThatIsSplit(t *testing.T) {
 	r := asUser(t, "~k*", "~{k*", "~{split}#seq", "&*")
-	news := announcement("split")
-	err := r.DelFenced(remote.WithAnnouncement(ctx, news), time.Minute, "k1", "secret", "k2")
-	if !slices.Equal(failed(err), []string{"secret"}) || news.Sent {
-		t.Errorf("%v; sent: %t, %v", err, news.Sent, news.Err)
+	many := make([]string, 149)
+	for i := range many {
+		many[i] = fmt.Sprint("k", i)
+	}
+	// Of the two calls of many keys, the last one is not refused.
+	for _, keys := range [][]string{{"k1", "k2"}, append([]string{"secret"}, many...)} {
+		for range 2 { // the second time, the server knows the script
+			news := announcement("split")
+			err := r.DelFenced(remote.WithAnnouncement(ctx, news), time.Minute, append(keys, "k999")...)
+			if slices.Contains(keys, "secret") && !slices.Equal(failed(err), []string{"secret"}) {
+				t.Errorf("%d keys: %v", len(keys), err)
+			}
+			if news.Sent != (len(keys) == 2) {
+				t.Errorf("%d keys: sent: %t, %v", len(keys), news.Sent, news.Err)
+			}
+		}
+	}
+}
+
+// A plain client may speak to a node of a cluster. There a call may name keys of one slot only.
+func TestAnnouncementsOnANodeOfACluster(t *testing.T) {
+	s := redistest.NewProcess(t, "--cluster-enabled", "yes")
+	client := s.Client()
+	if err := client.Do(ctx, "cluster", "addslotsrange", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyUp := time.Now().Add(10 * time.Second)
+	for client.Set(ctx, "up", "1", 0).Err() != nil && time.Now().Before(eventuallyUp) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	r := remote.NewGoRedis(client).(*remote.GoRedisV9Adapter)
+	for range 2 {
+		if tokens, err := r.Tokens(ctx, "one", "two"); err != nil || len(tokens) != 2 || tokens[0] == "" || tokens[1] == "" {
+			t.Fatalf("the tokens are %q, %v", tokens, err)
+		}
+	}
+	r = remote.NewGoRedis(client).(*remote.GoRedisV9Adapter)
+	for _, carries := range []bool{true, false} {
+		if r.Carries("one") != carries {
+			t.Errorf("it should be %t that changes carry messages", carries)
+		}
+		news := announcement("one")
+		if err := r.DelFenced(remote.WithAnnouncement(ctx, news), time.Minute, "k"); err != nil || news.Sent {
+			t.Errorf("%v; sent: %t, %v", err, news.Sent, news.Err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,43 @@ func TestAFenceThatIsBackAfterAFailover(t *testing.T) {
 				t.Errorf("a value that was loaded after the failover: %v, %v", outcomes, err)
 			}
 		})
+	}
+}
+
+// A promoted replica may lack messages of the old master, and publish others under the same numbers.
+// Then their nonce is another one.
+func TestTheTokenAfterAFailover(t *testing.T) {
+	first, second := redistest.NewProcess(t), redistest.NewProcess(t)
+	host, port, _ := strings.Cut(first.Addr(), ":")
+	replica := second.Client()
+	if err := replica.ReplicaOf(ctx, host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	up := first.Client().Set(ctx, "up", "1", 0).Err()
+	within(t, func() error { return errors.Join(up, replica.Get(ctx, "up").Err()) })
+	old := remote.NewGoRedis(first.Client()).(*remote.GoRedisV9Adapter)
+	before, err := old.Tokens(ctx, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, func() error { return replica.Get(ctx, "{c}#seq").Err() })
+	if err := replica.ReplicaOf(ctx, "no", "one").Err(); err != nil {
+		t.Fatal(err)
+	}
+	promoted := remote.NewGoRedis(replica).(*remote.GoRedisV9Adapter)
+	nonces := make(map[string]bool)
+	for _, r := range []*remote.GoRedisV9Adapter{old, promoted} {
+		if err := r.PublishNext(ctx, "c", []byte(`{"Keys":["k"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := r.Tokens(ctx, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, nonce, _ := strings.Cut(tokens[0], ".")
+		nonces[nonce] = true
+	}
+	if _, nonce, _ := strings.Cut(before[0], "."); len(nonces) != 2 || !nonces[nonce] {
+		t.Errorf("the nonces are %v, before the failover it was %q", nonces, nonce)
 	}
 }

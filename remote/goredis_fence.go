@@ -2,14 +2,11 @@ package remote
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
@@ -42,42 +39,40 @@ func (r *GoRedisV9Adapter) OpenFences(ctx context.Context, ttl time.Duration, ke
 // SetFenced stores items by a script, in the calls that OpenFences describes. If one of the items has a
 // Lease, the script also releases the leases of items that it stores.
 func (r *GoRedisV9Adapter) SetFenced(ctx context.Context, ttl time.Duration, items ...FencedItem) ([]FenceOutcome, error) {
-	first := r.fences.numbers(len(items))
 	script, leased := setFenced, slices.ContainsFunc(items, func(f FencedItem) bool { return f.Lease != "" })
 	if leased {
 		script = setReleased
 	}
-	replies, err := r.evalItems(ctx, itemBatch{
-		op: "set fenced", script: script, writer: r.fences.name, changes: true, ttl: ttl, n: len(items),
+	replies, err := r.changeItems(ctx, itemBatch{
+		op: "set fenced", script: script, ttl: ttl, n: len(items),
 		key: func(i int) string { return items[i].Key },
-		add: func(c *scriptCall, i int) error {
-			item := items[i]
-			expire, err := lifetime(item.Key, item.Expire)
-			if err != nil {
-				return err
-			}
-			condition, err := item.condition()
-			if err != nil {
-				return err
-			}
-			number := ""
-			if item.Renew {
-				number = strconv.FormatUint(first+uint64(i), 10)
-			}
-			fence, err := sideKeyOf(item.Key, FenceKey)
-			if err != nil {
-				return err
-			}
-			keys := []string{item.Key, fence}
-			if leased {
-				lease, err := sideKeyOf(item.Key, LeaseKey)
-				if err != nil {
-					return err
-				}
-				keys = append(keys, lease)
-			}
-			return c.add(keys, item.Data, expire.Milliseconds(), condition, item.Nonce, number, item.Lease)
-		},
+	}, func(c *scriptCall, i int, stamp uint64) error {
+		item := items[i]
+		expire, err := lifetime(item.Key, item.Expire)
+		if err != nil {
+			return err
+		}
+		condition, err := item.condition()
+		if err != nil {
+			return err
+		}
+		number := ""
+		if item.Renew {
+			number = strconv.FormatUint(stamp, 10)
+		}
+		args := []any{item.Data, expire.Milliseconds(), condition, item.Nonce, number, item.Lease}
+		if !leased {
+			return c.addFenced(item.Key, args...)
+		}
+		fence, err := sideKeyOf(item.Key, FenceKey)
+		if err != nil {
+			return err
+		}
+		lease, err := sideKeyOf(item.Key, LeaseKey)
+		if err != nil {
+			return err
+		}
+		return c.add([]string{item.Key, fence, lease}, args...)
 	})
 	outcomes := make([]FenceOutcome, len(items))
 	for i, reply := range replies {
@@ -104,50 +99,42 @@ func (f *FencedItem) condition() (string, error) {
 // DelFenced removes keys and renews their fences by a script, in the calls that OpenFences
 // describes.
 func (r *GoRedisV9Adapter) DelFenced(ctx context.Context, ttl time.Duration, keys ...string) error {
-	first := r.fences.numbers(len(keys))
-	_, err := r.evalItems(ctx, itemBatch{
-		op: "del fenced", script: delFenced, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
-		add: func(c *scriptCall, i int) error { return c.addFenced(keys[i], first+uint64(i)) },
-	})
+	_, err := r.changeItems(ctx, itemBatch{op: "del fenced", script: delFenced, ttl: ttl, n: len(keys), key: at(keys)},
+		func(c *scriptCall, i int, stamp uint64) error { return c.addFenced(keys[i], stamp) })
 	return err
 }
 
 // CloseFences removes keys and closes their fences by a script, in the calls that OpenFences
 // describes.
 func (r *GoRedisV9Adapter) CloseFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
-	invalid, first := checkFenceToken(token), r.fences.numbers(len(keys))
-	_, err := r.evalItems(ctx, itemBatch{
-		op: "close fences", script: closeFences, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
-		add: func(c *scriptCall, i int) error {
-			if invalid != nil {
-				return invalid
-			}
-			return c.addFenced(keys[i], token, first+uint64(i))
-		},
-	})
+	_, err := r.changeItems(ctx, itemBatch{op: "close fences", script: closeFences, ttl: ttl, n: len(keys), key: at(keys)},
+		fencedUnder(token, keys))
 	return err
 }
 
 // ReopenFences removes keys and opens their fences by a script, in the calls that OpenFences
 // describes.
 func (r *GoRedisV9Adapter) ReopenFences(ctx context.Context, ttl time.Duration, token string, keys ...string) error {
-	invalid, first := checkFenceToken(token), r.fences.numbers(len(keys))
-	replies, err := r.evalItems(ctx, itemBatch{
-		op: "reopen fences", script: reopenFences, writer: r.fences.name, changes: true, ttl: ttl, n: len(keys), key: at(keys),
-		add: func(c *scriptCall, i int) error {
-			if invalid != nil {
-				return invalid
-			}
-			return c.addFenced(keys[i], token, first+uint64(i))
-		},
-	})
+	replies, err := r.changeItems(ctx, itemBatch{op: "reopen fences", script: reopenFences, ttl: ttl, n: len(keys), key: at(keys)},
+		fencedUnder(token, keys))
 	var lost failures
 	for i, reply := range replies {
 		if reply == int64(0) {
 			lost.add(keys[i], ErrFenceLost)
 		}
 	}
-	return errors.Join(err, lost.err("reopen fences"))
+	return joinErrors(err, lost.err("reopen fences"))
+}
+
+// fencedUnder returns a function that adds keys whose fences are closed or reopened under token.
+func fencedUnder(token string, keys []string) func(c *scriptCall, i int, stamp uint64) error {
+	invalid := checkFenceToken(token)
+	return func(c *scriptCall, i int, stamp uint64) error {
+		if invalid != nil {
+			return invalid
+		}
+		return c.addFenced(keys[i], token, stamp)
+	}
 }
 
 // addFenced puts key and its fence into the call.
@@ -161,31 +148,11 @@ func (c *scriptCall) addFenced(key string, args ...any) error {
 
 // checkFenceToken returns an error for a token that CloseFences does not accept.
 func checkFenceToken(token string) error {
-	if token == "" || strings.ContainsAny(token, "!,") {
-		return errors.New(`remote: a token that closes fences must be a text that is not empty and contains neither "!" nor ","`)
+	if token == "" || strings.ContainsAny(token, "!,;") {
+		return errors.New(`remote: a token that closes fences must be a text that is not empty and contains none of "!", "," and ";"`)
 	}
 	return nil
 }
 
 // at returns a function that returns keys by index.
 func at(keys []string) func(i int) string { return func(i int) string { return keys[i] } }
-
-// A fenceWriter stamps the changes of fences of one adapter. Its methods may be called concurrently.
-type fenceWriter struct {
-	name string
-	last atomic.Uint64 // the number of the newest change
-}
-
-// writerBytes is the number of random bytes in the name of a writer, which has two hexadecimal digits
-// for each.
-const writerBytes = 8
-
-func newFenceWriter() *fenceWriter {
-	var random [writerBytes]byte
-	_, _ = rand.Read(random[:]) // it returns no error: if it fails, crypto/rand ends the process
-	return &fenceWriter{name: hex.EncodeToString(random[:])}
-}
-
-// numbers returns the first of n fresh numbers. A change that begins after another one has ended has
-// a greater number.
-func (w *fenceWriter) numbers(n int) (first uint64) { return w.last.Add(uint64(n)) - uint64(n) + 1 }

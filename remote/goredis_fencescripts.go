@@ -11,13 +11,16 @@ import "github.com/redis/go-redis/v9"
 // after the fence has expired. The state of a closed fence is "!" and the tokens under which it is
 // closed, joined by ",".
 //
-// The history has the newest change of each of the last writers, the newest first, joined by ";". A
-// stamp is a writer, "-", and a number that grows with each change of the writer. A change that is
-// not newer than the history is a late attempt: it must do nothing, as newer changes may have come
-// since. A writer is an adapter.
+// The history has the newest change of each of the last writers, the newest first, joined by ";": its
+// stamp, and "!" if it was refused. A stamp is a writer, "-", and a number that grows with each change of
+// the writer. A change that is older than that of the history does nothing, as newer changes may have
+// come since. Either it is a late attempt, whose reply nobody reads, or it has crossed a later change.
+// Then the adapter sends it again with a new number. A writer is an adapter.
 const fenceLua = `
 local ttl, writer = ARGV[1], ARGV[2]
-local maxWriters = 16
+local maxWriters = 32
+local done, notHeld = 1, 0
+local nonceDiffers, conditionFailed, released, wanted, crossed = 2, 3, 4, 5, 6 -- but 6, they are FenceOutcomes
 
 local function isClosed(state)
 	return state and string.sub(state, 1, 1) == "!"
@@ -48,15 +51,21 @@ local function nonceAfter(state, stamp)
 	return string.format("%s.%.0f", stamp, number + 1)
 end
 
--- The number of the writer's newest change, 0 if none is known.
+-- The number of the writer's newest change, 0 if none is known, and whether it was refused.
 local function newest(history)
-	return tonumber(string.match(";" .. history .. ";", ";" .. writer .. "%-(%d+);") or "0")
+	local number, refused = string.match(";" .. history .. ";", ";" .. writer .. "%-(%d+)(!?);")
+	return tonumber(number or "0"), refused == "!"
 end
 
--- mark is what the loads that are under way know of this server, beside the nonce.
-local function mark()
-	local info = redis.pcall("info", "replication")
-	return type(info) == "string" and string.match(info, "master_replid:(%x+)") or ""
+-- What an attempt of the change replies if a change of this writer was made that is not older: again,
+-- or refused if it was refused, if it was the same change.
+local function before(history, number, again, refused)
+	local last, wasRefused = newest(history)
+	if last > tonumber(number) then
+		return crossed
+	elseif last == tonumber(number) then
+		return wasRefused and refused or again
+	end
 end
 
 -- The nonce of the fence, and the mark; or the tokens under which it is closed.
@@ -82,6 +91,16 @@ local function put(fence, state, history, stamp, ...)
 		end
 	end
 	redis.call("set", fence, state .. ";" .. table.concat(kept, ";"), ...)
+end
+
+-- refuse notes a change that was refused. The nonce stays as it is.
+local function refuse(fence, state, history, stamp)
+	if state then
+		put(fence, state, history, stamp, "keepttl")
+		extend(fence, isClosed(state) and 0 or ttl)
+	else
+		put(fence, nonceAfter(nil, writer), history, stamp, "px", ttl)
+	end
 end
 
 -- A closed fence stays closed, and its lifetime does not change.
@@ -111,12 +130,12 @@ end`)
 var setFenced, setReleased = fenceScript(2, setFencedLua), fenceScript(3, setFencedLua)
 
 const setFencedLua = releaseLua + `
-local function released(lease, token)
+local function storedAndReleased(lease, token)
 	local ok, state = pcall(release, lease, token, "")
 	if not ok then
-		return 1
+		return done
 	end
-	return state == "w:" and 5 or 4
+	return state == "w:" and wanted or released
 end
 
 local function handle(i, data, px, condition, nonce, number, token)
@@ -126,16 +145,13 @@ local function handle(i, data, px, condition, nonce, number, token)
 		state, history = read(fence)
 	end
 	if number ~= "" then
-		local last = newest(history)
-		if last == tonumber(number) then -- stored by an earlier attempt
-			return 1
-		elseif last > tonumber(number) then
-			-- A later change of this writer came first. A given value counts as stored before it.
-			return nonce == "" and condition == "" and 1 or 2
+		local reply = before(history, number, done, conditionFailed)
+		if reply then
+			return reply
 		end
 	end
 	if nonce ~= "" and (isClosed(state) or not state or state .. "@" .. mark() ~= nonce) then
-		return 2
+		return nonceDiffers
 	end
 	local set = {"set", value, data}
 	if px ~= "0" then
@@ -145,15 +161,18 @@ local function handle(i, data, px, condition, nonce, number, token)
 		set[#set + 1] = condition
 	end
 	if not redis.call(unpack(set)) then
-		return 3
+		if number ~= "" then -- a late attempt must not find that the condition holds now
+			refuse(fence, state, history, writer .. "-" .. number .. "!")
+		end
+		return conditionFailed
 	end
 	if number ~= "" then
 		renew(fence, state, history, writer .. "-" .. number)
 	end
 	if token ~= "" then
-		return released(KEYS[width * i], token)
+		return storedAndReleased(KEYS[width * i], token)
 	end
-	return 1
+	return done
 end`
 
 // The scripts that remove values do so first. A server that is out of memory allows that as the
@@ -163,23 +182,25 @@ var delFenced = fenceScript(2, `
 local function handle(i, number)
 	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
 	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
+	local reply = ok and before(history, number, done, notHeld)
+	if reply then
+		return reply
 	end
 	redis.call("del", value)
 	if not ok then
 		error(state)
 	end
 	renew(fence, state, history, writer .. "-" .. number)
-	return 1
+	return done
 end`)
 
 var closeFences = fenceScript(2, `
 local function handle(i, token, number)
 	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
 	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
+	local reply = ok and before(history, number, done, notHeld)
+	if reply then
+		return reply
 	end
 	redis.call("del", value)
 	if not ok then
@@ -187,14 +208,14 @@ local function handle(i, token, number)
 	end
 	if not isClosed(state) then
 		put(fence, "!" .. token, history, stamp, "px", ttl)
-		return 1
+		return done
 	end
 	if not string.find("," .. string.sub(state, 2) .. ",", "," .. token .. ",", 1, true) then
 		state = state .. "," .. token
 	end
 	put(fence, state, history, stamp, "keepttl")
 	extend(fence, ttl)
-	return 1
+	return done
 end`)
 
 // reopenFences replies with 1 if the fence was closed under the token, and with 0 if it was not.
@@ -202,27 +223,31 @@ var reopenFences = fenceScript(2, `
 local function handle(i, token, number)
 	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
 	local ok, state, history = pcall(read, fence)
-	if ok and newest(history) >= tonumber(number) then
-		return 1
+	local reply = ok and before(history, number, done, notHeld)
+	if reply then
+		return reply
 	end
 	redis.call("del", value)
 	if not ok then
 		error(state)
 	end
-	local others, held = {}, 0
+	local others, held = {}, notHeld
 	if isClosed(state) then
 		for other in string.gmatch(string.sub(state, 2), "[^,]+") do
 			if other == token then
-				held = 1
+				held = done
 			else
 				others[#others + 1] = other
 			end
 		end
 	end
+	if held == notHeld then
+		stamp = stamp .. "!"
+	end
 	if #others > 0 then
 		put(fence, "!" .. table.concat(others, ","), history, stamp, "keepttl")
 	else
-		put(fence, nonceAfter(state, stamp), history, stamp, "px", ttl)
+		put(fence, nonceAfter(state, writer .. "-" .. number), history, stamp, "px", ttl)
 	end
 	return held
 end`)

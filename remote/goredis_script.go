@@ -32,7 +32,7 @@ func itemScript(keys int, body string) *redis.Script {
 // ARGV[3], a channel, is not empty, the script publishes a message on it when it has changed
 // anything: the last KEYS is the token of the channel, and the last arguments are the message and a
 // random text. The last reply is the token then, or a list with the text of an error. The reply for
-// an item that was not changed is 2 or more.
+// an item that was not changed is 2, 3 or 6.
 func changeScript(keys int, body string) *redis.Script {
 	return newItemScript(announceLua+fmt.Sprintf("local head, channel, width = 3, ARGV[3], %d", keys), body)
 }
@@ -57,7 +57,7 @@ for i = 1, items do
 		end
 		reply = {text}
 	end
-	changed = changed or type(reply) == "table" or channel ~= "" and reply < 2
+	changed = changed or type(reply) == "table" or reply ~= 2 and reply ~= 3 and reply ~= 6
 	replies[i] = reply
 end
 if channel ~= "" and changed then
@@ -170,12 +170,18 @@ func (r *GoRedisV9Adapter) eval(ctx context.Context, script *redis.Script, calls
 	})
 	for _, c := range calls {
 		if (len(c.items) > 1 || c.announces()) && isRefusalOfKeys(c.reply.Err()) {
+			if redis.HasErrorPrefix(c.reply.Err(), "CROSSSLOT") {
+				r.scattered.Store(true)
+			}
 			refused = append(refused, c.split()...)
 			continue
 		}
 		c.take(replies, errs)
 	}
 	if len(refused) > 0 {
+		if last := calls[len(calls)-1]; last.news != nil {
+			last.news.Sent = false // it was published before the changes that are sent now
+		}
 		r.eval(ctx, script, refused, replies, errs)
 	}
 }

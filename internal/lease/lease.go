@@ -165,9 +165,14 @@ func (a *attempt) divide(ctx context.Context, recs []*record.Record, steps Steps
 			}
 		case remote.LeaseFailed:
 			steps.Fail(rec, fmt.Errorf("%w: %s: %s", ErrElsewhere, quote.Key(rec.Key), quote.Line(answer.Failure)))
-		case remote.LeaseNotStored, // each node that waits needs a load of its own, so none waits for another
-			remote.LeaseUnknown:
+		case remote.LeaseNotStored: // each node that waits needs a load of its own, so none waits for another
 			lead = append(lead, rec)
+		case remote.LeaseUnknown:
+			lead = append(lead, rec)
+			if rec.Silent != nil { // the remote may have given the lease, and its answer was lost
+				rec.Lease = a.token
+				leased = append(leased, rec)
+			}
 		case remote.LeaseWon:
 			lead, leased = append(lead, rec), append(leased, rec)
 		default:

@@ -34,13 +34,16 @@ func noteSilence(rec *record.Record, err error) {
 	}
 }
 
-// silence is what is known of a remote that may not answer. While a call that was given up has not
-// ended, no check begins. When it has ended without an answer, one check at a time begins: the probe.
-// An answer ends that.
+// silence is what is known of a remote that may not answer. While it is quiet, and a check that was given
+// up has not ended, no check begins. When it has ended without an answer, one check at a time begins: the
+// probe. An answer to any read ends that: one connection may hang, and others work.
 type silence struct {
 	quiet atomic.Bool  // the last that is known is that a read had no answer
 	open  atomic.Int64 // probes, and checks that were given up, that have not ended
 }
+
+// maxOpen bounds the checks that were given up and have not ended, if other reads are answered.
+const maxOpen = 8
 
 // enter reports whether a check may begin, and whether it is a probe, which must end with leave.
 func (s *silence) enter() (probe, ok bool) {
@@ -48,7 +51,7 @@ func (s *silence) enter() (probe, ok bool) {
 		probe = s.open.CompareAndSwap(0, 1)
 		return probe, probe
 	}
-	return false, s.open.Load() == 0
+	return false, s.open.Load() < maxOpen
 }
 
 // leave ends a probe, or a check that was given up.

@@ -33,8 +33,15 @@ const maxWatch = 250 * time.Millisecond
 
 // watch ends a subscription by cancel if it is not certain that messages arrive.
 func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	var was, bound, until time.Duration // until a moment, by clock, the bound is that of a longer heartbeat
 	for {
 		heartbeat := h.heartbeat()
+		if heartbeat < was { // a Link with a shorter one has joined, so a check is under way
+			bound, until = missedHeartbeats*was, h.clock()+missedHeartbeats*was
+		}
+		if was = heartbeat; h.clock() >= until {
+			bound = missedHeartbeats * heartbeat
+		}
 		timer := time.NewTimer(min(heartbeat/4, maxWatch))
 		select {
 		case <-timer.C:
@@ -42,7 +49,7 @@ func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			timer.Stop()
 			return
 		}
-		if silence := h.silence(); silence >= missedHeartbeats*heartbeat {
+		if silence := h.silence(); silence >= bound {
 			h.mu.Lock()
 			failure := h.failure
 			h.mu.Unlock()
@@ -59,9 +66,11 @@ func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 // beat sends heartbeats where nodes expect them, and looks for gaps, until ctx ends.
 func (h *hub) beat(ctx context.Context) {
 	last := time.Now()
+	var longest time.Duration // the longest heartbeat since last: a Link with a shorter one may have joined
 	for {
 		h.sendHeartbeats(ctx)
 		heartbeat := h.heartbeat()
+		longest = max(longest, heartbeat)
 		timer := time.NewTimer(heartbeat - time.Since(last))
 		select {
 		case <-ctx.Done():
@@ -74,8 +83,8 @@ func (h *hub) beat(ctx context.Context) {
 		}
 		now := time.Now()
 		pause := now.Sub(last)
-		last = now
-		stood := pause > missedHeartbeats*heartbeat
+		stood := pause > missedHeartbeats*longest
+		last, longest = now, heartbeat
 		streams, _ := h.all()
 		for _, st := range streams {
 			if stood {

@@ -177,6 +177,9 @@ func (h *hub) all() (streams []*stream, links []*Link) {
 	return streams, links
 }
 
+// has reports whether st still has Links. A stream that has none does not receive messages any more.
+func (h *hub) has(st *stream) bool { return len(h.linksOf(st)) > 0 }
+
 // linksOf returns the Links of st.
 func (h *hub) linksOf(st *stream) []*Link {
 	h.mu.Lock()

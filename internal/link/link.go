@@ -86,7 +86,7 @@ const publishTimeout = 2 * time.Second
 // methods may be called concurrently.
 type Link struct {
 	cfg      Config
-	seq      remote.Sequencer // cfg.Bus, if it has tokens; otherwise nil
+	seq      remote.Sequencer // cfg.Bus, if the channel has a token; otherwise nil
 	status   status
 	out      outbox
 	received atomic.Uint64 // messages of other nodes
@@ -122,7 +122,9 @@ type State struct {
 // end the Link with Close.
 func Start(cfg Config) *Link {
 	l := &Link{cfg: cfg}
-	l.seq, _ = cfg.Bus.(remote.Sequencer)
+	if seq, ok := cfg.Bus.(remote.Sequencer); ok && seq.Group(cfg.Changes) != nil {
+		l.seq = seq
+	}
 	l.status.begin(cfg.Down, cfg.Up)
 	l.out.init(l)
 	join(l)

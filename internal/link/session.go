@@ -232,7 +232,7 @@ func (s *session) checkTokens(ctx context.Context) error {
 		st.mu.Lock()
 		gap := st.seq.end(begun[i], read)
 		st.mu.Unlock()
-		if gap != "" {
+		if gap != "" && h.has(st) {
 			h.gap(st, gap)
 			missing = fmt.Errorf("%w: %s", errMissing, gap)
 		}
@@ -257,7 +257,7 @@ func (s *session) checkTokens(ctx context.Context) error {
 // answers a ping after all messages. An embedded server may answer before the last one, so what is
 // missing is waited for once more.
 func (s *session) sync(ctx context.Context, streams []*stream, read []token) error {
-	for again := 0; again == 0 || again == 1 && isBehind(streams, read); again++ {
+	for again := 0; again == 0 || again == 1 && s.isBehind(streams, read); again++ {
 		if err := s.sub.Sync(ctx); err != nil {
 			return fmt.Errorf("waiting for the messages up to now: %w", err)
 		}
@@ -269,12 +269,12 @@ func (s *session) sync(ctx context.Context, streams []*stream, read []token) err
 }
 
 // isBehind reports whether a message up to the token that was read is missing in one of streams.
-func isBehind(streams []*stream, read []token) bool {
+func (s *session) isBehind(streams []*stream, read []token) bool {
 	for i, st := range streams {
 		st.mu.Lock()
 		last := st.seq.last
 		st.mu.Unlock()
-		if last.nonce == read[i].nonce && last.number < read[i].number {
+		if last.nonce == read[i].nonce && last.number < read[i].number && s.hub.has(st) {
 			return true
 		}
 	}

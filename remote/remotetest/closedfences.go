@@ -192,7 +192,7 @@ func closedNotExtended(f fencer) error {
 }
 
 func fenceTokens(f fencer) error {
-	for _, token := range []string{"", "a,b", "!a"} {
+	for _, token := range []string{"", "a,b", "!a", "a;b"} {
 		if f.close(token, "k") == nil || f.reopen(token, "k") == nil {
 			return fmt.Errorf("the token %q is no error", token)
 		}

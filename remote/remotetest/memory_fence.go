@@ -196,7 +196,7 @@ func tokensOf(nonce string) []string {
 }
 
 func checkFenceToken(token string) error {
-	if token == "" || strings.ContainsAny(token, "!,") {
+	if token == "" || strings.ContainsAny(token, "!,;") {
 		return fmt.Errorf("remotetest: %s is no token of a fence", quote.Key(token))
 	}
 	return nil
