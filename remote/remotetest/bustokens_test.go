@@ -24,7 +24,7 @@ func (b *brokenTokens) Tokens(ctx context.Context, channels ...string) ([]string
 	tokens, err := b.Bus.Tokens(ctx, channels...)
 	if b.stale {
 		for i := range tokens {
-			tokens[i] = fmt.Sprintf("%d.x", firstNumber)
+			tokens[i] = fmt.Sprintf("%d.x", int64(firstNumber))
 		}
 	}
 	return tokens, err
