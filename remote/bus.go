@@ -88,8 +88,8 @@ type announcementKey struct{}
 
 // WithAnnouncement returns ctx for the call of SetFenced, DelFenced, CloseFences or ReopenFences that
 // is to publish a. A Remote that cannot do so ignores it; then a.Sent stays false. If the call changes
-// nothing, because it refuses all items, it publishes nothing. A call publishes a once at most. If a
-// is nil, WithAnnouncement returns ctx.
+// nothing, because it refuses all items, it publishes nothing. If a is nil, WithAnnouncement returns
+// ctx.
 func WithAnnouncement(ctx context.Context, a *Announcement) context.Context {
 	if a == nil {
 		return ctx

@@ -298,7 +298,11 @@ func (r *GoRedisV9Adapter) makeTokens(ctx context.Context, keys []string) ([]str
 // pipelines cannot carry one: they are sent at the same time, and the message must come last.
 func (r *GoRedisV9Adapter) carried(ctx context.Context, b itemBatch) *Announcement {
 	news := announcementIn(ctx)
-	if news == nil || !b.changes || b.n > pipelineSize || !r.Carries(news.Channel) {
+	if news == nil || !b.changes {
+		return nil
+	}
+	news.Sent, news.Err = false, nil // an earlier call may have published it, before the changes of this one
+	if b.n > pipelineSize || !r.Carries(news.Channel) {
 		return nil
 	}
 	return news
@@ -312,7 +316,6 @@ func (c *scriptCall) carry(news *Announcement) {
 		return
 	}
 	c.news = news
-	news.Sent, news.Err = false, nil
 	c.args[c.head-1] = news.Channel
 	c.keys = append(c.keys, key)
 	c.args = append(c.args, news.Message, rand.Text())

@@ -36,7 +36,8 @@ const (
 	maxCrossings = 10
 )
 
-var errCrossed = errors.New("remote: other changes of the key by this process came first, again and again; try again")
+// errCrossed is an answer of the server.
+var errCrossed = keyError("remote: other changes of the key by this process came first, again and again; try again")
 
 // changeItems handles a batch of changes by a changeScript. add puts an item into a call, with the number
 // of its stamp. A change that has crossed a later one of this adapter is sent again with a new number:

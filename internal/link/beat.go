@@ -33,15 +33,17 @@ const maxWatch = 250 * time.Millisecond
 
 // watch ends a subscription by cancel if it is not certain that messages arrive.
 func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	var was, bound, until time.Duration // until a moment, by clock, the bound is that of a longer heartbeat
+	var was, from, longest time.Duration
+	var echo int64
 	for {
 		heartbeat := h.heartbeat()
-		if heartbeat < was { // a Link with a shorter one has joined, so a check is under way
-			bound, until = missedHeartbeats*was, h.clock()+missedHeartbeats*was
+		if heartbeat < was { // a Link with a shorter one has joined: its time begins now
+			from = h.clock()
 		}
-		if was = heartbeat; h.clock() >= until {
-			bound = missedHeartbeats * heartbeat
+		if now := h.echo.Load(); now != echo {
+			echo, longest = now, 0
 		}
+		was, longest = heartbeat, max(longest, heartbeat)
 		timer := time.NewTimer(min(heartbeat/4, maxWatch))
 		select {
 		case <-timer.C:
@@ -49,7 +51,8 @@ func (h *hub) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 			timer.Stop()
 			return
 		}
-		if silence := h.silence(); silence >= bound {
+		silence := h.silence()
+		if min(silence, h.clock()-from) >= missedHeartbeats*heartbeat || silence >= missedHeartbeats*longest {
 			h.mu.Lock()
 			failure := h.failure
 			h.mu.Unlock()
