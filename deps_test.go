@@ -329,7 +329,7 @@ func (c *code) storeCalls(t *testing.T, path string, files []*ast.File) (calls [
 // has reports whether sel selects a method of the interface, from a value that implements it. The
 // level itself implements one, with a method of that name and shape.
 func (s storeInterface) has(sel *types.Selection) bool {
-	if pkg := sel.Obj().Pkg(); pkg == nil || within(pkg.Path()) == s.caller { // nil: the method Error of error
+	if pkg := sel.Obj().Pkg(); pkg == nil || within(pkg.Path()) == s.caller { // the method Error of error has no package
 		return false
 	}
 	method, _, _ := types.LookupFieldOrMethod(s.methods, false, nil, sel.Obj().Name())

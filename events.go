@@ -89,7 +89,7 @@ func (a *announcer) listened() bool { return a.events != nil || a.sync != nil }
 // announce returns what the other nodes are told of a change of writes, for the change to publish. It
 // returns nil if the change cannot do that.
 func (a *announcer) announce(event EventType, writes []*write) *remote.Announcement {
-	if a.sync == nil {
+	if !a.sync.Carries() {
 		return nil
 	}
 	keys := make([]string, len(writes))

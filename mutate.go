@@ -31,10 +31,10 @@ var ErrFenceLost = errors.New("cache: a fence was lost while the function ran, s
 //
 // fn's ctx ends after the maxLoad of WithFence: what it commits later is not covered. Mutate
 // returns fn's error and, joined with it, what went wrong with the second removal, which is then
-// tried again in the background. It joins an ErrFenceLost with it if fences did not stay closed while fn
-// ran. If the first removal fails, it returns an ErrNotFenced and does
-// not call fn. A caller that has to go on without the remote calls fn and then Delete. Without WithFence,
-// it is a removal before and after fn: a load that was under way may still store what it read.
+// tried again in the background. If a fence did not stay closed while fn ran, it joins an ErrFenceLost
+// with them. If the first removal fails, it returns an ErrNotFenced and does not call fn. A caller that
+// has to go on without the remote calls fn and then Delete. Without WithFence, it is a removal before
+// and after fn: a load that was under way may still store what it read.
 //
 // c may be a wrapper that embeds a Cache or has a method Unwrap() Cache.
 func Mutate(ctx context.Context, c Cache, keys []string, fn func(ctx context.Context) error) error {

@@ -14,11 +14,14 @@ import (
 // The token of a channel is a key in the hash slot of the channel. It is the number of the newest
 // message and a nonce, "18000000000000.0123456789abcdef". It begins with a number of the server's
 // time and a fresh nonce, and so it does again if the key was lost: a number and nonce that were used
-// before do not come back. The nonce ends in the beginning of the server's replication id. So it is a new
-// one after a failover, as the new master may lack messages of the old one. A number stays below 10^14, as Lua writes larger ones with an exponent.
+// before do not come back. The nonce ends in the beginning of the server's replication id. So it is a
+// new one after a failover, as the new master may lack messages of the old one. A number stays below
+// 10^14, as Lua writes larger ones with an exponent.
 
-// announceLua is Lua that defines two functions for scripts. Neither of them raises an error.
+// announceLua is Lua that defines three functions for scripts. None of them raises an error.
 //
+//   - mark() names the history of this server: its replication id, or "" if the user may not ask for
+//     it. It changes when a replica is promoted, and when a master starts again.
 //   - nextToken(tokenKey, step) adds step, 0 or 1, to the token at tokenKey, and returns the token.
 //     It makes a token if there is none.
 //   - announce(tokenKey, channel, message) publishes message with the next token: message is a JSON
@@ -39,8 +42,6 @@ local function putToken(tokenKey, token)
 	end
 end
 
--- mark names the history of this server: its replication id, or "" if the user may not ask for it. It
--- changes when a replica is promoted, and when a master starts again.
 local known
 local function mark()
 	if not known then

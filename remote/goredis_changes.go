@@ -32,7 +32,7 @@ const (
 	// crossed is the reply for a change that was stamped before another change of its writer, and arrived
 	// after it.
 	crossed = int64(6)
-	// maxCrossings bounds how often a change is sent with a new stamp.
+	// maxCrossings bounds how often a change is sent again.
 	maxCrossings = 10
 )
 
@@ -43,44 +43,42 @@ var errCrossed = keyError("remote: other changes of the key by this process came
 // of its stamp. A change that has crossed a later one of this adapter is sent again with a new number:
 // the script cannot tell it from a late attempt, whose reply nobody reads.
 func (r *GoRedisV9Adapter) changeItems(ctx context.Context, b itemBatch, add func(c *scriptCall, i int, stamp uint64) error) (replies []any, err error) {
-	b.writer, b.changes = r.fences.name, true
-	items := make([]int, b.n)
-	for i := range items {
-		items[i] = i
-	}
-	replies = make([]any, b.n)
+	replies, err = r.changeOnce(ctx, b, add)
 	for range maxCrossings {
-		part, first := b, r.fences.numbers(len(items))
-		part.n = len(items)
-		part.key = func(n int) string { return b.key(items[n]) }
-		part.add = func(c *scriptCall, n int) error { return add(c, items[n], first+uint64(n)) }
-		some, failed := r.evalItems(ctx, part)
-		err = joinErrors(err, failed)
-		var again []int
-		for n, reply := range some {
-			if replies[items[n]] = reply; reply == crossed {
-				replies[items[n]] = nil
-				again = append(again, items[n])
-			}
-		}
-		if items = again; len(items) == 0 {
+		again := crossedIn(replies)
+		if len(again) == 0 {
 			return replies, err
 		}
+		part := b
+		part.n, part.key = len(again), func(n int) string { return b.key(again[n]) }
+		some, failed := r.changeOnce(ctx, part, func(c *scriptCall, n int, stamp uint64) error { return add(c, again[n], stamp) })
+		for n, reply := range some {
+			replies[again[n]] = reply
+		}
+		err = errors.Join(err, failed)
 	}
 	var failed failures
-	for _, i := range items {
+	for _, i := range crossedIn(replies) {
+		replies[i] = nil
 		failed.add(b.key(i), errCrossed)
 	}
-	return replies, joinErrors(err, failed.err(b.op))
+	return replies, errors.Join(err, failed.err(b.op))
 }
 
-// joinErrors is errors.Join that returns a single error as it is.
-func joinErrors(a, b error) error {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
+// changeOnce sends each change once.
+func (r *GoRedisV9Adapter) changeOnce(ctx context.Context, b itemBatch, add func(c *scriptCall, i int, stamp uint64) error) ([]any, error) {
+	first := r.fences.numbers(b.n)
+	b.writer, b.changes = r.fences.name, true
+	b.add = func(c *scriptCall, i int) error { return add(c, i, first+uint64(i)) }
+	return r.evalItems(ctx, b)
+}
+
+// crossedIn returns the indexes of changes that have crossed others.
+func crossedIn(replies []any) (again []int) {
+	for i, reply := range replies {
+		if reply == crossed {
+			again = append(again, i)
+		}
 	}
-	return errors.Join(a, b)
+	return again
 }

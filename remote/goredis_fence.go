@@ -123,7 +123,7 @@ func (r *GoRedisV9Adapter) ReopenFences(ctx context.Context, ttl time.Duration, 
 			lost.add(keys[i], ErrFenceLost)
 		}
 	}
-	return joinErrors(err, lost.err("reopen fences"))
+	return errors.Join(err, lost.err("reopen fences"))
 }
 
 // fencedUnder returns a function that adds keys whose fences are closed or reopened under token.

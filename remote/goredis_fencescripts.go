@@ -175,12 +175,15 @@ local function handle(i, data, px, condition, nonce, number, token)
 	return done
 end`
 
-// The scripts that remove values do so first. A server that is out of memory allows that as the
-// first write of a script, and then allows the other writes of the script, too. A fence that is not
+// removeLua is Lua that defines remove(value, fence, number), for the scripts that remove values. It
+// returns the reply if the change was made before, or has crossed a later one. Otherwise it removes
+// the value, and returns nil and what the fence holds.
+//
+// It removes the value before anything else is written. A server that is out of memory allows that as
+// the first write of a script, and then allows the other writes of the script, too. A fence that is not
 // a string must not keep the value: pcall reports that after the removal.
-var delFenced = fenceScript(2, `
-local function handle(i, number)
-	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
+const removeLua = `
+local function remove(value, fence, number)
 	local ok, state, history = pcall(read, fence)
 	local reply = ok and before(history, number, done, notHeld)
 	if reply then
@@ -189,22 +192,28 @@ local function handle(i, number)
 	redis.call("del", value)
 	if not ok then
 		error(state)
+	end
+	return nil, state, history
+end
+`
+
+var delFenced = fenceScript(2, removeLua+`
+local function handle(i, number)
+	local value, fence = KEYS[2 * i - 1], KEYS[2 * i]
+	local reply, state, history = remove(value, fence, number)
+	if reply then
+		return reply
 	end
 	renew(fence, state, history, writer .. "-" .. number)
 	return done
 end`)
 
-var closeFences = fenceScript(2, `
+var closeFences = fenceScript(2, removeLua+`
 local function handle(i, token, number)
 	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
-	local ok, state, history = pcall(read, fence)
-	local reply = ok and before(history, number, done, notHeld)
+	local reply, state, history = remove(value, fence, number)
 	if reply then
 		return reply
-	end
-	redis.call("del", value)
-	if not ok then
-		error(state)
 	end
 	if not isClosed(state) then
 		put(fence, "!" .. token, history, stamp, "px", ttl)
@@ -219,17 +228,12 @@ local function handle(i, token, number)
 end`)
 
 // reopenFences replies with 1 if the fence was closed under the token, and with 0 if it was not.
-var reopenFences = fenceScript(2, `
+var reopenFences = fenceScript(2, removeLua+`
 local function handle(i, token, number)
 	local value, fence, stamp = KEYS[2 * i - 1], KEYS[2 * i], writer .. "-" .. number
-	local ok, state, history = pcall(read, fence)
-	local reply = ok and before(history, number, done, notHeld)
+	local reply, state, history = remove(value, fence, number)
 	if reply then
 		return reply
-	end
-	redis.call("del", value)
-	if not ok then
-		error(state)
 	end
 	local others, held = {}, notHeld
 	if isClosed(state) then

@@ -17,8 +17,9 @@ import (
 // the client connects.
 type followGroup struct{ client, tag any }
 
-// Group returns nil for a channel that has a "}" and no hash tag, and the same value for all other channels of a client that speaks to one node, and on a
-// cluster or a Ring for channels with the same hash tag. Adapters of the same client agree.
+// Group returns nil for a channel that has a "}" and no hash tag. Of the others, it returns the same
+// value for all channels of a client that speaks to one node, and on a cluster or a Ring for channels
+// with the same hash tag. Adapters of the same client agree.
 func (r *GoRedisV9Adapter) Group(channel string) any {
 	if _, err := tokenKey(channel); err != nil {
 		return nil

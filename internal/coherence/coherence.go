@@ -133,8 +133,8 @@ func (s *Sync) Start() {
 }
 
 // Writing returns the function that this node must call with each value, and the lifetime that it
-// gives to it, before it writes the value to the remote. So tracking can tell the node's own writes from the changes of others. It returns
-// nil if tracking is off.
+// gives to it, before it writes the value to the remote. So tracking can tell the node's own writes from
+// the changes of others. It returns nil if tracking is off.
 func (s *Sync) Writing() func(key string, data []byte, life time.Duration) {
 	if s == nil || s.tracking == nil {
 		return nil
@@ -204,6 +204,9 @@ func (s *Sync) Announce(kind int, keys []string) *remote.Announcement {
 	}
 	return s.link.Announce(kind, keys)
 }
+
+// Carries reports whether changes may carry announcements.
+func (s *Sync) Carries() bool { return s != nil && s.cfg.Carries }
 
 // Announced records what became of an announcement of Announce, which may be nil. If it reports
 // false, the other nodes have not been told: call Tell.

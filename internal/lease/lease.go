@@ -2,8 +2,9 @@
 //
 // A node that does not get the lease of a key waits, and asks again. The answer is one of these: the
 // value is there, the load of the holder has failed, the holder has loaded but could not store the
-// value, another node still loads, or the lease is free. A lease saves loads, and does nothing else: a node that has waited for as long as a lease lives loads
-// without one. Package fence decides what may be stored.
+// value, another node still loads, or the lease is free. A lease saves loads, and does nothing else: a
+// node that has waited for as long as a lease lives loads without one. Package fence decides what may
+// be stored.
 package lease
 
 import (
@@ -206,19 +207,18 @@ func (a *attempt) ask(ctx context.Context, recs []*record.Record) []remote.Lease
 	defer cancel()
 	answers := a.remote.AcquireLeases(ctx, a.TTL, recs, asks)
 	for i, answer := range answers {
-		if answer.State == remote.LeaseWon {
-			recs[i].Lease = a.token
+		switch rec := recs[i]; answer.State { //nolint:exhaustive // the others leave the record as it is
+		case remote.LeaseWon:
+			rec.Lease = a.token
 			if answer.Nonce != "" {
-				recs[i].Token = record.Token{Nonce: answer.Nonce, Began: began}
+				rec.Token = record.Token{Nonce: answer.Nonce, Began: began}
 			}
+		case remote.LeaseHeld:
+			if a.holders == nil {
+				a.holders = make(map[string]string)
+			}
+			a.holders[rec.Key] = answer.Holder
 		}
-		if answer.State != remote.LeaseHeld {
-			continue
-		}
-		if a.holders == nil {
-			a.holders = make(map[string]string)
-		}
-		a.holders[recs[i].Key] = answer.Holder
 	}
 	return answers
 }

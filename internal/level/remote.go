@@ -33,8 +33,8 @@ type Remote struct {
 
 	// Doubts are those of the local level. Set it before the first use.
 	Doubts *doubt.Set
-	// Writing is called with each value and its lifetime before it is written, unless it is nil. Set it before the
-	// first use.
+	// Writing is called with each value and its lifetime before it is written, unless it is nil. Set
+	// it before the first use.
 	Writing func(key string, data []byte, life time.Duration)
 }
 

@@ -253,19 +253,18 @@ func (s *session) checkTokens(ctx context.Context) error {
 	return nil
 }
 
-// sync returns when the messages up to the tokens that were read have been received, or are missing. Redis
-// answers a ping after all messages. An embedded server may answer before the last one, so what is
-// missing is waited for once more.
+// sync returns when the messages up to the tokens that were read have been received, or are missing.
+// Redis answers a ping after all messages. An embedded server may answer before the last one, so what
+// is missing is waited for once more.
 func (s *session) sync(ctx context.Context, streams []*stream, read []token) error {
-	for again := 0; again == 0 || again == 1 && s.isBehind(streams, read); again++ {
-		if err := s.sub.Sync(ctx); err != nil {
-			return fmt.Errorf("waiting for the messages up to now: %w", err)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err := s.sub.Sync(ctx)
+	if err == nil && s.isBehind(streams, read) {
+		err = s.sub.Sync(ctx)
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("waiting for the messages up to now: %w", err)
+	}
+	return ctx.Err()
 }
 
 // isBehind reports whether a message up to the token that was read is missing in one of streams.
