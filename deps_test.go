@@ -55,7 +55,7 @@ var layers = [][]string{
 	{"internal/coherence", "internal/fence", "internal/lease"},
 	{"internal/level"},
 	{"internal/link", "internal/observe", "internal/record", "internal/schedule"},
-	{"internal/doubt", "internal/flight"},
+	{"internal/doubt", "internal/flight", "internal/throttle"},
 	// The contracts.
 	{"encoding/msgp", "encoding/json", "encoding/sonic"},
 	{"encoding/msgpack"},
@@ -400,7 +400,7 @@ func TestCallsOfStoresAreSeen(t *testing.T) {
 
 // The bounds of a file and of a function that can be read in one go.
 const (
-	maxRootFiles  = 18
+	maxRootFiles  = 20
 	maxParameters = 5
 	maxLines      = 400
 )

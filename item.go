@@ -37,6 +37,7 @@ const (
 	itemSetXX
 	itemSkipLocal
 	itemRefresh
+	itemLoadTimeout
 )
 
 // Value gives Set the value to store, and Once the pointer to what it decodes into; nil
@@ -75,6 +76,8 @@ type item struct {
 	condition record.Condition
 	skipLocal bool
 	refresh   bool
+
+	loadTimeout time.Duration // zero: that of the cache; below zero: none
 }
 
 func newItem(opts []ItemOption) item {
@@ -97,6 +100,8 @@ func newItem(opts []ItemOption) item {
 			it.skipLocal = o.on
 		case itemRefresh:
 			it.refresh = o.on
+		case itemLoadTimeout:
+			it.loadTimeout = o.ttl
 		}
 	}
 	switch {
@@ -132,6 +137,9 @@ func (i *item) options() (opts []ItemOption) {
 	}
 	if i.skipLocal {
 		opts = append(opts, SkipLocal(true))
+	}
+	if i.loadTimeout != 0 {
+		opts = append(opts, LoadTimeout(i.loadTimeout))
 	}
 	if i.refresh {
 		opts = append(opts, Refresh(true))

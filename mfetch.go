@@ -195,17 +195,19 @@ func (e *entities[K, V]) loads() bool { return e.fn != nil }
 
 func (e *entities[K, V]) value(i int) any { return codecForm(e.values[i]) }
 
-func (e *entities[K, V]) load(ctx context.Context, indices []int) ([]bool, error) {
+func (e *entities[K, V]) load(ctx context.Context, indices []int) (set func() (found []bool), err error) {
 	ask := make([]K, len(indices))
 	for n, i := range indices {
 		ask[n] = e.ids[i]
 	}
 	got, err := e.fn(ctx, ask)
-	found := make([]bool, len(indices))
-	for n, i := range indices {
-		if v, ok := got[e.ids[i]]; ok {
-			e.values[i], found[n] = v, true
+	return func() []bool {
+		found := make([]bool, len(indices))
+		for n, i := range indices {
+			if v, ok := got[e.ids[i]]; ok {
+				e.values[i], found[n] = v, true
+			}
 		}
-	}
-	return found, err
+		return found
+	}, err
 }

@@ -18,8 +18,9 @@ import (
 type slots interface {
 	// decode sets value i from stored bytes. With an error it leaves the value alone.
 	decode(i int, data []byte) error
-	// load calls the batch's loader for the values at indices and sets those it returns.
-	load(ctx context.Context, indices []int) (found []bool, err error) //nolint:revive // a method does not shadow the package
+	// load calls the batch's loader for the values at indices. It returns a function that sets those
+	// which the loader returned, and says which they are.
+	load(ctx context.Context, indices []int) (set func() (found []bool), err error) //nolint:revive // a method does not shadow the package
 	// loads reports whether there is a loader.
 	loads() bool
 	// value returns value i as it is to be stored.
@@ -271,7 +272,8 @@ func (b *batch) newLoad(claims *flight.Batch[record.Outcome], open []int) *batch
 }
 
 func (l *batchLoad) request() *load.Request {
-	return &load.Request{Source: l, Event: int(EventTypeSetByMGet), TTL: l.opts.ttl, SkipLocal: l.opts.skipLocal}
+	req := l.c.request(l, EventTypeSetByMGet, &l.opts)
+	return &req
 }
 
 func (l *batchLoad) records() []*record.Record {
@@ -310,23 +312,25 @@ func (l *batchLoad) report(cause error) {
 
 func (l *batchLoad) Loads() bool { return l.slots.loads() }
 
-func (l *batchLoad) Load(ctx context.Context, recs []*record.Record) error {
+func (l *batchLoad) Load(ctx context.Context, recs []*record.Record) (keep func(), err error) {
 	indices := make([]int, len(recs))
 	for n, rec := range recs {
 		indices[n] = l.keys[rec.Index].slot
 	}
-	found, err := l.slots.load(ctx, indices)
-	for n, rec := range recs {
-		k := &l.keys[rec.Index]
-		if k.hasValue = n < len(found) && found[n]; err != nil {
-			continue
+	set, err := l.slots.load(ctx, indices)
+	return func() {
+		found := set()
+		for n, rec := range recs {
+			k := &l.keys[rec.Index]
+			if k.hasValue = found[n]; err != nil {
+				continue
+			}
+			rec.Out.Kind = record.NotFound
+			if k.hasValue {
+				rec.Out.Kind = record.Value
+			}
 		}
-		rec.Out.Kind = record.NotFound
-		if k.hasValue {
-			rec.Out.Kind = record.Value
-		}
-	}
-	return err
+	}, err
 }
 
 // Failed gives the error to the batch once, and to the callers that wait for the keys. The batch

@@ -222,8 +222,16 @@ func (s *single) loaded() bool { return s.led && s.from == record.Loader }
 
 func newSingle(c *jetCache, key string, opts item) *single {
 	s := &single{c: c, key: key, opts: opts}
-	s.req = load.Request{Source: s, Event: int(EventTypeSetByOnce), TTL: opts.ttl, SkipLocal: opts.skipLocal}
+	s.req = c.request(s, EventTypeSetByOnce, &opts)
 	return s
+}
+
+// request returns the request of a read with opts.
+func (c *jetCache) request(from load.Source, event EventType, opts *item) load.Request {
+	return load.Request{
+		Source: from, Event: int(event), TTL: opts.ttl, SkipLocal: opts.skipLocal,
+		Timeout: orOf(opts.loadTimeout, c.Options.load.timeout),
+	}
 }
 
 // records returns the record of the key for a read that began with note.
@@ -318,18 +326,17 @@ func (s *single) run(ctx context.Context, note flight.Note[record.Outcome]) (rec
 
 func (s *single) Loads() bool { return s.opts.do != nil }
 
-func (s *single) Load(ctx context.Context, recs []*record.Record) error {
+func (s *single) Load(ctx context.Context, recs []*record.Record) (keep func(), err error) {
 	v, err := s.opts.do(ctx)
 	switch {
 	case err == nil:
-		s.value, recs[0].Out.Kind = v, record.Value
+		return func() { s.value, recs[0].Out.Kind = v, record.Value }, nil
 	case s.c.isNotFound(err):
-		recs[0].Out.Kind = record.NotFound
+		return func() { recs[0].Out.Kind = record.NotFound }, nil
 	default:
 		s.c.suspectNotFound(err)
-		return err
+		return nil, err
 	}
-	return nil
 }
 
 func (s *single) Failed(recs []*record.Record, err error) { recs[0].Err = err }

@@ -67,6 +67,8 @@ type Options struct {
 
 	leaseTTL time.Duration
 
+	load loadOptions
+
 	sync syncOptions
 }
 

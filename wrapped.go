@@ -152,7 +152,11 @@ func (b *wrappedBatch[K, V]) look(ctx context.Context) (open []int, err error) {
 // load loads the values at the indices open, and stores what the loader returned.
 func (b *wrappedBatch[K, V]) load(ctx context.Context, open []int) {
 	e := b.entities
-	found, err := flight.Run(ctx, func(ctx context.Context) ([]bool, error) { return e.load(ctx, open) })
+	set, err := flight.Run(ctx, func(ctx context.Context) (func() []bool, error) { return e.load(ctx, open) })
+	var found []bool
+	if set != nil { // otherwise the loader panicked
+		found = set()
+	}
 	if err != nil {
 		b.errs = append(b.errs, fmt.Errorf("cache: loading %d keys: %w", len(open), err))
 	}

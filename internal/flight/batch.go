@@ -21,13 +21,14 @@ type Batch[V any] struct {
 	// well have these keys: look there before waiting.
 	Background []int
 
-	t       *Table[V]
-	run     *loaderRun
-	calls   []call[V]   // by index of the key; only those of Owned are in use
-	waiters []waiter[V] // in the order of Joined
-	waited  int         // number of waiters that were waited for, or have left
-	done    chan struct{}
-	err     error // why the run ended early, if it did; set before done is closed
+	t        *Table[V]
+	run      *loaderRun
+	detached bool        // the load goes on after Leave
+	calls    []call[V]   // by index of the key; only those of Owned are in use
+	waiters  []waiter[V] // in the order of Joined
+	waited   int         // number of waiters that were waited for, or have left
+	done     chan struct{}
+	err      error // why the run ended early, if it did; set before done is closed
 }
 
 // errUnresolved is the error of a key that the function given to Start has not resolved.
@@ -133,9 +134,14 @@ func (b *Batch[V]) leaveBefore(n int) {
 	}
 }
 
+// Detach makes the load of the owned keys go on after Leave, although nobody may wait for it.
+func (b *Batch[V]) Detach() { b.detached = true }
+
 // Leave tells the loads that the batch does not wait for their results any more. A load that
 // nobody waits for is cancelled.
 func (b *Batch[V]) Leave() {
-	b.run.leave()
+	if !b.detached {
+		b.run.leave()
+	}
 	b.leaveBefore(len(b.waiters))
 }

@@ -33,6 +33,12 @@ func (r *loaderRun) registerWait(waiter *loaderRun) (stop func(), err error) {
 		waiter.waitsFor = make(map[*loaderRun]int)
 	}
 	waiter.waitsFor[r]++
+	if !r.isWanted {
+		r.isWanted = true
+		if r.wanted != nil {
+			close(r.wanted)
+		}
+	}
 	return func() {
 		cycles.Lock()
 		defer cycles.Unlock()
@@ -40,6 +46,24 @@ func (r *loaderRun) registerWait(waiter *loaderRun) (stop func(), err error) {
 			delete(waiter.waitsFor, r)
 		}
 	}, nil
+}
+
+// Wanted returns a channel that is closed when the loader of another load waits for the load with this
+// ctx. It is nil if ctx is not that of a load.
+func Wanted(ctx context.Context) <-chan struct{} {
+	r := runOf(ctx)
+	if r == nil {
+		return nil
+	}
+	cycles.Lock()
+	defer cycles.Unlock()
+	if r.wanted == nil {
+		r.wanted = make(chan struct{})
+		if r.isWanted {
+			close(r.wanted)
+		}
+	}
+	return r.wanted
 }
 
 // reachesLocked reports whether r is target, or waits for target directly or through other runs.

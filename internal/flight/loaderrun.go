@@ -32,6 +32,9 @@ type loaderRun struct {
 
 	// waitsFor counts, by run, the waits of this run's loader for the results of other runs.
 	waitsFor map[*loaderRun]int // guarded by cycles
+	// wanted is closed when the loader of another run waits for this run. Nil until somebody needs it.
+	wanted   chan struct{} // guarded by cycles
+	isWanted bool          // guarded by cycles: wanted is closed, or would be
 }
 
 // loaderRunKey is the key of a context's loaderRun.

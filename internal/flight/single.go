@@ -30,6 +30,18 @@ func (t *Table[V]) DoInBackground(ctx context.Context, key string, load func(ctx
 	return t.do(ctx, key, request[V]{load: load, background: true})
 }
 
+// Start begins a load of key that nobody waits for: it goes on until load returns. Callers of Do may join
+// it. If a load of key is under way already, Start does nothing, and reports false.
+func (t *Table[V]) Start(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (started bool) {
+	c, w, led := t.joinOrLead(ctx, key, false)
+	if !led {
+		w.call.run.leave()
+		return false
+	}
+	t.start(ctx, c, load)
+	return true
+}
+
 // InBackground reports whether a caller that reads key now would join a load of DoInBackground.
 func (t *Table[V]) InBackground(key string) bool {
 	s := t.shard(key)

@@ -276,20 +276,22 @@ func (w *world) wantHappened(want string) {
 
 func (c *call) Loads() bool { return c.loader != nil }
 
-func (c *call) Load(ctx context.Context, recs []*record.Record) error {
-	c.asked = record.Keys(recs)
-	values, err := c.loader(ctx, c.asked)
-	if err != nil {
-		return err
-	}
-	c.values = values
-	for _, rec := range recs {
-		rec.Out.Kind = record.NotFound
-		if _, ok := values[rec.Key]; ok {
-			rec.Out.Kind = record.Value
+func (c *call) Load(ctx context.Context, recs []*record.Record) (keep func(), err error) {
+	asked := record.Keys(recs)
+	values, err := c.loader(ctx, asked)
+	return func() {
+		c.asked = asked
+		if err != nil {
+			return
 		}
-	}
-	return nil
+		c.values = values
+		for _, rec := range recs {
+			rec.Out.Kind = record.NotFound
+			if _, ok := values[rec.Key]; ok {
+				rec.Out.Kind = record.Value
+			}
+		}
+	}, err
 }
 
 func (c *call) Failed(recs []*record.Record, err error) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/fence"
-	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/jitter"
 	"github.com/mgtv-tech/jetcache-go/internal/lease"
 	"github.com/mgtv-tech/jetcache-go/internal/level"
@@ -37,6 +36,8 @@ type Path struct {
 	// The lifetimes of values and of placeholders that have no TTL of their own. Up to Offset is
 	// added to that of a placeholder.
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
+	// Slots bounds the loads. If it is nil, there is no bound.
+	Slots *Slots
 	// DoubtTimeout is how long a read waits for the remote if the local level has a copy in doubt.
 	DoubtTimeout time.Duration
 }
@@ -46,9 +47,11 @@ type Path struct {
 type Source interface {
 	// Loads reports whether there is a loader.
 	Loads() bool
-	// Load calls the loader for recs. It sets the Kind of each one's Out to Value or NotFound, and
-	// keeps the values for Encode. If it returns an error, nothing is written back.
-	Load(ctx context.Context, recs []*record.Record) error
+	// Load calls the loader for recs. It returns a function that sets the Kind of each one's Out to
+	// Value or NotFound, and keeps the values for Encode. If it returns an error, nothing is written
+	// back, and the function may be nil. The path may have given up the load meanwhile. It does not
+	// call the function then, so Load itself must not change anything.
+	Load(ctx context.Context, recs []*record.Record) (keep func(), err error)
 	// Failed ends recs, whose load has failed with err: it sets the Err of each and resolves it. The
 	// path does not call Resolve for them.
 	Failed(recs []*record.Record, err error)
@@ -71,6 +74,7 @@ type Request struct {
 	Event     int           // the EventType of what is loaded
 	TTL       time.Duration // zero: the default; below zero: the remote is not written
 	SkipLocal bool          // the local level is neither read nor filled
+	Timeout   time.Duration // of the loader; zero or less: none
 }
 
 // useLocal reports whether the local level is read and filled.
@@ -270,40 +274,6 @@ func (s *steps) Read(ctx context.Context, recs []*record.Record) (rest []*record
 func (s *steps) Fail(rec *record.Record, err error) {
 	rec.Err = err
 	s.req.Resolve(rec)
-}
-
-// Call notes what must not change meanwhile, and calls the loader for recs. If the loader fails,
-// Call ends recs with the error and returns it.
-func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (err error) {
-	phase := p.Local.Doubts.Now()
-	for _, rec := range recs {
-		rec.Phase = phase
-	}
-	if reached, _ := divide(recs); p.toRemote(req) && len(reached) > 0 {
-		p.Fence.Begin(ctx, reached)
-	}
-	if err = p.callLoader(ctx, req, recs); err == nil {
-		return nil
-	}
-	req.Failed(recs, err)
-	return err
-}
-
-// callLoader calls the loader and counts the query and its failure. It does not call the loader if
-// ctx has ended: all callers have left then, and nobody wants the values any more.
-func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Record) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	p.Observe.Query()
-	err = flight.ErrGoexit // until the loader returns
-	defer func() {
-		if err != nil {
-			p.Observe.QueryFailed(err)
-		}
-	}()
-	_, err = flight.Run(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, req.Load(ctx, recs) })
-	return err
 }
 
 // Lifetimes returns the lifetimes of a value with this TTL.

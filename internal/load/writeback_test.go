@@ -442,7 +442,7 @@ type abandonedSource struct {
 	resolved int
 }
 
-func (s *abandonedSource) Load(ctx context.Context, recs []*record.Record) error {
+func (s *abandonedSource) Load(ctx context.Context, recs []*record.Record) (func(), error) {
 	s.during()
 	return s.call.Load(ctx, recs)
 }
