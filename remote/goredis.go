@@ -42,6 +42,7 @@ var (
 	_ Sequencer       = (*GoRedisV9Adapter)(nil)
 	_ Carrier         = (*GoRedisV9Adapter)(nil)
 	_ FollowerCounter = (*GoRedisV9Adapter)(nil)
+	_ ContextHeeder   = (*GoRedisV9Adapter)(nil)
 )
 
 // NewGoRedisV9Adapter returns a Remote, a *GoRedisV9Adapter, that sends its commands to client. The
@@ -79,7 +80,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return withoutTTL{r, r, r, r, r, r, r, r, r, r, r}
+		return withoutTTL{r, r, r, r, r, r, r, r, r, r, r, r}
 	}
 	return r
 }
@@ -110,6 +111,7 @@ type withoutTTL struct {
 	Fencer
 	Leaser
 	Tracker
+	ContextHeeder
 }
 
 // SetEX stores value under key for expire, by SET. Zero means that the key does not expire.
@@ -213,6 +215,21 @@ func (r *GoRedisV9Adapter) CompareAndDelete(ctx context.Context, key, value stri
 	}
 	n, err := cmd.Int64()
 	return n > 0, err
+}
+
+// HeedsContext reports whether the client's option ContextTimeoutEnabled is set. Without it, go-redis
+// goes on with a call whose ctx has ended, until its own timeouts are over and its retries have failed.
+// For a client that is none of go-redis' own, it reports false.
+func (r *GoRedisV9Adapter) HeedsContext() bool {
+	switch client := r.client.(type) {
+	case *redis.Client:
+		return client.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		return client.Options().ContextTimeoutEnabled
+	case *redis.Ring:
+		return client.Options().ContextTimeoutEnabled
+	}
+	return false
 }
 
 // Nil returns redis.Nil.

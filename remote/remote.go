@@ -81,3 +81,12 @@ type CompareDeleter interface {
 	// removed the key.
 	CompareAndDelete(ctx context.Context, key, value string) (bool, error)
 }
+
+// ContextHeeder is an optional ability of a Remote: it says whether its calls end at once when their
+// ctx ends. Without it, they count as calls that may go on, so a cache with WithRemoteTimeout makes each
+// of them in a goroutine of its own.
+type ContextHeeder interface {
+	// HeedsContext reports whether each call ends soon after its ctx, whatever the server and the
+	// network do. The answer must not change.
+	HeedsContext() bool
+}

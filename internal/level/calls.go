@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
@@ -12,6 +13,8 @@ import (
 // calls are the calls of a store that run in goroutines of their own, so that nobody has to wait for
 // their end. The methods may be called concurrently.
 type calls struct {
+	left atomic.Int64 // calls that within has left behind, and that have not ended
+
 	mu      sync.Mutex
 	running int           // guarded by mu
 	ended   chan struct{} // guarded by mu: closed when none is running; nil if nobody waits for that
@@ -65,8 +68,8 @@ type answer[T any] struct {
 	err   error
 }
 
-// guarded returns the answer of call. A panic of the store is an error.
-func guarded[T any](ctx context.Context, call func(ctx context.Context) (T, error)) (a answer[T]) {
+// caught returns the answer of call. A panic of the store is an error.
+func caught[T any](ctx context.Context, call func(ctx context.Context) (T, error)) (a answer[T]) {
 	defer func() {
 		if p := recover(); p != nil {
 			a.err = &flight.PanicError{Value: p, Stack: debug.Stack(), What: "the remote"}
@@ -76,26 +79,33 @@ func guarded[T any](ctx context.Context, call func(ctx context.Context) (T, erro
 	return a
 }
 
-// within returns the answer of call, or the error of ctx when ctx ends, whatever call does then.
-func within[T any](ctx context.Context, c *calls, call func(ctx context.Context) (T, error)) (T, error) {
-	result := make(chan answer[T], 1)
+// within returns the answer of call, or the error of ctx when ctx ends, whatever call does then. If it
+// leaves call behind, ended is a channel that is closed when call has ended; otherwise it is nil.
+func within[T any](ctx context.Context, c *calls, call func(ctx context.Context) (T, error)) (value T, ended <-chan struct{}, err error) {
+	result, over := make(chan answer[T], 1), make(chan struct{})
+	var settled atomic.Bool // by whichever comes first: the answer, or the end of ctx
 	c.start(func() {
 		a := answer[T]{err: flight.ErrGoexit} // until the call returns
-		defer func() { result <- a }()
-		a = guarded(ctx, call)
+		defer func() {
+			result <- a
+			if !settled.CompareAndSwap(false, true) {
+				c.left.Add(-1)
+			}
+			close(over)
+		}()
+		a = caught(ctx, call)
 	})
 	select {
 	case a := <-result:
-		return a.value, a.err
+		return a.value, nil, a.err
 	case <-ctx.Done():
 	}
-	select { // both may have happened
-	case a := <-result:
-		return a.value, a.err
-	default:
-		var none T
-		return none, ctx.Err()
+	if settled.CompareAndSwap(false, true) {
+		c.left.Add(1)
+		return value, over, ctx.Err()
 	}
+	a := <-result // both have happened
+	return a.value, nil, a.err
 }
 
 // Wait waits until the calls have ended that nobody waits for any more, for bound at most. It reports

@@ -58,7 +58,7 @@ func (r *Remote) Check(ctx context.Context, recs []*record.Record) *Check {
 			}
 			c.end()
 		}()
-		c.err = guarded(ctx, func(ctx context.Context) (struct{}, error) {
+		c.err = caught(ctx, func(ctx context.Context) (struct{}, error) {
 			err := r.Get(ctx, c.got, true)
 			returned = true
 			return struct{}{}, err

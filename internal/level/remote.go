@@ -18,12 +18,20 @@ import (
 // called.
 type Remote struct {
 	store  remote.Remote         // nil if there is none
+	raw    remote.Remote         // the store without guards
 	ttl    remote.TTLGetter      // nil if the store does not tell remaining lifetimes
 	items  remote.ItemSetter     // nil if a batch has one lifetime
 	keys   remote.KeysDeleter    // nil if keys are removed one by one
 	fences remote.Fencer         // nil if the store has no fences
 	leases remote.Leaser         // nil if the store has no leases
 	locks  remote.CompareDeleter // nil if the store cannot give back locks
+
+	// What Guard sets.
+
+	timeout       time.Duration // of each call; zero if there is none
+	over          error         // of calls that take longer
+	heeds         bool          // the store ends its calls with their ctx
+	reads, writes *breaker      // nil if there are none
 
 	calls    calls
 	silence  silence
@@ -44,7 +52,7 @@ type Lifetime struct{ Value, Placeholder time.Duration }
 
 // NewRemote returns the level over store, which may be nil.
 func NewRemote(store remote.Remote, lifetime Lifetime, o *observe.Observer) *Remote {
-	r := &Remote{store: store, lifetime: lifetime, observe: o, failures: observe.NewLine()}
+	r := &Remote{store: store, raw: store, lifetime: lifetime, observe: o, failures: observe.NewLine()}
 	r.ttl, _ = store.(remote.TTLGetter)
 	r.items, _ = store.(remote.ItemSetter)
 	r.keys, _ = store.(remote.KeysDeleter)
@@ -58,9 +66,13 @@ func NewRemote(store remote.Remote, lifetime Lifetime, o *observe.Observer) *Rem
 func (r *Remote) Exists() bool { return r.store != nil }
 
 // failed counts and logs the failure of a call. A call that ended because its caller gave up is
-// not the remote's failure.
+// not the remote's failure. If calls have a timeout, neither is one whose caller had less time. A call
+// that the breaker has not let through is no call.
 func (r *Remote) failed(ctx context.Context, op string, err error) {
-	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case err == nil, errors.Is(ctx.Err(), context.Canceled), errors.Is(err, ErrUnavailable):
+		return
+	case r.timeout > 0 && ctx.Err() != nil && !timedOut(err):
 		return
 	}
 	r.observe.RemoteFailed(op, err)
@@ -283,6 +295,8 @@ func (r *Remote) setOne(ctx context.Context, rec *record.Record) (err error) {
 
 // setByLifetime is Set for a store whose batches have one lifetime.
 func (r *Remote) setByLifetime(ctx context.Context, recs []*record.Record) (err error) {
+	bounded, cancel := r.Bounded(ctx) // all calls together
+	defer cancel()
 	groups := make(map[time.Duration][]*record.Record)
 	for _, rec := range recs {
 		groups[rec.Life.Remote] = append(groups[rec.Life.Remote], rec)
@@ -292,7 +306,7 @@ func (r *Remote) setByLifetime(ctx context.Context, recs []*record.Record) (err 
 		for _, rec := range group {
 			values[rec.Key] = rec.Data
 		}
-		failed := r.store.MSet(ctx, values, expire)
+		failed := r.store.MSet(bounded, values, expire)
 		settle(group, failed)
 		err = errors.Join(err, failed)
 	}
@@ -322,6 +336,8 @@ func (r *Remote) Del(ctx context.Context, recs []*record.Record) (err error) {
 }
 
 func (r *Remote) delOneByOne(ctx context.Context, recs []*record.Record) (err error) {
+	ctx, cancel := r.Bounded(ctx) // all calls together
+	defer cancel()
 	for i := range recs {
 		_, failed := r.store.Del(ctx, recs[i].Key)
 		settle(recs[i:i+1], failed)
@@ -373,5 +389,5 @@ func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, 
 
 // Track makes the store report changed keys; see remote.Tracker. The store must be one.
 func (r *Remote) Track(ctx context.Context, prefixes []string, ready func(), changed func(keys []string)) error {
-	return r.store.(remote.Tracker).Track(ctx, prefixes, ready, changed)
+	return r.raw.(remote.Tracker).Track(ctx, prefixes, ready, changed)
 }

@@ -114,15 +114,23 @@ func (r *Remote) ReopenFences(ctx context.Context, ttl time.Duration, token stri
 // are asks. If a call fails for a key, its answer is remote.LeaseUnknown. When ctx ends, AcquireLeases
 // returns, also if the store does not heed that.
 func (r *Remote) AcquireLeases(ctx context.Context, ttl time.Duration, recs []*record.Record, asks []remote.LeaseAsk) []remote.LeaseAnswer {
-	answers, err := within(ctx, &r.calls, func(ctx context.Context) ([]remote.LeaseAnswer, error) {
-		return r.leases.AcquireLeases(ctx, ttl, asks...)
-	})
+	answers, err := r.acquireLeases(ctx, ttl, asks)
 	r.failed(ctx, "lease", err)
 	silenced(recs, err)
 	if missing := len(asks) - len(answers); missing > 0 { // of a store that returns nothing but its error
 		answers = append(answers, make([]remote.LeaseAnswer, missing)...)
 	}
 	return answers
+}
+
+func (r *Remote) acquireLeases(ctx context.Context, ttl time.Duration, asks []remote.LeaseAsk) ([]remote.LeaseAnswer, error) {
+	if r.timeout > 0 { // it ends with ctx
+		return r.leases.AcquireLeases(ctx, ttl, asks...)
+	}
+	answers, _, err := within(ctx, &r.calls, func(ctx context.Context) ([]remote.LeaseAnswer, error) {
+		return r.leases.AcquireLeases(ctx, ttl, asks...)
+	})
+	return answers, err
 }
 
 // ReleaseLeases gives back leases, and reports for each whether another node waits for it. The

@@ -13,6 +13,9 @@ import (
 // with an error, or the key has no place for a fence or a lease. Then other calls will be answered,
 // too.
 func answered(err error) bool {
+	if errors.Is(err, ErrUnavailable) {
+		return false
+	}
 	var reply interface{ RedisError() } // go-redis' redis.Error
 	return errors.As(err, &reply) || errors.Is(err, remote.ErrNoSibling)
 }

@@ -38,6 +38,7 @@ var (
 	_ remote.ItemSetter     = (*Memory)(nil)
 	_ remote.CompareDeleter = (*Memory)(nil)
 	_ remote.KeysDeleter    = (*Memory)(nil)
+	_ remote.ContextHeeder  = (*Memory)(nil)
 )
 
 // Fault is called at the beginning of each call of a Memory. If it returns an error, the call
@@ -45,6 +46,9 @@ var (
 // op is "get", "set", "setnx", "setxx", "del", "mget", "mset", "compareAndDelete", "openFences",
 // "setFenced", "delFenced", "closeFences", "reopenFences", "acquireLeases" or "releaseLeases".
 type Fault func(ctx context.Context, op string, keys ...string) error
+
+// HeedsContext reports true: a call ends with its ctx, unless a Fault does not.
+func (*Memory) HeedsContext() bool { return true }
 
 // NewMemory returns an empty Memory, without latency or faults.
 func NewMemory() *Memory {
