@@ -31,6 +31,7 @@ import (
 	"github.com/mgtv-tech/jetcache-go/internal/load"
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
+	"github.com/mgtv-tech/jetcache-go/internal/repair"
 	"github.com/mgtv-tech/jetcache-go/stats"
 )
 
@@ -84,8 +85,15 @@ var (
 
 	// ErrRemoteUncertain is wrapped by the errors of reads for a key that a Set or Delete of
 	// this cache failed to change in the remote: what the remote has may be out of date. With
-	// WithFence, the key is removed in the background as soon as the remote answers again.
+	// WithFence, WithRemoteTimeout or WithRemoteBreaker, the key is removed in the background as soon
+	// as the remote answers again. Until then, reads with a loader load it.
 	ErrRemoteUncertain = fence.ErrUncertain
+
+	// ErrRemoteUnavailable is wrapped by the errors of calls that would need the remote while a
+	// breaker is open (WithRemoteBreaker): of Set, Delete and what is built on them, of reads
+	// without a loader, and of other reads if WithRemoteDown says so. MGetWithErr also returns it
+	// beside what it has loaded. The remote has not been called.
+	ErrRemoteUnavailable = level.ErrUnavailable
 
 	// ErrLoadElsewhere is wrapped by the errors of reads that waited for the load of another
 	// node (WithLease), which failed. The text of that node's error is in it.
@@ -231,6 +239,7 @@ func New(opts ...Option) Cache {
 	c.matcher, _ = c.codec.(encoding.FieldMatcher)
 	c.observe = observe.New(o.name, c.statistics(), o.logger)
 	c.remote = level.NewRemote(o.remote, level.Lifetime{Value: o.remoteExpiry, Placeholder: o.notFoundExpiry}, c.observe)
+	c.remote.Guard(o.outage.guards())
 	c.wire()
 	if o.refreshDuration > 0 {
 		c.refresh = newRefresher(c)
@@ -285,7 +294,10 @@ func (c *jetCache) wire() {
 	}
 	c.fence = fence.Off{Remote: c.remote}
 	if o.maxLoad > 0 {
-		c.fence = fence.New(c.remote, o.maxLoad, c.observe, c.told.repaired)
+		c.fence = fence.New(c.remote, o.maxLoad, c.observe)
+	}
+	if o.maxLoad > 0 || o.outage.guarded() {
+		c.fence = repair.New(c.fence, c.remote, c.observe, c.told.repaired)
 	}
 	if o.leaseTTL > 0 {
 		leases = lease.New(c.remote, lease.Config{
@@ -297,6 +309,7 @@ func (c *jetCache) wire() {
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
 		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, DoubtTimeout: o.sync.doubtTimeout,
 		Slots: o.load.slots(),
+		Down: load.Down(o.outage.down),
 	}
 }
 
@@ -361,8 +374,10 @@ func (c *jetCache) Close() {
 	if !c.flights.Wait(closeTimeout) {
 		c.observe.Warn(nil, "closed, but after %s a load has not ended; its loader should end when its ctx does", closeTimeout)
 	}
+	began := time.Now()
+	c.remote.Wait(closeTimeout) // for calls that nobody waits for any more: what they have changed may have to be repaired
 	c.fence.Stop(closeTimeout)
-	c.remote.Wait(closeTimeout) // for calls that nobody waits for any more; go-redis ends them in its own time
+	c.remote.Wait(time.Until(began.Add(closeTimeout)))
 	c.told.events.close()
 	c.sync.Close(closeTimeout)
 	if c.ownStats != nil {

@@ -36,6 +36,7 @@ var allowed = []string{
 	"github.com/klauspost/compress",       // S2 in the codec msgpack
 	"github.com/maypok86/otter/v2",        // local.Otter
 	"github.com/redis/go-redis/v9",        // remote.GoRedisV9Adapter
+	"github.com/sony/gobreaker/v2",        // WithRemoteBreaker
 	"github.com/vmihailenco/msgpack/v5",   // the codec msgpack
 	"github.com/vmihailenco/tagparser/v2", // of msgpack
 	"go.uber.org/atomic",                  // of go-redis
@@ -51,7 +52,7 @@ var layers = [][]string{
 	{"examples/internal/demoredis"},
 	{"."},
 	// The mechanisms.
-	{"internal/load"},
+	{"internal/load", "internal/repair"},
 	{"internal/coherence", "internal/fence", "internal/lease"},
 	{"internal/level"},
 	{"internal/link", "internal/observe", "internal/record", "internal/schedule"},

@@ -67,9 +67,9 @@ type Options struct {
 
 	leaseTTL time.Duration
 
-	load loadOptions
-
-	sync syncOptions
+	load   loadOptions
+	sync   syncOptions
+	outage outageOptions
 }
 
 // resolveOptions applies opts and checks the result. It panics where an option cannot
@@ -115,6 +115,7 @@ func resolveOptions(opts []Option) Options {
 	}
 	o.refuseNilPointers()
 	o.sync.resolve(&o)
+	o.outage.resolve()
 	if o.maxLoad > 0 {
 		needsRemote(o.remote, "WithFence", "fences are keys in it")
 		if _, ok := o.remote.(remote.Fencer); !ok {
@@ -296,4 +297,5 @@ func (c *jetCache) warnOfOptions() {
 	case c.syncLocal && !c.remote.Exists():
 		c.observe.Warn(nil, "WithSyncLocal(true) has no effect without WithRemote: there is nobody to be in step with")
 	}
+	c.outage.warn(c.Options.remote, c.remote, c.observe)
 }

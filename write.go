@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/level"
 	"github.com/mgtv-tech/jetcache-go/internal/load"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -67,12 +68,14 @@ func (c *jetCache) setLoaded(ctx context.Context, key string, opts item) error {
 			return err
 		}
 	}
-	lane, precedence, err := note.BeginWrite(ctx)
+	bounded, cancel := c.remote.Bounded(ctx) // changes may wait for the remote one after another
+	defer cancel()
+	lane, precedence, err := note.BeginWrite(bounded)
 	w.lane, w.hasLane = lane, err == nil
 	op := c.setting(&s.req)
 	switch {
 	case err != nil:
-		return c.giveUp([]*write{w}, 0, op, err)
+		return c.giveUp([]*write{w}, 0, op, level.EndOf(bounded))
 	case precedence == flight.Current:
 	case precedence == flight.Superseded, opts.condition != record.Always:
 		lane.End(nil) // as if this Set had come just before what came in between
@@ -207,15 +210,8 @@ func (c *jetCache) change(ctx context.Context, writes []*write, op operation) er
 	// that holds that one: all of them take lanes in the order of the keys.
 	slices.SortFunc(writes, func(a, b *write) int { return cmp.Compare(a.Key, b.Key) })
 	writes = slices.CompactFunc(writes, func(a, b *write) bool { return a.Key == b.Key })
-	for i, w := range writes {
-		if w.hasLane {
-			continue
-		}
-		var err error
-		if w.lane, err = c.flights.BeginWrite(ctx, w.Key); err != nil {
-			return c.giveUp(writes, i, op, err)
-		}
-		w.hasLane = true
+	if i, err := c.enterLanes(ctx, writes); err != nil {
+		return c.giveUp(writes, i, op, err)
 	}
 	var news *remote.Announcement // what the other nodes are told, if the change itself can publish it
 	if op.toRemote {
@@ -225,11 +221,31 @@ func (c *jetCache) change(ctx context.Context, writes []*write, op operation) er
 	if err != nil {
 		err = fmt.Errorf("cache: %s %s: %w", op.doing, named(writes), err)
 	}
+	if level.Abandoned(err) != nil {
+		news = nil // the call goes on, and may still change it
+	}
 	told := *c.told
 	if told.sync.Announced(news) {
 		told.sync = nil // the handler is left
 	}
 	return join(err, told.tellOf(ctx, EventTypeSet, writes), told.tellOf(ctx, EventTypeDelete, writes))
+}
+
+// enterLanes takes the lanes of writes. It returns an error, and the index of the lane that it could not
+// have, if ctx ends, or if the time of one call of the remote has passed.
+func (c *jetCache) enterLanes(ctx context.Context, writes []*write) (i int, err error) {
+	ctx, cancel := c.remote.Bounded(ctx)
+	defer cancel()
+	for i, w := range writes {
+		if w.hasLane {
+			continue
+		}
+		if w.lane, err = c.flights.BeginWrite(ctx, w.Key); err != nil {
+			return i, level.EndOf(ctx)
+		}
+		w.hasLane = true
+	}
+	return 0, nil
 }
 
 // named names the keys of writes in an error.

@@ -10,7 +10,8 @@
 // key counts as changed. Otherwise a late value could be stored after the nonce of a change has
 // expired.
 //
-// A Policy is how a cache writes to the remote: Off without fences, On with them.
+// A Policy is how a cache writes to the remote: Off without fences, On with them. Package repair adds to
+// either what becomes of changes that fail.
 package fence
 
 import (
@@ -36,6 +37,8 @@ type Policy interface { //nolint:interfacebloat // the life of a write, from Beg
 	// Fill stores loaded values. The condition of a record counts only if there is no other
 	// record.
 	Fill(ctx context.Context, recs []*record.Record) error
+	// Refuses reports whether Fill would refuse rec without asking the remote.
+	Refuses(rec *record.Record) bool
 	// Pass sets the Stored of a loaded value that is not sent to the remote, because another write
 	// of its key is under way on this node, or has come since the load began.
 	Pass(rec *record.Record)
@@ -64,6 +67,13 @@ type Policy interface { //nolint:interfacebloat // the life of a write, from Beg
 	State() State
 }
 
+// ErrUncertain means that a Set or Delete of this cache failed to change the key in the remote, which
+// may have an old value of it. Errors of reads wrap it.
+var ErrUncertain = errors.New("cache: an earlier change of the key has not reached the remote")
+
+// ErrUnsent means that a change was not sent to the remote, and so has changed nothing.
+var ErrUnsent = errors.New("cache: the fence of the key could not be read before the load, so the value was not stored")
+
 // State is what a Policy has done, and what it still has to do.
 type State struct {
 	Refused uint64 // loaded values that were not stored because their keys were changed
@@ -78,6 +88,9 @@ func (Off) Begin(context.Context, []*record.Record) {}
 
 // Fill stores loaded values.
 func (o Off) Fill(ctx context.Context, recs []*record.Record) error { return o.Remote.Set(ctx, recs) }
+
+// Refuses reports false.
+func (Off) Refuses(*record.Record) bool { return false }
 
 // Pass lets the local level keep the value. It does not if the value has a condition: only the remote
 // knows whether the condition holds.
@@ -127,18 +140,11 @@ type On struct {
 	observe *observe.Observer
 	maxLoad time.Duration
 	refused atomic.Uint64
-	repairs *repairs
 }
 
-// New returns the Policy of a cache whose loads take maxLoad at most. If a change fails in the
-// remote, the keys are removed in the background until Stop is called. repaired is called with the
-// removed keys, by one goroutine at a time.
-func New(r *level.Remote, maxLoad time.Duration, o *observe.Observer, repaired func(keys []string)) *On {
-	f := &On{remote: r, observe: o, maxLoad: maxLoad}
-	f.repairs = newRepairs(o, func(ctx context.Context, recs []*record.Record) error {
-		return r.DelFenced(ctx, f.ttl(), recs)
-	}, repaired)
-	return f
+// New returns the Policy of a cache whose loads take maxLoad at most.
+func New(r *level.Remote, maxLoad time.Duration, o *observe.Observer) *On {
+	return &On{remote: r, observe: o, maxLoad: maxLoad}
 }
 
 // span is the lifetime of a fence, in multiples of the longest load.
@@ -153,8 +159,6 @@ func Lifetime(maxLoad time.Duration) time.Duration { return span * maxLoad }
 const closedNonce = "!"
 
 func closed(t record.Token) bool { return strings.HasPrefix(t.Nonce, closedNonce) }
-
-var errNoFence = errors.New("cache: the fence of the key could not be read before the load, so the value was not stored")
 
 // Begin notes the nonces of recs that have none yet. The call that won their leases may have noted
 // others.
@@ -179,14 +183,11 @@ func (f *On) Fill(ctx context.Context, recs []*record.Record) error {
 	var err error
 	for _, rec := range recs {
 		rec.Stored, rec.StoreErr = record.Failed, nil
-		distrust := f.repairs.distrusts(rec.Key)
 		switch {
-		case closed(rec.Token), time.Since(rec.Token.Began) > f.maxLoad:
+		case f.Refuses(rec):
 			rec.Stored = record.Refused // before the other cases: the local level must not keep it either
-		case distrust != nil:
-			rec.StoreErr = distrust
 		case rec.Token.Nonce == "":
-			rec.StoreErr = errNoFence
+			rec.StoreErr = ErrUnsent
 		default:
 			send = append(send, rec)
 			continue
@@ -208,6 +209,12 @@ func (f *On) Fill(ctx context.Context, recs []*record.Record) error {
 	return err
 }
 
+// Refuses reports whether the fence of rec was closed when its load began, or the load has taken longer
+// than maxLoad.
+func (f *On) Refuses(rec *record.Record) bool {
+	return closed(rec.Token) || time.Since(rec.Token.Began) > f.maxLoad
+}
+
 func (f *On) countRefused(n int) {
 	if n > 0 {
 		f.refused.Add(uint64(n))
@@ -223,29 +230,31 @@ func (f *On) Pass(rec *record.Record) {
 
 // Change stores values that replace what is there, and renews their fences, so that the loads which
 // are under way store nothing. It refuses a value that was loaded after Begin if another change came
-// since then, or if it cannot rule that out. What fails is removed in the background.
+// since then, or if it cannot rule that out.
 func (f *On) Change(ctx context.Context, recs []*record.Record) error {
 	send := make([]*record.Record, 0, len(recs))
 	var err error
 	for _, rec := range recs {
-		rec.StoreErr = nil
 		switch t := rec.Token; {
 		case t.Began.IsZero(): // the caller gave the value: it is not older than any change
 			send = append(send, rec)
 		case closed(t), t.Nonce == "" && rec.If == record.Always:
-			rec.Stored = record.Refused
+			rec.Stored, rec.StoreErr = record.Refused, nil
 		case t.Nonce == "":
-			rec.Stored, rec.StoreErr, err = record.Failed, errNoFence, errNoFence
+			rec.Stored, rec.StoreErr, err = record.Failed, ErrUnsent, ErrUnsent
 		default:
 			send = append(send, rec)
 		}
 	}
-	return errors.Join(err, f.change(send, func() error { return f.remote.SetFenced(ctx, f.ttl(), send, true) }))
+	return errors.Join(err, f.remote.SetFenced(ctx, f.ttl(), send, true))
 }
 
-// Remove removes keys and renews their fences. What fails is tried again in the background.
+// Remove removes keys and renews their fences.
 func (f *On) Remove(ctx context.Context, recs []*record.Record) error {
-	return f.change(recs, func() error { return f.remote.DelFenced(ctx, f.ttl(), recs) })
+	if len(recs) == 0 {
+		return nil
+	}
+	return f.remote.DelFenced(ctx, f.ttl(), recs)
 }
 
 // Close removes keys and closes their fences.
@@ -253,55 +262,29 @@ func (f *On) Close(ctx context.Context, token string, recs []*record.Record) err
 	return f.remote.CloseFences(ctx, f.ttl(), token, recs)
 }
 
-// Reopen removes keys and opens their fences. What fails is removed in the background.
+// Reopen removes keys and opens their fences.
 func (f *On) Reopen(ctx context.Context, token string, recs []*record.Record) error {
-	return f.change(recs, func() error { return f.remote.ReopenFences(ctx, f.ttl(), token, recs) })
-}
-
-var errNoAnswer = errors.New("cache: the remote panicked, so the key may or may not have been changed")
-
-// change calls send, which changes recs in the remote. What fails is removed in the background.
-func (f *On) change(recs []*record.Record, send func() error) error {
 	if len(recs) == 0 {
 		return nil
 	}
-	for _, rec := range recs {
-		rec.Stored, rec.StoreErr = record.Failed, errNoAnswer // until send sets them
-	}
-	mark := f.repairs.begin(recs)
-	defer func() { f.repairs.end(recs, mark) }() // also if the remote panics
-	return send()
+	return f.remote.ReopenFences(ctx, f.ttl(), token, recs)
 }
 
-// GiveUp has recs removed in the background.
-func (f *On) GiveUp(recs []*record.Record, err error) { f.repairs.add(recs, err) }
+// GiveUp does nothing.
+func (*On) GiveUp([]*record.Record, error) {}
 
-// Trusted returns those of recs that do not wait for their removal.
-func (f *On) Trusted(recs []*record.Record) []*record.Record {
-	if !f.repairs.any() {
-		return recs
-	}
-	trusted := make([]*record.Record, 0, len(recs))
-	for _, rec := range recs {
-		if err := f.repairs.distrusts(rec.Key); err != nil {
-			rec.Got = record.Got{Err: err}
-		} else {
-			trusted = append(trusted, rec)
-		}
-	}
-	return trusted
-}
+// Trusted returns recs.
+func (*On) Trusted(recs []*record.Record) []*record.Record { return recs }
 
 // Bounded returns ctx with a deadline after the longest load.
 func (f *On) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, f.maxLoad)
 }
 
-// Stop tries once more to remove what waits, for bound at most. Changes that fail afterwards are
-// logged, and not tried again.
-func (f *On) Stop(bound time.Duration) { f.repairs.close(bound) }
+// Stop does nothing.
+func (*On) Stop(time.Duration) {}
 
-// State returns the number of refused values, and of keys that wait for their removal.
-func (f *On) State() State { return State{Refused: f.refused.Load(), Repairs: f.repairs.size()} }
+// State returns the number of refused values.
+func (f *On) State() State { return State{Refused: f.refused.Load()} }
 
 var _, _ Policy = Off{}, (*On)(nil)

@@ -205,31 +205,6 @@ func TestAValueWhoseNonceCouldNotBeReadIsNotFilledIn(t *testing.T) {
 	}
 }
 
-func TestAFillThatFailsIsNeitherRefusedNorRepaired(t *testing.T) {
-	m := remotetest.NewMemory()
-	f, _ := newOn(t, m)
-	loads := begun(f, "v", "a")
-	m.SetFault(broken())
-	if err := f.Fill(ctx, loads); !errors.Is(err, errBoom) || results(loads) != "a failed (boom)" {
-		t.Errorf("%s, %v", results(loads), err)
-	}
-	if state := f.State(); state != (fence.State{}) {
-		t.Errorf("the state is %+v", state)
-	}
-}
-
-func TestAllErrorsOfAFillAreReturned(t *testing.T) {
-	m := remotetest.NewMemory()
-	f, _ := newOn(t, m)
-	defer m.SetFault(nil)
-	loads := begun(f, "v", "distrusted", "sent")
-	f.GiveUp(loads[:1], errOther)
-	m.SetFault(broken("setFenced"))
-	if err := f.Fill(ctx, loads); !errors.Is(err, errBoom) || !errors.Is(err, errOther) || !errors.Is(err, fence.ErrUncertain) {
-		t.Errorf("%s, %v", results(loads), err)
-	}
-}
-
 func TestPassRefuses(t *testing.T) {
 	f, n := newOn(t, remotetest.NewMemory())
 	rec := &record.Record{Key: "k", Stored: record.Stored}

@@ -95,9 +95,7 @@ func (n *notes) errors() (found []string) {
 func newOn(t testing.TB, store remote.Remote) (*fence.On, *notes) {
 	n := &notes{}
 	o := observe.New("c", n, n)
-	f := fence.New(level.NewRemote(store, level.Lifetime{}, o), maxLoad, o, n.tell)
-	t.Cleanup(func() { f.Stop(0) })
-	return f, n
+	return fence.New(level.NewRemote(store, level.Lifetime{}, o), maxLoad, o), n
 }
 
 // recordsOf returns records of keys.

@@ -41,13 +41,22 @@ func (r *Remote) Guard(g Guards) {
 // is known after Guard.
 func (r *Remote) HeedsContext() bool { return r.heeds }
 
-// Bounded returns ctx with the deadline of one call of the remote, if its calls have one. The cause of
-// its end is then an error that says so.
+// Bounded returns ctx with the deadline of one call of the remote, if its calls have one. EndOf tells its
+// end from that of the caller's ctx.
 func (r *Remote) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.timeout <= 0 {
 		return ctx, func() {}
 	}
 	return context.WithTimeoutCause(ctx, r.timeout, r.over)
+}
+
+// EndOf returns why ctx has ended: an error that names the timeout if it was that of Bounded or of a call,
+// and the error of ctx otherwise.
+func EndOf(ctx context.Context) error {
+	if cause := context.Cause(ctx); timedOut(cause) {
+		return cause
+	}
+	return ctx.Err()
 }
 
 // timeoutError is the error of a call that the remote has not answered in time.
@@ -109,7 +118,7 @@ func inTime[T any](ctx context.Context, g *guard, call func(ctx context.Context)
 	defer cancel()
 	switch {
 	case ctx.Err() != nil:
-		return value, context.Cause(ctx)
+		return value, EndOf(ctx)
 	case g.heeds:
 		value, err = call(ctx)
 	case g.calls.left.Load() >= maxLeft:
@@ -117,7 +126,7 @@ func inTime[T any](ctx context.Context, g *guard, call func(ctx context.Context)
 	default:
 		var ended <-chan struct{}
 		if value, ended, err = within(ctx, g.calls, call); ended != nil {
-			return value, &abandonedError{context.Cause(ctx), ended}
+			return value, &abandonedError{EndOf(ctx), ended}
 		}
 	}
 	if err != nil && g.endedBy(ctx) {
@@ -129,7 +138,9 @@ func inTime[T any](ctx context.Context, g *guard, call func(ctx context.Context)
 }
 
 // endedBy reports whether the timeout has ended ctx.
-func (g *guard) endedBy(ctx context.Context) bool { return ctx.Err() != nil && timedOut(context.Cause(ctx)) }
+func (g *guard) endedBy(ctx context.Context) bool {
+	return ctx.Err() != nil && timedOut(context.Cause(ctx))
+}
 
 // judge says what the end of a call with ctx means for the breaker.
 func (g *guard) judge(ctx context.Context, err error) outcome {

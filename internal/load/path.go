@@ -38,6 +38,8 @@ type Path struct {
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
 	// Slots bounds the loads. If it is nil, there is no bound.
 	Slots *Slots
+	// Down is what becomes of a key that the local level does not have while the remote is down.
+	Down Down
 	// DoubtTimeout is how long a read waits for the remote if the local level has a copy in doubt.
 	DoubtTimeout time.Duration
 }
@@ -232,6 +234,9 @@ func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
 	}
 	for _, rec := range recs { // an earlier load may have left them
 		rec.Token, rec.Lease, rec.LeaseWanted = record.Token{}, "", false
+	}
+	if recs = p.mayLoad(req, recs); len(recs) == 0 {
+		return
 	}
 	policy.Lead(ctx, recs, &steps{p, req})
 }

@@ -35,6 +35,7 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 		reportUnsent(req, silent)
 		lanes = p.enterLanes(reached)
 		p.fillRemote(ctx, req, lanes)
+		p.shorten(keep)
 	}
 	told := make([]*record.Record, 0, len(keep))
 	for _, rec := range keep {

@@ -1,37 +1,34 @@
-package fence
+package repair
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/mgtv-tech/jetcache-go/internal/fence"
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
-// ErrUncertain means that a Set or Delete of this cache failed to change the key in the remote, which
-// may have an old value of it. Errors of reads wrap it.
-var ErrUncertain = errors.New("cache: an earlier change of the key has not reached the remote")
-
-// repairs are the keys of which the remote may have a value that should be gone, because a change
+// keys are the keys of which the remote may have a value that should be gone, because a change
 // of them failed. A goroutine, which runs while there are any, removes them. Until a key is removed,
 // this node neither reads it from the remote nor stores there what it loads. To remove a key is right
 // whatever the failed change was.
 //
-// A change may be given up while an older change of the key is under way (see Policy.GiveUp), and
-// the older one may reach the remote last. So an older change that succeeds does not end the repair,
-// and neither does a removal that may have come before it:
+// A change may be given up while an older change of the key is under way (see fence.Policy.GiveUp), and
+// the older one may reach the remote last. A change that nobody waits for any more is under way, too. So
+// an older change that succeeds does not end the repair, and neither does a removal, or a newer change,
+// that may have come before it:
 //
 //  1. a Set of an old value is sent, and the remote is slow;
 //  2. a Delete of the key waits for the Set, until its ctx ends: it is given up;
 //  3. the removal of the key, in the background, reaches the remote;
 //  4. the Set reaches the remote. The old value must be removed once more.
-type repairs struct {
+type keys struct {
 	observe *observe.Observer
 	remove  func(ctx context.Context, recs []*record.Record) error
 	removed func(keys []string) // is called with the keys that were removed
@@ -41,7 +38,7 @@ type repairs struct {
 	waiting atomic.Int64 // how many keys wait; if there are none, readers need not lock mu
 
 	mu       sync.Mutex
-	keys     map[string]repair  // guarded by mu
+	waits    map[string]repair  // guarded by mu
 	changing map[string]int     // guarded by mu: how many changes of each key are under way
 	failures uint64             // guarded by mu: counts the failures of all keys
 	closed   bool               // guarded by mu
@@ -67,32 +64,32 @@ const (
 	repairTimeout    = 5 * time.Second
 )
 
-func newRepairs(o *observe.Observer, remove func(context.Context, []*record.Record) error, removed func(keys []string)) *repairs {
-	return &repairs{
+func newKeys(o *observe.Observer, remove func(context.Context, []*record.Record) error, removed func(keys []string)) *keys {
+	return &keys{
 		observe: o, remove: remove, removed: removed, lost: observe.NewLine(), panics: observe.NewLine(),
-		keys: make(map[string]repair), changing: make(map[string]int),
+		waits: make(map[string]repair), changing: make(map[string]int),
 	}
 }
 
 // any reports whether any key waits.
-func (r *repairs) any() bool { return r.waiting.Load() > 0 }
+func (r *keys) any() bool { return r.waiting.Load() > 0 }
 
 // distrusts returns why this node does not trust the remote for key, nil if it does.
-func (r *repairs) distrusts(key string) error {
+func (r *keys) distrusts(key string) error {
 	if !r.any() {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k, ok := r.keys[key]
+	k, ok := r.waits[key]
 	if !ok {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", ErrUncertain, k.err)
+	return fmt.Errorf("%w: %w", fence.ErrUncertain, k.err)
 }
 
 // begin notes that a change of recs begins. The caller ends it with end, which it gives the mark.
-func (r *repairs) begin(recs []*record.Record) (mark uint64) {
+func (r *keys) begin(recs []*record.Record) (mark uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rec := range recs {
@@ -102,8 +99,9 @@ func (r *repairs) begin(recs []*record.Record) (mark uint64) {
 }
 
 // end ends a change of recs. Those that failed are removed in the background. For those that were
-// changed, it ends the repairs of what had failed before the change began.
-func (r *repairs) end(recs []*record.Record, mark uint64) {
+// changed, it ends the repairs of what had failed before the change began, unless an older change is
+// under way.
+func (r *keys) end(recs []*record.Record, mark uint64) {
 	var failed []*record.Record
 	r.mu.Lock()
 	for _, rec := range recs {
@@ -111,10 +109,10 @@ func (r *repairs) end(recs []*record.Record, mark uint64) {
 			delete(r.changing, rec.Key)
 		}
 		switch {
-		case rec.StoreErr != nil:
+		case mustRepair(rec):
 			failed = append(failed, rec)
-		case rec.Stored == record.Stored && r.keys[rec.Key].failure <= mark:
-			delete(r.keys, rec.Key)
+		case rec.Stored == record.Stored && r.waits[rec.Key].failure <= mark && r.changing[rec.Key] == 0:
+			delete(r.waits, rec.Key)
 		}
 	}
 	r.addLocked(failed, func(rec *record.Record) error { return rec.StoreErr })
@@ -122,45 +120,45 @@ func (r *repairs) end(recs []*record.Record, mark uint64) {
 }
 
 // add has the keys of recs removed, of which a change was given up because of err.
-func (r *repairs) add(recs []*record.Record, err error) {
+func (r *keys) add(recs []*record.Record, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.addLocked(recs, func(*record.Record) error { return err })
 }
 
 // addLocked adds the keys of recs, whose change failed because of why.
-func (r *repairs) addLocked(recs []*record.Record, why func(*record.Record) error) {
+func (r *keys) addLocked(recs []*record.Record, why func(*record.Record) error) {
 	var lost []*record.Record
 	for _, rec := range recs {
-		_, there := r.keys[rec.Key]
-		if r.closed || !there && len(r.keys) >= maxRepairs {
+		_, there := r.waits[rec.Key]
+		if r.closed || !there && len(r.waits) >= maxRepairs {
 			lost = append(lost, rec)
 			continue
 		}
 		r.failures++
-		r.keys[rec.Key] = repair{r.failures, why(rec)}
+		r.waits[rec.Key] = repair{r.failures, why(rec)}
 	}
-	r.waiting.Store(int64(len(r.keys)))
+	r.waiting.Store(int64(len(r.waits)))
 	if n := len(lost); n > 0 {
 		r.observe.Error(r.lost, "%d keys could not be changed in the remote, which may have old values of them until these expire; %s: %v", n, r.whyLostLocked(), why(lost[n-1]))
 	}
-	if r.hurry == nil && !r.closed && len(r.keys) > 0 {
+	if r.hurry == nil && !r.closed && len(r.waits) > 0 {
 		ctx, cancel := context.WithCancel(context.Background())
 		r.hurry, r.running, r.abort = make(chan struct{}), make(chan struct{}), cancel
 		go r.run(ctx, r.hurry, r.running)
 	}
 }
 
-func (r *repairs) whyLostLocked() string {
+func (r *keys) whyLostLocked() string {
 	if r.closed {
 		return "the cache is closed, so it does not try again"
 	}
-	return fmt.Sprintf("%d others wait already", len(r.keys))
+	return fmt.Sprintf("%d others wait already", len(r.waits))
 }
 
 // run removes what waits. It ends when nothing does, or at the first failure after hurry was
 // closed.
-func (r *repairs) run(ctx context.Context, hurry <-chan struct{}, running chan<- struct{}) {
+func (r *keys) run(ctx context.Context, hurry <-chan struct{}, running chan<- struct{}) {
 	defer close(running)
 	pause := firstRepairPause
 	for {
@@ -193,10 +191,10 @@ func isClosed(ch <-chan struct{}) bool {
 }
 
 // ended reports whether the goroutine ends: because it gives up, or because nothing waits.
-func (r *repairs) ended(givesUp bool) bool { //nolint:revive // givesUp is what the last round came to
+func (r *keys) ended(givesUp bool) bool { //nolint:revive // givesUp is what the last round came to
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.keys) > 0 && !givesUp {
+	if len(r.waits) > 0 && !givesUp {
 		return false
 	}
 	r.abort()
@@ -210,7 +208,7 @@ func longer(pause time.Duration) time.Duration {
 }
 
 // round tries to remove some of what waits. It reports whether some of it still waits then.
-func (r *repairs) round(ctx context.Context) (failed bool) {
+func (r *keys) round(ctx context.Context) (failed bool) {
 	batch, recs := r.batch()
 	if len(recs) == 0 {
 		return false
@@ -227,11 +225,11 @@ func (r *repairs) round(ctx context.Context) (failed bool) {
 			continue
 		}
 		done = append(done, rec.Key)
-		if r.keys[rec.Key].failure == k.failure { // otherwise a later change has failed
-			delete(r.keys, rec.Key)
+		if r.waits[rec.Key].failure == k.failure { // otherwise a later change has failed
+			delete(r.waits, rec.Key)
 		}
 	}
-	r.waiting.Store(int64(len(r.keys)))
+	r.waiting.Store(int64(len(r.waits)))
 	r.mu.Unlock()
 	if len(done) > 0 {
 		r.removed(done)
@@ -241,7 +239,7 @@ func (r *repairs) round(ctx context.Context) (failed bool) {
 
 // try removes recs, and sets the Stored of each. The remote may be the user's own: if it panics, that
 // is a failure like others.
-func (r *repairs) try(ctx context.Context, recs []*record.Record) {
+func (r *keys) try(ctx context.Context, recs []*record.Record) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.observe.Error(r.panics, "the remote panicked when keys were removed: %s\n%s", quote.Line(fmt.Sprint(p)), debug.Stack())
@@ -257,12 +255,12 @@ type attempt struct {
 }
 
 // batch returns some of what waits, and records of it.
-func (r *repairs) batch() (batch map[string]attempt, recs []*record.Record) {
+func (r *keys) batch() (batch map[string]attempt, recs []*record.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(len(r.keys), repairBatch)
+	n := min(len(r.waits), repairBatch)
 	batch, recs = make(map[string]attempt, n), make([]*record.Record, 0, n)
-	for key, k := range r.keys {
+	for key, k := range r.waits {
 		if len(recs) == n {
 			break
 		}
@@ -273,7 +271,7 @@ func (r *repairs) batch() (batch map[string]attempt, recs []*record.Record) {
 }
 
 // close lets the goroutine try once more, for bound at most. Nothing is added afterwards.
-func (r *repairs) close(bound time.Duration) {
+func (r *keys) close(bound time.Duration) {
 	r.mu.Lock()
 	again := r.closed
 	r.closed = true
@@ -298,4 +296,4 @@ func (r *repairs) close(bound time.Duration) {
 }
 
 // size returns how many keys wait.
-func (r *repairs) size() int { return int(r.waiting.Load()) }
+func (r *keys) size() int { return int(r.waiting.Load()) }

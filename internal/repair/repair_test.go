@@ -1,4 +1,4 @@
-package fence_test
+package repair_test
 
 import (
 	"context"
@@ -548,7 +548,7 @@ func TestARemoteThatPanicsIsAFailure(t *testing.T) {
 			t.Errorf("the remote is trusted: %v, %v", ok, err)
 		}
 		pass(time.Second)
-		if lines := n.errors(); len(lines) != 1 || !strings.Contains(lines[0], "the pieces") || !strings.Contains(lines[0], "repairs_test.go") {
+		if lines := n.errors(); len(lines) != 1 || !strings.Contains(lines[0], "the pieces") || !strings.Contains(lines[0], "repair_test.go") {
 			t.Errorf("the log has %q", lines)
 		}
 		p.on.Store(false)
@@ -598,4 +598,42 @@ func TestConcurrentChangesAndReads(t *testing.T) {
 			t.Errorf("%d keys wait", n)
 		}
 	})
+}
+
+func TestAFillThatFailsIsNeitherRefusedNorRepaired(t *testing.T) {
+	m := remotetest.NewMemory()
+	f, _ := newOn(t, m)
+	loads := begun(f, "v", "a")
+	m.SetFault(broken())
+	if err := f.Fill(ctx, loads); !errors.Is(err, errBoom) || results(loads) != "a failed (boom)" {
+		t.Errorf("%s, %v", results(loads), err)
+	}
+	if state := f.State(); state != (fence.State{}) {
+		t.Errorf("the state is %+v", state)
+	}
+}
+
+func TestAllErrorsOfAFillAreReturned(t *testing.T) {
+	m := remotetest.NewMemory()
+	f, _ := newOn(t, m)
+	defer m.SetFault(nil)
+	loads := begun(f, "v", "distrusted", "sent")
+	f.GiveUp(loads[:1], errOther)
+	m.SetFault(broken("setFenced"))
+	if err := f.Fill(ctx, loads); !errors.Is(err, errBoom) || !errors.Is(err, errOther) || !errors.Is(err, fence.ErrUncertain) {
+		t.Errorf("%s, %v", results(loads), err)
+	}
+}
+
+func TestNoRecordsAreNoCall(t *testing.T) {
+	m := remotetest.NewMemory()
+	f, _ := newOn(t, m)
+	m.SetFault(func(_ context.Context, op string, _ ...string) error { t.Errorf("it calls %s", op); return nil })
+	f.GiveUp(nil, errBoom)
+	if err := errors.Join(f.Fill(ctx, nil), f.Change(ctx, nil), f.Remove(ctx, nil), f.Reopen(ctx, "t", nil)); err != nil {
+		t.Error(err)
+	}
+	if got := f.Trusted(nil); len(got) != 0 || f.State() != (fence.State{}) {
+		t.Errorf("%d records, %+v", len(got), f.State())
+	}
 }
