@@ -309,7 +309,7 @@ func (c *jetCache) wire() {
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
 		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, DoubtTimeout: o.sync.doubtTimeout,
 		Slots: o.load.slots(),
-		Down: load.Down(o.outage.down),
+		Down:  load.Down(o.outage.down),
 	}
 }
 

@@ -216,3 +216,25 @@ func TestNewGoRedisOfNothing(t *testing.T) {
 		}()
 	}
 }
+
+func TestHeedsContext(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		clients := map[string]redis.Cmdable{
+			"Client":  redis.NewClient(&redis.Options{ContextTimeoutEnabled: on}),
+			"Cluster": redis.NewClusterClient(&redis.ClusterOptions{ContextTimeoutEnabled: on}),
+			"Ring":    redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: on}),
+		}
+		for name, client := range clients {
+			for _, r := range []remote.Remote{remote.NewGoRedisV9Adapter(client), remote.NewGoRedis(client, remote.WithoutTTL())} {
+				if got := r.(remote.ContextHeeder).HeedsContext(); got != on {
+					t.Errorf("%s, %T: %t, want %t", name, r, got, on)
+				}
+			}
+			_ = client.(interface{ Close() error }).Close()
+		}
+	}
+	var other struct{ redis.Cmdable }
+	if remote.NewGoRedisV9Adapter(other).(remote.ContextHeeder).HeedsContext() {
+		t.Error("a client that is not known counts as one that heeds its ctx")
+	}
+}
