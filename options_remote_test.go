@@ -289,26 +289,27 @@ func TestFailFastLoadsWhileTheBreakerIsClosed(t *testing.T) {
 
 // crowd has 64 callers read keys for rounds, each with 200ms, and returns how many reads were answered, and
 // the longest of them.
-func crowd(n cache.Cache, rounds int, load time.Duration) (answered int64, longest time.Duration) {
+func crowd(n cache.Cache, rounds int, load time.Duration) (answered int, longest time.Duration) {
 	var done sync.WaitGroup
-	var count, most atomic.Int64
+	var mu sync.Mutex
 	for caller := range 64 {
 		done.Go(func() {
 			for i := range rounds {
 				ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 				began := time.Now()
-				if s, err := onceStringCtx(ctx, n, fmt.Sprint(caller, "-", i), returnsAfter(load, "v", nil)); s == "v" && err == nil {
-					count.Add(1)
-				}
-				took := int64(time.Since(began))
-				for old := most.Load(); took > old && !most.CompareAndSwap(old, took); old = most.Load() {
-				}
+				s, err := onceStringCtx(ctx, n, fmt.Sprint(caller, "-", i), returnsAfter(load, "v", nil))
+				took := time.Since(began)
 				cancel()
+				mu.Lock()
+				if longest = max(longest, took); s == "v" && err == nil {
+					answered++
+				}
+				mu.Unlock()
 			}
 		})
 	}
 	done.Wait()
-	return count.Load(), time.Duration(most.Load())
+	return answered, longest
 }
 
 // deafRemote is a Memory that does not say that it heeds a ctx, and does not.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/fence"
@@ -27,19 +26,17 @@ const (
 )
 
 var (
-	ctx      = context.Background()
-	errBoom  = errors.New("boom")
-	errOther = errors.New("other")
+	ctx     = context.Background()
+	errBoom = errors.New("boom")
 )
 
-// notes records what a Policy logs, counts and tells.
+// notes records what a Policy logs and counts.
 type notes struct {
 	stats.Handler // is nil, as nothing reads
 
-	mu       sync.Mutex
-	lines    []string // guarded by mu
-	refused  int      // guarded by mu
-	repaired []string // guarded by mu
+	mu      sync.Mutex
+	lines   []string // guarded by mu
+	refused int      // guarded by mu
 }
 
 func (n *notes) add(level, format string, v []any) {
@@ -59,19 +56,6 @@ func (n *notes) IncrFillRefused(count int) {
 	n.refused += count
 }
 
-func (n *notes) tell(keys []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.repaired = append(n.repaired, keys...)
-}
-
-// told returns the keys that were removed in the background, sorted.
-func (n *notes) told() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.Join(slices.Sorted(slices.Values(n.repaired)), " ")
-}
-
 // counted returns how many fills were counted as refused.
 func (n *notes) counted() int {
 	n.mu.Lock()
@@ -79,19 +63,7 @@ func (n *notes) counted() int {
 	return n.refused
 }
 
-// errors returns the lines at level Error.
-func (n *notes) errors() (found []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, l := range n.lines {
-		if strings.HasPrefix(l, "error ") {
-			found = append(found, l)
-		}
-	}
-	return found
-}
-
-// newOn returns a Policy with fences over a store. It is stopped at the end of the test.
+// newOn returns a Policy with fences over a store.
 func newOn(t testing.TB, store remote.Remote) (*fence.On, *notes) {
 	n := &notes{}
 	o := observe.New("c", n, n)
@@ -148,12 +120,6 @@ func inRemote(m *remotetest.Memory, keys ...string) string {
 	return strings.Join(texts, " ")
 }
 
-// pass lets d pass in a bubble, and waits for all that is due by then.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 // broken is a Fault of calls of ops; of all calls if there are none.
 func broken(ops ...string) remotetest.Fault {
 	return func(_ context.Context, op string, _ ...string) error {
@@ -162,10 +128,4 @@ func broken(ops ...string) remotetest.Fault {
 		}
 		return nil
 	}
-}
-
-// trusted reports whether a Policy trusts the remote for key, and why it does not.
-func trusted(f fence.Policy, key string) (bool, error) {
-	recs := recordsOf(key)
-	return len(f.Trusted(recs)) == 1, recs[0].Got.Err
 }

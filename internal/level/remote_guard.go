@@ -70,7 +70,7 @@ func (e *timeoutError) Error() string {
 func (*timeoutError) Timeout() bool { return true }
 
 // Is makes it a context.DeadlineExceeded.
-func (*timeoutError) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // that is what Is does
+func (*timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func timedOut(err error) bool {
 	var over *timeoutError

@@ -73,13 +73,6 @@ func (n *notes) told() string {
 	return strings.Join(slices.Sorted(slices.Values(n.repaired)), " ")
 }
 
-// counted returns how many fills were counted as refused.
-func (n *notes) counted() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.refused
-}
-
 // errors returns the lines at level Error.
 func (n *notes) errors() (found []string) {
 	n.mu.Lock()
