@@ -2,7 +2,6 @@ package local
 
 import (
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -13,8 +12,8 @@ import (
 type Entry struct {
 	// data are the stored bytes. They never change. A string takes 8 bytes less than a slice.
 	data string
-	ttl  time.Duration // used by Otter: how long the entry lives
 	kept atomic.Pointer[Kept]
+	times
 }
 
 // Kept is a decoded value that is kept in an Entry. It must not be changed after Keep or Become.
@@ -25,6 +24,27 @@ type Kept struct {
 
 // NewEntry returns an Entry for data. The caller must not change data afterwards.
 func NewEntry(data []byte) *Entry { return &Entry{data: textOf(data)} }
+
+// newEntry returns an Entry for data that lives as t says.
+func newEntry(data []byte, t times) *Entry { return &Entry{data: textOf(data), times: t} }
+
+// lived returns the entry, and what of its life has passed at the time now. ok is false if it has ended.
+func (e *Entry) lived(now int64) (l Lived, ok bool) {
+	l, ok = e.times.lived(now)
+	if !ok {
+		return Lived{}, false
+	}
+	l.Data, l.Entry = e.Data(), e
+	return l, true
+}
+
+// readable returns the entry, and whether Get returns it at the time now.
+func (e *Entry) readable(now int64) (*Entry, bool) {
+	if now >= e.until {
+		return nil, false
+	}
+	return e, true
+}
 
 // Data returns the stored bytes without a copy. The caller must not change them.
 func (e *Entry) Data() []byte { return unsafe.Slice(unsafe.StringData(e.data), len(e.data)) }
@@ -44,10 +64,10 @@ func (e *Entry) Kept() *Kept { return e.kept.Load() }
 // kept before.
 func (e *Entry) Keep(k *Kept) { e.kept.Store(k) }
 
-// Become makes e an Entry of the same bytes as old that keeps k. It is meant for EntryReplacer. No
+// Become makes e an Entry of the same bytes and the same life as old that keeps k. It is meant for EntryReplacer. No
 // other goroutine may know e yet. The Kept may lie in the same memory as e.
 func (e *Entry) Become(old *Entry, k *Kept) {
-	e.data = old.data
+	e.data, e.times = old.data, old.times
 	e.kept.Store(k)
 }
 

@@ -10,19 +10,21 @@ import (
 
 // lifetime is how long a store keeps an entry: a TTL, and a random jitter.
 type lifetime struct {
+	clock
 	ttl    time.Duration // 0 if entries do not expire
 	jitter atomic.Int64  // the largest jitter of an entry stored now, in nanoseconds
 
 	largestJitter atomic.Int64              // the largest that jitter has been
+	longestStale  atomic.Int64              // the longest time that an entry was to be kept beyond its TTL, in nanoseconds
 	first         atomic.Pointer[time.Time] // when the first entry was stored; nil if none was
 }
 
-// init sets the TTL and its default jitter. It panics if ttl is negative.
-func (l *lifetime) init(constructor string, ttl time.Duration) {
+// init sets the TTL and its default jitter, and the clock. It panics if ttl is negative.
+func (l *lifetime) init(constructor string, ttl time.Duration, c clock) {
 	if ttl < 0 {
 		panic(fmt.Sprintf("local: %s: the ttl is %s; give 0 for entries that do not expire", constructor, ttl))
 	}
-	l.ttl = ttl
+	l.clock, l.ttl = c, ttl
 	l.UseRandomizedTTL(jitter.Default(ttl))
 }
 
@@ -32,13 +34,17 @@ func (l *lifetime) init(constructor string, ttl time.Duration) {
 // jitter off. It has no effect on a store whose entries do not expire, and an entry never
 // outlives a TTL of its own because of it. It may be called at any time and by any goroutine.
 func (l *lifetime) UseRandomizedTTL(offset time.Duration) {
+	raise(&l.largestJitter, int64(offset))
+	l.jitter.Store(int64(offset))
+}
+
+// raise makes a at least n.
+func raise(a *atomic.Int64, n int64) {
 	for {
-		largest := l.largestJitter.Load()
-		if int64(offset) <= largest || l.largestJitter.CompareAndSwap(largest, int64(offset)) {
-			break
+		if old := a.Load(); n <= old || a.CompareAndSwap(old, n) {
+			return
 		}
 	}
-	l.jitter.Store(int64(offset))
 }
 
 // NoneBefore returns a time that no entry of the store is older than; see Dated.
@@ -48,11 +54,11 @@ func (l *lifetime) NoneBefore() time.Time {
 	if first == nil {
 		return now
 	}
-	longest := l.ttl + time.Duration(l.largestJitter.Load())
-	if l.ttl == 0 || longest < 0 { // entries do not expire, or the sum has overflowed
+	longest := after(after(int64(l.ttl), time.Duration(l.largestJitter.Load())), time.Duration(l.longestStale.Load()))
+	if l.ttl == 0 || longest == forever { // entries do not expire, or the sum has overflowed
 		return *first
 	}
-	if oldest := now.Add(-longest); oldest.After(*first) {
+	if oldest := now.Add(-time.Duration(longest)); oldest.After(*first) {
 		return oldest
 	}
 	return *first
@@ -76,4 +82,32 @@ func (l *lifetime) atMost(ttl time.Duration) time.Duration {
 		return min(own, ttl)
 	}
 	return ttl
+}
+
+// timesOf returns the times of an entry that is stored now and lives for ttl, as next returns it.
+func (l *lifetime) timesOf(ttl time.Duration) times {
+	now := l.now()
+	if ttl == 0 {
+		return times{until: forever, loaded: now}
+	}
+	return times{until: after(now, ttl), loaded: now}
+}
+
+// timesOfLife returns the times of an entry that is stored now with life, whose TTL is not below zero.
+func (l *lifetime) timesOfLife(life Life) times {
+	ttl := l.next()
+	if life.TTL > 0 && (ttl == 0 || life.TTL < ttl) {
+		ttl = life.TTL
+	}
+	t := l.timesOf(ttl)
+	if !life.Loaded.IsZero() {
+		t.loaded = min(l.at(life.Loaded), t.loaded)
+	}
+	if t.until == forever {
+		return t
+	}
+	t.early, t.stale = min(millis(life.Early), millis(ttl/2)), millis(life.Stale)
+	t.until -= int64(t.early) * int64(time.Millisecond)
+	raise(&l.longestStale, int64(t.stale)*int64(time.Millisecond))
+	return t
 }

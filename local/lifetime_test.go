@@ -16,9 +16,9 @@ func TestLifetimes(t *testing.T) {
 		}
 	}
 	for range 100 {
-		l.init("", time.Minute)
+		l.init("", time.Minute, newClock())
 		check("default jitter", l.next(), time.Minute, 66*time.Second)
-		l.init("", time.Hour)
+		l.init("", time.Hour, newClock())
 		check("default jitter is at most 10s", l.next(), time.Hour, time.Hour+10*time.Second)
 		l.UseRandomizedTTL(time.Minute)
 		check("a jitter of one's own", l.next(), time.Hour, 61*time.Minute)
@@ -26,7 +26,7 @@ func TestLifetimes(t *testing.T) {
 		check("a longer TTL of its own", l.atMost(2*time.Hour), time.Hour, 61*time.Minute)
 		l.UseRandomizedTTL(0)
 		check("jitter off", l.next(), time.Hour, time.Hour)
-		l.init("", 0)
+		l.init("", 0, newClock())
 		l.UseRandomizedTTL(time.Hour)
 		check("no expiry", l.next(), 0, 0)
 		check("no expiry, a TTL of its own", l.atMost(time.Second), time.Second, time.Second)

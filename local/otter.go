@@ -18,6 +18,7 @@ import (
 type Otter struct {
 	lifetime
 	store  *otter.Cache[string, *Entry]
+	coarse *otterClock
 	closed atomic.Bool
 }
 
@@ -26,6 +27,7 @@ var (
 	_ TTLSetter     = (*Otter)(nil)
 	_ EntryGetter   = (*Otter)(nil)
 	_ EntryReplacer = (*Otter)(nil)
+	_ StaleKeeper   = (*Otter)(nil)
 )
 
 // NewOtter returns a store for about size entries. Entries live for ttl plus the jitter that
@@ -33,7 +35,7 @@ var (
 // entries that it has, not for its size. NewOtter panics if size is less than 1 or ttl is negative.
 //
 // The store has one goroutine, and others for moments. They end with Close, or within about a
-// second after the store is no longer reachable.
+// second after the store is no longer reachable. With testing/synctest, make the store in the bubble.
 func NewOtter(size int, ttl time.Duration) *Otter {
 	if size < 1 {
 		panic(fmt.Sprintf("local: NewOtter: the size is %d; give the number of entries to hold, 1 or more", size))
@@ -54,7 +56,7 @@ func NewOtterBytes(size Size, ttl time.Duration) *Otter {
 
 // entryOverhead is about how many bytes otter and an Entry take for each key. The benchmark of
 // memory per entry measures it.
-const entryOverhead = 160
+const entryOverhead = 176
 
 // weight returns how many bytes an entry takes.
 func weight(key string, e *Entry) uint32 {
@@ -63,23 +65,18 @@ func weight(key string, e *Entry) uint32 {
 
 func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *Entry]) *Otter {
 	t := &Otter{}
-	t.lifetime.init(constructor, ttl)
+	t.lifetime.init(constructor, ttl, newClock())
+	t.coarse = &otterClock{exact: t.clock}
+	o.Clock = t.coarse
 	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration {
-		if e.Value.ttl == asBefore {
-			return e.ExpiresAfter()
+		if end := e.Value.end(); end != forever {
+			return time.Duration(max(end-e.SnapshotAtNano, 1)) // otter would ignore 0
 		}
-		return e.Value.ttl
+		return forever
 	})
 	t.store = otter.Must(&o)
 	return t
 }
-
-const (
-	// forever is the TTL of an Entry that does not expire.
-	forever time.Duration = math.MaxInt64
-	// asBefore is the TTL of an Entry that ends when the one that it replaces would have ended.
-	asBefore time.Duration = -1
-)
 
 // Set stores data under key for the store's TTL. It does nothing after Close.
 func (t *Otter) Set(key string, data []byte) { t.set(key, data, t.next()) }
@@ -93,12 +90,23 @@ func (t *Otter) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	t.set(key, data, t.atMost(ttl))
 }
 
-func (t *Otter) set(key string, data []byte, ttl time.Duration) {
-	if ttl == 0 {
-		ttl = forever
+// SetWithLife stores data under key for the times of life; see StaleKeeper. It does nothing after
+// Close.
+func (t *Otter) SetWithLife(key string, data []byte, life Life) {
+	if life.TTL < 0 {
+		t.Del(key)
+		return
 	}
+	t.put(key, newEntry(data, t.timesOfLife(life)))
+}
+
+func (t *Otter) set(key string, data []byte, ttl time.Duration) {
+	t.put(key, newEntry(data, t.timesOf(ttl)))
+}
+
+func (t *Otter) put(key string, e *Entry) {
 	if !t.closed.Load() {
-		t.store.Set(key, &Entry{data: textOf(data), ttl: ttl})
+		t.store.Set(key, e)
 	}
 }
 
@@ -116,12 +124,32 @@ func (t *Otter) GetEntry(key string) (*Entry, bool) {
 	if t.closed.Load() {
 		return nil, false
 	}
-	return t.store.GetIfPresent(key)
+	e, ok := t.store.GetIfPresent(key)
+	if !ok || e.until != forever && t.now() >= e.until {
+		return nil, false
+	}
+	return e, true
 }
+
+// GetWithLife returns the entry of key and what of its life has passed; see StaleKeeper. It does not
+// count as a read of the key when the store chooses what to evict.
+func (t *Otter) GetWithLife(key string) (Lived, bool) {
+	if t.closed.Load() {
+		return Lived{}, false
+	}
+	e, ok := t.store.GetEntryQuietly(key)
+	if !ok {
+		return Lived{}, false
+	}
+	return e.Value.lived(t.now())
+}
+
+// KeeperOf returns the store; see StaleKeeper.
+func (t *Otter) KeeperOf() Local { return t }
 
 // ReplaceEntry replaces old by e; see EntryReplacer.
 func (t *Otter) ReplaceEntry(key string, old, e *Entry) bool {
-	e.ttl = asBefore
+	e.times = old.times
 	replaced := false
 	t.store.ComputeIfPresent(key, func(current *Entry) (*Entry, otter.ComputeOp) {
 		if current != old {
@@ -143,6 +171,7 @@ func (t *Otter) Del(key string) { t.store.Invalidate(key) }
 // may be called more than once and by any goroutine.
 func (t *Otter) Close() {
 	if t.closed.CompareAndSwap(false, true) {
+		t.coarse.stop()
 		t.store.StopAllGoroutines()
 	}
 	t.store.InvalidateAll()

@@ -32,6 +32,7 @@ var (
 	_ Local       = (*TinyLFU)(nil)
 	_ TTLSetter   = (*TinyLFU)(nil)
 	_ EntryGetter = (*TinyLFU)(nil)
+	_ StaleKeeper = (*TinyLFU)(nil)
 )
 
 // windowPercent is the part of the entries that are in the window. On the traces of two web shops,
@@ -64,8 +65,9 @@ func NewTinyLFU(size int, ttl time.Duration) *TinyLFU {
 		panic(fmt.Sprintf("local: NewTinyLFU: the size is %d; give the number of entries to hold, 1 or more", size))
 	}
 	window := windowSize(size)
-	t := &TinyLFU{window: newWindow(window)}
-	t.lifetime.init("NewTinyLFU", ttl)
+	t := &TinyLFU{}
+	t.lifetime.init("NewTinyLFU", ttl, newClock())
+	t.window = newWindow(window, t.clock)
 	main, err := ristretto.NewCache(&ristretto.Config[string, *Entry]{
 		NumCounters: countersPerEntry(size) * int64(size),
 		MaxCost:     int64(max(1, size-window)), // each entry costs 1
@@ -97,8 +99,22 @@ func (t *TinyLFU) SetWithTTL(key string, data []byte, ttl time.Duration) {
 	t.set(key, data, t.atMost(ttl))
 }
 
-// set writes one entry into the main store if that has the key, and into the window otherwise.
+// SetWithLife stores data under key for the times of life; see StaleKeeper. It does nothing after
+// Close.
+func (t *TinyLFU) SetWithLife(key string, data []byte, life Life) {
+	if life.TTL < 0 {
+		t.Del(key)
+		return
+	}
+	t.put(key, newEntry(data, t.timesOfLife(life)))
+}
+
 func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
+	t.put(key, newEntry(data, t.timesOf(ttl)))
+}
+
+// put writes one entry into the main store if that has the key, and into the window otherwise.
+func (t *TinyLFU) put(key string, entry *Entry) {
 	pass, ok := t.gate.Enter()
 	if !ok {
 		return
@@ -106,11 +122,10 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 	defer t.gate.Leave(pass)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	entry := NewEntry(data)
-	if t.replaceInMain(key, entry, ttl) {
+	if t.replaceInMain(key, entry) {
 		return
 	}
-	t.window.put(key, entry, ttl)
+	t.window.put(key, entry)
 	for s := t.window.excess(); s != nil; s = t.window.excess() {
 		t.move(s)
 	}
@@ -118,15 +133,16 @@ func (t *TinyLFU) set(key string, data []byte, ttl time.Duration) {
 
 // replaceInMain writes an entry whose key is in the main store. It reports whether the main store
 // has the entry now.
-func (t *TinyLFU) replaceInMain(key string, entry *Entry, ttl time.Duration) bool {
+func (t *TinyLFU) replaceInMain(key string, entry *Entry) bool {
 	if _, ok := t.main.Get(key); !ok {
 		return false
 	}
-	t.setInMain(key, entry, ttl)
-	if current, ok := t.main.Get(key); ok && current == entry {
-		return true
+	if t.setInMain(key, entry) {
+		if current, ok := t.main.Get(key); ok && current == entry {
+			return true
+		}
 	}
-	// The old entry has just expired or been evicted. Whether ristretto will accept the new one
+	// The new entry has just expired, or the old entry has just expired or been evicted. Whether ristretto will accept the new one
 	// is not known, so it must not have the key at all.
 	t.main.Wait()
 	t.main.Del(key)
@@ -136,18 +152,23 @@ func (t *TinyLFU) replaceInMain(key string, entry *Entry, ttl time.Duration) boo
 // move moves an entry from the window to the main store. The entry is dropped if the main store
 // does not accept it.
 func (t *TinyLFU) move(s *slot) {
-	if ttl, ok := s.left(); ok {
-		if t.setInMain(s.key, s.entry, ttl) {
-			// Wait until it can be read: if two new values of one key were in ristretto's queue at
-			// the same time, ristretto would keep the older one.
-			t.main.Wait()
-		}
+	if t.setInMain(s.key, s.entry) {
+		// Wait until it can be read: if two new values of one key were in ristretto's queue at
+		// the same time, ristretto would keep the older one.
+		t.main.Wait()
 	}
 	t.window.remove(s.key)
 }
 
-// setInMain puts an entry into the queue of the main store. It reports false if the queue is full.
-func (t *TinyLFU) setInMain(key string, entry *Entry, ttl time.Duration) bool {
+// setInMain puts an entry into the queue of the main store, which keeps it until its end. It reports
+// false if the queue is full, or if the entry has ended.
+func (t *TinyLFU) setInMain(key string, entry *Entry) bool {
+	ttl := time.Duration(0) // without end
+	if end := entry.end(); end != forever {
+		if ttl = time.Duration(end - t.now()); ttl <= 0 {
+			return false
+		}
+	}
 	if ttl > 1 {
 		ttl-- // ristretto still has an entry at the last nanosecond of its TTL
 	}
@@ -172,13 +193,39 @@ func (t *TinyLFU) GetEntry(key string) (*Entry, bool) {
 	defer t.gate.Leave(pass)
 	// The window is read first: an entry that moves is in the main store before it leaves the
 	// window. The main store is read in any case, because it counts the reads of each key.
-	inWindow, found := t.window.get(key)
+	inWindow, now := t.window.get(key)
 	inMain, ok := t.main.Get(key)
-	if found {
-		return inWindow, true
+	switch {
+	case inWindow != nil:
+		return inWindow.readable(now)
+	case !ok:
+		return nil, false
+	case inMain.plain(): // ristretto has looked at its end
+		return inMain, true
+	default:
+		return inMain.readable(t.now())
 	}
-	return inMain, ok
 }
+
+// GetWithLife returns the entry of key and what of its life has passed; see StaleKeeper.
+func (t *TinyLFU) GetWithLife(key string) (Lived, bool) {
+	pass, ok := t.gate.Enter()
+	if !ok {
+		return Lived{}, false
+	}
+	defer t.gate.Leave(pass)
+	e, _ := t.window.get(key)
+	if inMain, ok := t.main.Get(key); e == nil && ok {
+		e = inMain
+	}
+	if e == nil {
+		return Lived{}, false
+	}
+	return e.lived(t.now())
+}
+
+// KeeperOf returns the store; see StaleKeeper.
+func (t *TinyLFU) KeeperOf() Local { return t }
 
 // EntriesOf returns the store; see EntryGetter.
 func (t *TinyLFU) EntriesOf() Local { return t }

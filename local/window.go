@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // window has the newest entries of a TinyLFU. Each of them stays for a while, however seldom its
@@ -18,6 +17,7 @@ import (
 // read since the algorithm last looked at it.
 type window struct {
 	size   int
+	clock  clock
 	seed   maphash.Seed
 	shards [windowShards]windowShard
 
@@ -39,23 +39,12 @@ type windowShard struct {
 type slot struct {
 	key   string
 	entry *Entry
-	end   time.Time   // zero if the entry does not expire
 	place int         // the number of its place in the queue; used by the writer
 	read  atomic.Bool // it was read since the clock algorithm last looked at it
 }
 
-// left returns how long the entry still lives, or 0 if it does not expire. ok is false if it has
-// expired.
-func (s *slot) left() (d time.Duration, ok bool) {
-	if s.end.IsZero() {
-		return 0, true
-	}
-	d = time.Until(s.end)
-	return d, d > 0
-}
-
-func newWindow(size int) *window {
-	w := &window{size: size, seed: maphash.MakeSeed()}
+func newWindow(size int, c clock) *window {
+	w := &window{size: size, clock: c, seed: maphash.MakeSeed()}
 	for i := range w.shards {
 		w.shards[i].m = make(map[string]*slot)
 	}
@@ -66,30 +55,30 @@ func (w *window) shard(key string) *windowShard {
 	return &w.shards[maphash.String(w.seed, key)%windowShards]
 }
 
-// get returns the entry of key. It may be called concurrently with everything else.
-func (w *window) get(key string) (*Entry, bool) {
+// get returns the entry of key until its end, and the time, which is 0 if the entry does not expire.
+// The entry is nil if there is none. get may be called concurrently with everything else.
+func (w *window) get(key string) (e *Entry, now int64) {
 	sh := w.shard(key)
 	sh.mu.RLock()
 	s := sh.m[key]
 	sh.mu.RUnlock()
 	if s == nil {
-		return nil, false
+		return nil, 0
 	}
-	if _, ok := s.left(); !ok {
-		return nil, false
+	if s.entry.until != forever {
+		if now = w.clock.now(); now >= s.entry.end() {
+			return nil, 0
+		}
 	}
 	if !s.read.Load() { // it is most often set, and then the cache line is not written
 		s.read.Store(true)
 	}
-	return s.entry, true
+	return s.entry, now
 }
 
-// put puts an entry under key. It lives for ttl, or without end if ttl is 0.
-func (w *window) put(key string, e *Entry, ttl time.Duration) {
+// put puts an entry under key.
+func (w *window) put(key string, e *Entry) {
 	s := &slot{key: key, entry: e}
-	if ttl > 0 {
-		s.end = time.Now().Add(ttl)
-	}
 	sh := w.shard(key)
 	sh.mu.Lock()
 	old := sh.m[key]

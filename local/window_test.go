@@ -19,6 +19,9 @@ func keysOf(w *window) (keys []string) {
 	return keys
 }
 
+// endless returns an entry that does not expire.
+func endless(data string) *Entry { return newEntry([]byte(data), times{until: forever}) }
+
 func TestWindowSize(t *testing.T) {
 	for _, tt := range []struct{ size, want int }{
 		{1, 1}, {2, 1}, {4, 1}, {5, 2}, {10, 4}, {1000, 400}, {1999, 799},
@@ -31,9 +34,9 @@ func TestWindowSize(t *testing.T) {
 }
 
 func TestWindowLetsGoOfWhatWasNotRead(t *testing.T) {
-	w := newWindow(3)
+	w := newWindow(3, newClock())
 	put := func(key string) (left string) {
-		w.put(key, NewEntry([]byte(key)), 0)
+		w.put(key, endless(key))
 		for s := w.excess(); s != nil; s = w.excess() {
 			left += s.key
 			w.remove(s.key)
@@ -65,18 +68,18 @@ func TestWindowLetsGoOfWhatWasNotRead(t *testing.T) {
 
 func TestWindowEntriesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(3)
-		w.put("k", NewEntry(nil), time.Second)
-		w.put("forever", NewEntry(nil), 0)
+		w := newWindow(3, newClock())
+		w.put("k", newEntry(nil, times{until: after(w.clock.now(), time.Second)}))
+		w.put("forever", endless(""))
 		time.Sleep(time.Second - time.Nanosecond)
-		if _, ok := w.get("k"); !ok {
+		if e, _ := w.get("k"); e == nil {
 			t.Error("the entry is gone before its end")
 		}
 		time.Sleep(time.Nanosecond)
-		if _, ok := w.get("k"); ok {
+		if e, _ := w.get("k"); e != nil {
 			t.Error("the entry is there at its end")
 		}
-		if _, ok := w.get("forever"); !ok {
+		if e, _ := w.get("forever"); e == nil {
 			t.Error("an entry without end is gone")
 		}
 	})
@@ -85,10 +88,10 @@ func TestWindowEntriesExpire(t *testing.T) {
 // The queue has each key once, and its length stays in proportion to the number of keys.
 func TestWindowQueueStaysShort(t *testing.T) {
 	const size = 100
-	w := newWindow(size)
+	w := newWindow(size, newClock())
 	there := map[string]bool{}
 	r := rand.New(rand.NewPCG(1, 2))
-	w.put("first", NewEntry(nil), 0)
+	w.put("first", endless(""))
 	there["first"] = true
 	for range 20_000 {
 		key := strconv.Itoa(r.IntN(50))
@@ -101,7 +104,7 @@ func TestWindowQueueStaysShort(t *testing.T) {
 		case 1:
 			w.get(key)
 		default:
-			w.put(key, NewEntry(nil), 0)
+			w.put(key, endless(""))
 			there[key] = true
 		}
 		if len(w.queue) > 2*len(there)+64 || w.count != len(there) {

@@ -21,12 +21,17 @@ type Local struct {
 	ttl     local.TTLSetter     // nil if entries have no TTLs of their own
 	entries local.EntryGetter   // nil if the store keeps bytes alone
 	replace local.EntryReplacer // nil if entries stay where they are
+	keeper  local.StaleKeeper   // nil if entries do not outlive their TTL
 	dated   local.Dated         // nil if the store does not tell how old its entries are
 	borrows bool                // reads do not keep the key that they are given
 
 	// Doubts says which entries may be out of date. If it is nil, none ever is. Set it before the
 	// first use.
 	Doubts *doubt.Set
+	// KeepStale makes the level keep entries beyond their TTL, if the store can. Without it, SetWithLife
+	// ignores the times before and after the TTL, and misses cost no second look. Set it before the
+	// first use.
+	KeepStale bool
 	// Kept is called with each key that is stored, unless it is nil. Set it before the first use.
 	Kept func(key string)
 }
@@ -41,6 +46,9 @@ func NewLocal(store local.Local) *Local {
 	if g, ok := store.(local.EntryGetter); ok && reflect.TypeOf(g.EntriesOf()) == reflect.TypeOf(store) {
 		l.entries, l.borrows = g, true
 		l.replace, _ = store.(local.EntryReplacer)
+	}
+	if k, ok := store.(local.StaleKeeper); ok && reflect.TypeOf(k.KeeperOf()) == reflect.TypeOf(store) {
+		l.keeper = k
 	}
 	if _, ok := store.(*local.FreeCache); ok {
 		l.borrows = true
@@ -58,15 +66,47 @@ func (l *Local) KeepsValues() bool { return l.entries != nil }
 // may use the key's memory again.
 func (l *Local) Borrows() bool { return l.borrows }
 
-// Get returns what the store has under key, unless it is in doubt.
+// KeepsStale reports whether entries outlive their TTL.
+func (l *Local) KeepsStale() bool { return l.KeepStale && l.keeper != nil }
+
+// Get returns what the store has under key, also if its early time has begun, unless it is stale or in
+// doubt.
 func (l *Local) Get(key string) ([]byte, bool) {
+	if l.store == nil || l.Doubts.Has(key) {
+		return nil, false
+	}
+	return l.fresh(key)
+}
+
+// GetUnlessEarly is Get for a caller that looks at the life of an entry whose early time has begun.
+func (l *Local) GetUnlessEarly(key string) ([]byte, bool) {
 	if l.store == nil || l.Doubts.Has(key) {
 		return nil, false
 	}
 	return l.store.Get(key)
 }
 
-// Entry is Get for the whole entry. Call it only if KeepsValues reports true.
+// fresh returns what the store has under key, unless it is stale.
+func (l *Local) fresh(key string) ([]byte, bool) {
+	if data, ok := l.store.Get(key); ok || !l.KeepsStale() {
+		return data, ok
+	}
+	if lived, ok := l.keeper.GetWithLife(key); ok && lived.Left > 0 {
+		return lived.Data, true
+	}
+	return nil, false
+}
+
+// Lived returns what the store has under key, fresh or stale, and what of its life has passed. It
+// returns false if the entry is in doubt, and if KeepsStale reports false.
+func (l *Local) Lived(key string) (local.Lived, bool) {
+	if !l.KeepsStale() || l.Doubts.Has(key) {
+		return local.Lived{}, false
+	}
+	return l.keeper.GetWithLife(key)
+}
+
+// Entry is GetUnlessEarly for the whole entry. Call it only if KeepsValues reports true.
 func (l *Local) Entry(key string) (*local.Entry, bool) {
 	if l.Doubts.Has(key) {
 		return nil, false
@@ -80,7 +120,7 @@ func (l *Local) Doubted(key string) ([]byte, bool) {
 	if l.store == nil || !l.Doubts.Has(key) {
 		return nil, false
 	}
-	return l.store.Get(key)
+	return l.fresh(key)
 }
 
 // Holds reports whether the level has data under key, and it is not in doubt.
@@ -93,16 +133,24 @@ func (l *Local) Holds(key string, data []byte) bool {
 // one in which the data was asked for. If bound is record.Expired, or if a gap came since the data
 // was asked for, Set removes the key instead: the data could replace a newer value.
 func (l *Local) Set(key string, data []byte, bound time.Duration, phase *doubt.Phase) {
+	l.SetWithLife(key, data, local.Life{TTL: bound}, phase)
+}
+
+// SetWithLife is Set for an entry with the times of life, whose TTL is the bound. The other times have
+// no effect if KeepsStale reports false.
+func (l *Local) SetWithLife(key string, data []byte, life local.Life, phase *doubt.Phase) {
 	switch {
 	case l.store == nil:
 		return
-	case bound < 0, !l.Doubts.Is(phase):
+	case life.TTL < 0, !l.Doubts.Is(phase):
 		l.store.Del(key)
 		return
-	case bound == record.NoBound || l.ttl == nil:
+	case l.KeepsStale() && (life.Stale > 0 || life.Early > 0 || !life.Loaded.IsZero()):
+		l.keeper.SetWithLife(key, data, life)
+	case life.TTL == record.NoBound || l.ttl == nil:
 		l.store.Set(key, data)
 	default:
-		l.ttl.SetWithTTL(key, data, bound)
+		l.ttl.SetWithTTL(key, data, life.TTL)
 	}
 	phase.Stored(key)
 	if l.Kept != nil {
