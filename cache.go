@@ -11,6 +11,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -189,15 +190,17 @@ type jetCache struct {
 	remote  *level.Remote
 	fence   fence.Policy
 	path    *load.Path
+	quiet   *load.Path      // of loads in the background that readers have begun
 	sync    *coherence.Sync // nil if the local level follows nobody
 	told    *announcer
 	refresh *refresher // nil if refreshing is off
 
-	damage   *observe.Line // of values that cannot be decoded
-	failures *observe.Line // of MGet
-	warned   warned
-	ownStats *stats.Stats // the default statistics; nil if there are none
-	closing  sync.Mutex   // held by Close
+	damage     *observe.Line // of values that cannot be decoded
+	failures   *observe.Line // of MGet
+	background *observe.Line // of loads in the background
+	warned     warned
+	ownStats   *stats.Stats // the default statistics; nil if there are none
+	closing    sync.Mutex   // held by Close
 }
 
 // warned says which warnings the cache has logged. Each is logged once.
@@ -231,7 +234,7 @@ func New(opts ...Option) Cache {
 		owner:   new(owner),
 		flights: flight.NewTable[record.Outcome](),
 		local:   level.NewLocal(o.local),
-		damage:  observe.NewLine(), failures: observe.EverySecond(),
+		damage:  observe.NewLine(), failures: observe.EverySecond(), background: observe.NewLine(),
 	}
 	if c.codec == nil {
 		panic(fmt.Sprintf("cache: New: WithCodec(%q): no codec of that name is registered; import its package, or call encoding.RegisterCodec before New", o.codec))
@@ -308,9 +311,12 @@ func (c *jetCache) wire() {
 	c.path = &load.Path{
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
 		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, DoubtTimeout: o.sync.doubtTimeout,
-		Slots: o.load.slots(),
-		Down:  load.Down(o.outage.down),
+		Slots: o.load.slots(), Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
+		Down: load.Down(o.outage.down),
 	}
+	quiet := *c.path
+	quiet.Observe = c.observe.Background()
+	c.quiet = &quiet
 }
 
 // comparer returns the function by which coherence finds out whose writes the remote has told

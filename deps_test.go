@@ -401,7 +401,7 @@ func TestCallsOfStoresAreSeen(t *testing.T) {
 
 // The bounds of a file and of a function that can be read in one go.
 const (
-	maxRootFiles  = 20
+	maxRootFiles  = 24
 	maxParameters = 5
 	maxLines      = 400
 )

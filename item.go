@@ -38,6 +38,9 @@ const (
 	itemSkipLocal
 	itemRefresh
 	itemLoadTimeout
+	itemStaleOnError
+	itemStaleWhile
+	itemSoftTimeout
 )
 
 // Value gives Set the value to store, and Once the pointer to what it decodes into; nil
@@ -77,7 +80,9 @@ type item struct {
 	skipLocal bool
 	refresh   bool
 
-	loadTimeout time.Duration // zero: that of the cache; below zero: none
+	// Zero: that of the cache; below zero: none.
+
+	loadTimeout, staleOnError, staleWhile, softTimeout time.Duration
 }
 
 func newItem(opts []ItemOption) item {
@@ -102,6 +107,12 @@ func newItem(opts []ItemOption) item {
 			it.refresh = o.on
 		case itemLoadTimeout:
 			it.loadTimeout = o.ttl
+		case itemStaleOnError:
+			it.staleOnError = o.ttl
+		case itemStaleWhile:
+			it.staleWhile = o.ttl
+		case itemSoftTimeout:
+			it.softTimeout = o.ttl
 		}
 	}
 	switch {
@@ -138,8 +149,12 @@ func (i *item) options() (opts []ItemOption) {
 	if i.skipLocal {
 		opts = append(opts, SkipLocal(true))
 	}
-	if i.loadTimeout != 0 {
-		opts = append(opts, LoadTimeout(i.loadTimeout))
+	for d, option := range map[*time.Duration]func(time.Duration) ItemOption{
+		&i.loadTimeout: LoadTimeout, &i.staleOnError: StaleOnError, &i.staleWhile: StaleWhileRevalidate, &i.softTimeout: SoftTimeout,
+	} {
+		if *d != 0 {
+			opts = append(opts, option(*d))
+		}
 	}
 	if i.refresh {
 		opts = append(opts, Refresh(true))

@@ -195,6 +195,23 @@ func (e *entities[K, V]) loads() bool { return e.fn != nil }
 
 func (e *entities[K, V]) value(i int) any { return codecForm(e.values[i]) }
 
+func (e *entities[K, V]) apart(indices []int) slots {
+	ids := make([]K, len(indices))
+	for n, i := range indices {
+		ids[n] = e.ids[i]
+	}
+	own := newEntities(ids, e.fn)
+	own.decodeInto = e.decodeInto
+	for n, i := range indices {
+		own.keys[n] = e.keys[i]
+	}
+	return own
+}
+
+func (e *entities[K, V]) adopt(i int, from slots, n int) {
+	e.values[i] = from.(*entities[K, V]).values[n]
+}
+
 func (e *entities[K, V]) load(ctx context.Context, indices []int) (set func() (found []bool), err error) {
 	ask := make([]K, len(indices))
 	for n, i := range indices {

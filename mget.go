@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
-	"github.com/mgtv-tech/jetcache-go/internal/load"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
 	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
@@ -25,6 +24,10 @@ type slots interface {
 	loads() bool
 	// value returns value i as it is to be stored.
 	value(i int) any
+	// apart returns slots of their own for the values at indices, in this order.
+	apart(indices []int) slots
+	// adopt sets value i to value n of from, which apart has returned.
+	adopt(i int, from slots, n int)
 }
 
 // slotState is what is known of a slot.
@@ -66,6 +69,7 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) 
 			open = append(open, i)
 		}
 	}
+	open = b.takeAtHand(ctx, open)
 	for len(open) > 0 {
 		if err := ctx.Err(); err != nil {
 			b.errs = append(b.errs, err)
@@ -181,7 +185,9 @@ func (b *batch) round(ctx context.Context, open []int) (again []unusable, err er
 func (b *batch) take(i int, out record.Outcome, err error) error {
 	switch {
 	case err != nil:
-		b.fail(i, loadError(b.keys[i], err))
+		if !b.fallback(i, flight.Settled(err)) {
+			b.fail(i, loadError(b.keys[i], err))
+		}
 	case out.Kind == record.Miss:
 		b.fail(i, b.missing(i))
 	case out.Kind == record.NotFound:
@@ -227,148 +233,4 @@ func (b *batch) readBesideRefresh(ctx context.Context, claims *flight.Batch[reco
 		}
 		b.silent = cmp.Or(b.silent, k.Silent)
 	}
-}
-
-// batchLoad is the load that a batch leads, and the source of it. It may go on when the caller
-// has left. It shares with the batch only the slots of its keys, and hands over everything else
-// in report, when it has ended.
-type batchLoad struct {
-	*batch                               // only what does not change, and the slots of keys
-	claims *flight.Batch[record.Outcome] // nil if the keys are not claimed
-	keys   []loadKey
-	errs   []error // of the load as a whole
-}
-
-// loadKey is one key of a batchLoad.
-type loadKey struct {
-	record.Record
-	slot     int  // its index in the batch
-	claim    int  // its index in the claims
-	hasValue bool // the loader has set its slot
-	reported bool // its error is in errs
-}
-
-// state returns what the batch makes of the key.
-func (k *loadKey) state() slotState {
-	switch {
-	case k.Out.Kind == record.NotFound:
-		return slotAbsent
-	case k.Out.Kind == record.Value, k.hasValue:
-		return slotSet
-	}
-	return slotFailed
-}
-
-func (b *batch) newLoad(claims *flight.Batch[record.Outcome], open []int) *batchLoad {
-	l := &batchLoad{batch: b, claims: claims, keys: make([]loadKey, len(claims.Owned))}
-	for n, claim := range claims.Owned {
-		k := &l.keys[n]
-		k.slot, k.claim = open[claim], claim
-		k.Key, k.Index, k.Note = b.keys[k.slot], n, claims.Note(claim)
-		_, k.Reload = b.reload[k.slot]
-		k.Silent = b.silent
-	}
-	return l
-}
-
-func (l *batchLoad) request() *load.Request {
-	req := l.c.request(l, EventTypeSetByMGet, &l.opts)
-	return &req
-}
-
-func (l *batchLoad) records() []*record.Record {
-	recs := make([]*record.Record, len(l.keys))
-	for n := range l.keys {
-		recs[n] = &l.keys[n].Record
-	}
-	return recs
-}
-
-func (l *batchLoad) run(ctx context.Context) { l.c.path.Run(ctx, l.request(), l.records()) }
-
-// report hands the results to the batch. The load has ended; cause is why, if that was before its
-// time.
-func (l *batchLoad) report(cause error) {
-	b := l.batch
-	b.errs = append(b.errs, l.errs...)
-	if cause != nil {
-		b.errs = append(b.errs, cause)
-	}
-	for n := range l.keys {
-		k := &l.keys[n]
-		b.state[k.slot] = k.state()
-		b.silent = cmp.Or(b.silent, k.Silent)
-		switch {
-		case k.reported:
-		case k.Err != nil:
-			b.errs = append(b.errs, k.Err)
-		case b.state[k.slot] == slotFailed && cause == nil:
-			b.errs = append(b.errs, missing(k.Key))
-		}
-	}
-}
-
-// A batchLoad is the source of its load; see load.Source.
-
-func (l *batchLoad) Loads() bool { return l.slots.loads() }
-
-func (l *batchLoad) Load(ctx context.Context, recs []*record.Record) (keep func(), err error) {
-	indices := make([]int, len(recs))
-	for n, rec := range recs {
-		indices[n] = l.keys[rec.Index].slot
-	}
-	set, err := l.slots.load(ctx, indices)
-	return func() {
-		found := set()
-		for n, rec := range recs {
-			k := &l.keys[rec.Index]
-			if k.hasValue = found[n]; err != nil {
-				continue
-			}
-			rec.Out.Kind = record.NotFound
-			if k.hasValue {
-				rec.Out.Kind = record.Value
-			}
-		}
-	}, err
-}
-
-// Failed gives the error to the batch once, and to the callers that wait for the keys. The batch
-// also gets the values that the loader has returned beside it.
-func (l *batchLoad) Failed(recs []*record.Record, err error) {
-	l.errs = append(l.errs, fmt.Errorf("cache: loading %d keys: %w", len(recs), err))
-	for _, rec := range recs {
-		rec.Err = err
-		l.keys[rec.Index].reported = true
-		l.Resolve(rec)
-	}
-}
-
-func (l *batchLoad) Encode(rec *record.Record) ([]byte, error) {
-	return l.c.encode(rec.Key, l.slots.value(l.keys[rec.Index].slot))
-}
-
-func (l *batchLoad) Accept(rec *record.Record, out record.Outcome) error {
-	if out.Kind == record.NotFound {
-		return nil
-	}
-	return l.slots.decode(l.keys[rec.Index].slot, out.Data)
-}
-
-// Resolve gives the result to the callers that have joined. Without a loader, an error is the
-// batch's alone: another caller may have a loader, or can decode the value.
-func (l *batchLoad) Resolve(rec *record.Record) {
-	if l.claims == nil {
-		return
-	}
-	err := rec.Err
-	if !l.slots.loads() {
-		err = nil
-	}
-	l.claims.Resolve(l.keys[rec.Index].claim, rec.Out, err)
-}
-
-// Trouble is reported with the batch.
-func (l *batchLoad) Trouble(doing string, keys int, err error) {
-	l.errs = append(l.errs, fmt.Errorf("cache: %s %d keys: %w", doing, keys, err))
 }

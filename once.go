@@ -231,6 +231,7 @@ func (c *jetCache) request(from load.Source, event EventType, opts *item) load.R
 	return load.Request{
 		Source: from, Event: int(event), TTL: opts.ttl, SkipLocal: opts.skipLocal,
 		Timeout: orOf(opts.loadTimeout, c.Options.load.timeout),
+		Stale:   c.staleOf(opts),
 	}
 }
 
@@ -250,6 +251,9 @@ func (s *single) readRemote(ctx context.Context, note flight.Note[record.Outcome
 // read returns what the levels have of the key, or the result of a load: this caller's, or that
 // of another caller.
 func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
+	if out, done, err := s.readAtHand(ctx); done {
+		return out, err
+	}
 	if out, ok := s.readBesideRefresh(ctx); ok {
 		s.led, s.from = true, out.From
 		return out, nil
@@ -265,7 +269,7 @@ func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
 			s.rounds++
 		}
 		if again == retryNever || s.rounds >= maxRounds {
-			return out, flight.Settled(err)
+			return s.orStale(ctx, out, flight.Settled(err))
 		}
 	}
 }

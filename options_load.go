@@ -14,7 +14,16 @@ var ErrLoadTimeout = load.ErrTimeout
 type loadOptions struct {
 	timeout     time.Duration
 	concurrency int
+
+	staleOnError time.Duration
+	staleWhile   time.Duration
+	staleRetry   time.Duration
+	staleIf      func(error) bool
+	softTimeout  time.Duration
 }
+
+// keepsStale reports whether values may be used beyond their TTLs in each call.
+func (l *loadOptions) keepsStale() bool { return l.staleOnError > 0 || l.staleWhile > 0 }
 
 // WithLoadTimeout bounds each load of the cache by d, from the call of its loader on. When the time is
 // over, the loader's ctx ends, and every caller that waits for the load gets an ErrLoadTimeout. This also

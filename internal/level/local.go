@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/doubt"
@@ -23,15 +24,12 @@ type Local struct {
 	replace local.EntryReplacer // nil if entries stay where they are
 	keeper  local.StaleKeeper   // nil if entries do not outlive their TTL
 	dated   local.Dated         // nil if the store does not tell how old its entries are
+	keeps   atomic.Bool         // see KeepStale
 	borrows bool                // reads do not keep the key that they are given
 
 	// Doubts says which entries may be out of date. If it is nil, none ever is. Set it before the
 	// first use.
 	Doubts *doubt.Set
-	// KeepStale makes the level keep entries beyond their TTL, if the store can. Without it, SetWithLife
-	// ignores the times before and after the TTL, and misses cost no second look. Set it before the
-	// first use.
-	KeepStale bool
 	// Kept is called with each key that is stored, unless it is nil. Set it before the first use.
 	Kept func(key string)
 }
@@ -66,8 +64,16 @@ func (l *Local) KeepsValues() bool { return l.entries != nil }
 // may use the key's memory again.
 func (l *Local) Borrows() bool { return l.borrows }
 
+// KeepStale makes the level keep entries beyond their TTL from now on, if the store can. Without it,
+// SetWithLife ignores the times before and after the TTL, and misses cost no second look.
+func (l *Local) KeepStale() {
+	if !l.keeps.Load() { // most often it is
+		l.keeps.Store(l.keeper != nil)
+	}
+}
+
 // KeepsStale reports whether entries outlive their TTL.
-func (l *Local) KeepsStale() bool { return l.KeepStale && l.keeper != nil }
+func (l *Local) KeepsStale() bool { return l.keeps.Load() }
 
 // Get returns what the store has under key, also if its early time has begun, unless it is stale or in
 // doubt.
@@ -101,6 +107,14 @@ func (l *Local) fresh(key string) ([]byte, bool) {
 // returns false if the entry is in doubt, and if KeepsStale reports false.
 func (l *Local) Lived(key string) (local.Lived, bool) {
 	if !l.KeepsStale() || l.Doubts.Has(key) {
+		return local.Lived{}, false
+	}
+	return l.keeper.GetWithLife(key)
+}
+
+// DoubtedLived is Lived for an entry that is in doubt. A read may use it if the remote cannot answer.
+func (l *Local) DoubtedLived(key string) (local.Lived, bool) {
+	if !l.KeepsStale() || !l.Doubts.Has(key) {
 		return local.Lived{}, false
 	}
 	return l.keeper.GetWithLife(key)

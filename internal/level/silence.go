@@ -57,6 +57,9 @@ func (s *silence) enter() (probe, ok bool) {
 	return false, s.open.Load() < maxOpen
 }
 
+// Quiet reports whether the remote gave no answer to the last read.
+func (r *Remote) Quiet() bool { return r.silence.quiet.Load() }
+
 // leave ends a probe, or a check that was given up.
 func (s *silence) leave() { s.open.Add(-1) }
 

@@ -34,7 +34,7 @@ func (p *Path) ask(ctx context.Context, req *Request, recs, doubted []*record.Re
 		return
 	}
 	check := p.Remote.Check(ctx, recs)
-	if check != nil && (check.Wait(ctx, p.DoubtTimeout) || !p.giveUp(ctx, check, doubted) && check.Wait(ctx, math.MaxInt64)) {
+	if check != nil && (check.Wait(ctx, p.DoubtTimeout) || !p.giveUp(ctx, req, check, doubted) && check.Wait(ctx, math.MaxInt64)) {
 		p.report(req, len(recs), check.Err())
 		return
 	}
@@ -84,7 +84,7 @@ func hasResult(rec *record.Record) bool { return rec.Out.Kind != record.Miss }
 // giveUp stops waiting for a check. If it is answered later, that replaces the local copies of
 // doubted, or removes those whose keys are gone, as far as the fill rule allows. giveUp reports false
 // if the check has just ended.
-func (p *Path) giveUp(ctx context.Context, check *level.Check, doubted []*record.Record) bool {
+func (p *Path) giveUp(ctx context.Context, req *Request, check *level.Check, doubted []*record.Record) bool {
 	if ctx.Err() != nil { // the callers have left, which says nothing of the remote
 		return true
 	}
@@ -105,7 +105,7 @@ func (p *Path) giveUp(ctx context.Context, check *level.Check, doubted []*record
 				continue
 			}
 			if rec := (&record.Record{Key: answer.Key, Got: answer.Got, Note: note}); answer.Got.There {
-				p.fillRead(rec)
+				p.fillRead(req, rec)
 			} else {
 				p.fallbackOrDrop(rec)
 			}

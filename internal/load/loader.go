@@ -70,7 +70,14 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 		err = p.callLoader(inside, req, recs, leave)
 	}
 	if err != nil {
+		if !flight.Left(ctx, err) {
+			p.noteFailure(req, recs, err)
+		}
 		req.Failed(recs, err)
+	} else if p.Failures != nil {
+		for _, rec := range recs {
+			p.Failures.Forget(rec.Key)
+		}
 	}
 	return err
 }

@@ -36,6 +36,9 @@ type Path struct {
 	// The lifetimes of values and of placeholders that have no TTL of their own. Up to Offset is
 	// added to that of a placeholder.
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
+	// Failures are the keys that are not loaded again at once while there are stale values. It is nil if
+	// no values are used beyond their TTLs.
+	Failures *Failures
 	// Slots bounds the loads. If it is nil, there is no bound.
 	Slots *Slots
 	// Down is what becomes of a key that the local level does not have while the remote is down.
@@ -77,6 +80,7 @@ type Request struct {
 	TTL       time.Duration // zero: the default; below zero: the remote is not written
 	SkipLocal bool          // the local level is neither read nor filled
 	Timeout   time.Duration // of the loader; zero or less: none
+	Stale     Stale
 }
 
 // useLocal reports whether the local level is read and filled.
@@ -193,7 +197,7 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
 		p.Observe.RemoteHit()
 		if p.useLocal(req) {
-			p.fillRead(rec)
+			p.fillRead(req, rec)
 		}
 		return true
 	} else if got.There || !p.useLocal(req) {
@@ -209,9 +213,11 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 }
 
 // fillRead stores what the remote has of rec in the local level.
-func (p *Path) fillRead(rec *record.Record) {
+func (p *Path) fillRead(req *Request, rec *record.Record) {
 	got := &rec.Got
-	rec.Note.FillRead(func() { p.Local.Set(rec.Key, got.Data, got.Bound(), got.Phase) })
+	rec.Note.FillRead(func() {
+		p.Local.SetWithLife(rec.Key, got.Data, p.localLife(req, got.Data, got.Bound()), got.Phase)
+	})
 }
 
 // fallbackOrDrop returns the local entry of a key that is in doubt, if the remote did not answer. If

@@ -135,8 +135,15 @@ const undoTimeout = 5 * time.Second
 // change has overtaken the load. It reports whether the value was kept: other nodes are told of it
 // then.
 func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kept bool) {
-	if rec.Stored == record.Refused || rec.Stored == record.NotDue {
+	switch rec.Stored {
+	case record.Refused: // the key was changed, so what the local level may have beyond its TTL is older than that, too
+		if p.Local.KeepsStale() {
+			rec.Note.FillRead(func() { p.Local.Del(rec.Key) })
+		}
 		return false
+	case record.NotDue:
+		return false
+	default:
 	}
 	rec.Note.FillLoaded(func() { kept = p.StoreLocally(req, rec, began) })
 	return kept
@@ -155,7 +162,7 @@ func (p *Path) StoreLocally(req *Request, rec *record.Record, began time.Time) b
 	if req.SkipLocal {
 		p.Local.Del(rec.Key)
 	} else {
-		p.Local.Set(rec.Key, rec.Data, rec.Life.Since(began).Local, rec.Phase)
+		p.Local.SetWithLife(rec.Key, rec.Data, p.localLife(req, rec.Data, rec.Life.Since(began).Local), rec.Phase)
 	}
 	return true
 }

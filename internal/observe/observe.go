@@ -17,8 +17,9 @@ type Observer struct {
 	log  logger.Logger
 
 	// The statistics. Each is nil if the handler does not count it.
-	handler   stats.Handler
-	own       localHitter // handler, if it can count a local hit in one call
+	handler   stats.Handler // of reads
+	queries   stats.Handler // of loads
+	own       localHitter   // handler, if it can count a local hit in one call
 	remote    stats.RemoteErrorCounter
 	refreshes stats.RefreshCounter
 	events    stats.EventCounter
@@ -37,7 +38,7 @@ func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	}
 	o := &Observer{name: name, log: log}
 	if stats.Enabled(h) {
-		o.handler = h
+		o.handler, o.queries = h, h
 		o.own, _ = h.(localHitter)
 	}
 	o.remote, _ = h.(stats.RemoteErrorCounter)
@@ -51,9 +52,17 @@ func New(name string, h stats.Handler, log logger.Logger) *Observer {
 // Silent returns an Observer for reads that no caller has asked for. It counts neither reads nor
 // queries. It counts everything else, and logs, as o does.
 func (o *Observer) Silent() *Observer {
-	silent := *o
-	silent.handler, silent.own = nil, nil
-	return &silent
+	silent := o.Background()
+	silent.queries = nil
+	return silent
+}
+
+// Background returns an Observer for loads that no caller waits for. It does not count reads. It counts
+// everything else, and logs, as o does.
+func (o *Observer) Background() *Observer {
+	background := *o
+	background.handler, background.own = nil, nil
+	return &background
 }
 
 // Name returns the name of the cache.
@@ -101,15 +110,15 @@ func (o *Observer) RemoteMiss() {
 
 // Query counts a call of a loader.
 func (o *Observer) Query() {
-	if o.handler != nil {
-		o.handler.IncrQuery()
+	if o.queries != nil {
+		o.queries.IncrQuery()
 	}
 }
 
 // QueryFailed counts a loader's failure.
 func (o *Observer) QueryFailed(err error) {
-	if o.handler != nil {
-		o.handler.IncrQueryFail(err)
+	if o.queries != nil {
+		o.queries.IncrQueryFail(err)
 	}
 }
 

@@ -1,0 +1,249 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/quote"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
+)
+
+// What reads do with a value that the local level has beyond its TTL. internal/load decides whether it
+// may be used.
+
+// backgroundTimeout bounds a load in the background if there is no load timeout.
+const backgroundTimeout = 30 * time.Second
+
+// atHand returns what the local level has of the key beyond a plain hit, and how it may be used.
+func (s *single) atHand() (load.AtHand, load.Use) {
+	if s.opts.do == nil || s.opts.skipLocal || s.reload {
+		return load.AtHand{}, load.Unused
+	}
+	h, ok := s.c.path.AtHand(s.key)
+	if !ok {
+		return h, load.Unused
+	}
+	return h, s.c.path.UseOf(&s.req, s.key, h)
+}
+
+// readAtHand answers with a stale value if that may be done before the load has ended. done is false if
+// the read has to go on.
+func (s *single) readAtHand(ctx context.Context) (out record.Outcome, done bool, err error) {
+	h, use := s.atHand()
+	switch use {
+	case load.Answer:
+		return s.answer(h), true, nil
+	case load.AnswerAndLoad:
+		s.loadInBackground(ctx)
+		return s.answer(h), true, nil
+	case load.Fallback:
+		if soft := orOf(s.opts.softTimeout, s.c.Options.load.softTimeout); soft > 0 {
+			return s.readSoftly(ctx, soft)
+		}
+	default:
+	}
+	return out, false, nil
+}
+
+// answer takes a value at hand as the answer.
+func (s *single) answer(h load.AtHand) record.Outcome {
+	s.c.observe.LocalHit()
+	s.led, s.from = false, record.Local
+	return h.Out
+}
+
+// readSoftly waits for a load for as long as soft, and then takes the stale value.
+func (s *single) readSoftly(ctx context.Context, soft time.Duration) (out record.Outcome, done bool, err error) {
+	s.loadInBackground(ctx)
+	waits, cancel := context.WithTimeout(ctx, soft)
+	defer cancel()
+	out, s.led, err = s.joinOrLead(waits)
+	s.from = out.From
+	switch {
+	case err == nil && out.Kind != record.Miss:
+		return out, true, nil
+	case ctx.Err() != nil:
+		return out, true, ctx.Err()
+	case waits.Err() != nil:
+		if h, use := s.atHand(); use != load.Unused {
+			return s.answer(h), true, nil
+		}
+	case err != nil && !flight.LeaderLeft(err):
+		out, err = s.orStale(ctx, out, err)
+		return out, true, err
+	}
+	return record.Outcome{}, false, nil
+}
+
+// orStale returns the result of a load, or the stale value if the load has failed.
+func (s *single) orStale(ctx context.Context, out record.Outcome, err error) (record.Outcome, error) {
+	if err == nil || ctx.Err() != nil || s.opts.do == nil || s.reload {
+		return out, err
+	}
+	h, ok := s.c.path.FallbackFor(&s.req, s.key, err)
+	if !ok {
+		return out, err
+	}
+	s.led, s.from = false, record.Local
+	return h.Out, nil
+}
+
+// loadInBackground begins a load of the key that nobody has to wait for, unless one is under way.
+func (s *single) loadInBackground(ctx context.Context) {
+	opts := s.opts
+	opts.value = nil // the caller's
+	c, b := s.c, newSingle(s.c, s.key, opts)
+	c.flights.Start(ctx, s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
+		ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.req.Timeout, backgroundTimeout))
+		defer cancel()
+		c.quiet.Run(ctx, &b.req, b.records(note))
+		c.reportBackground(s.key, b.rec.Err)
+		return b.rec.Out, b.rec.Err
+	})
+}
+
+// reportBackground logs that a load in the background has failed: there is no caller who gets the error.
+func (c *jetCache) reportBackground(key string, err error) {
+	if err != nil {
+		c.observe.Warn(c.background, "loading %s in the background failed: %+v", quote.Key(key), err)
+	}
+}
+
+// takeAtHand sets those of the slots open for which the local level has a value beyond a plain hit that is
+// the answer. It returns the others.
+func (b *batch) takeAtHand(ctx context.Context, open []int) (rest []int) {
+	if !b.slots.loads() || b.opts.skipLocal {
+		return open
+	}
+	req := b.c.request(nil, EventTypeSetByMGet, &b.opts)
+	var again, fallback []int
+	for _, i := range open {
+		h, ok := b.c.path.AtHand(b.keys[i])
+		use := load.Unused
+		if ok {
+			use = b.c.path.UseOf(&req, b.keys[i], h)
+		}
+		switch use {
+		case load.Answer, load.AnswerAndLoad:
+			if !b.answer(i, h) {
+				rest = append(rest, i)
+			} else if use == load.AnswerAndLoad {
+				again = append(again, i)
+			}
+			continue
+		case load.Fallback:
+			fallback = append(fallback, i)
+		default:
+		}
+		rest = append(rest, i)
+	}
+	if len(again) > 0 {
+		b.loadInBackground(ctx, again).claims.Leave()
+	}
+	if soft := orOf(b.opts.softTimeout, b.c.Options.load.softTimeout); soft > 0 && len(rest) > 0 && len(fallback) == len(rest) {
+		return b.readSoftly(ctx, soft, rest)
+	}
+	return rest
+}
+
+// answer sets slot i from a value at hand. It reports false if that cannot be decoded.
+func (b *batch) answer(i int, h load.AtHand) bool {
+	if !b.use(i, h) {
+		return false
+	}
+	b.c.observe.LocalHit()
+	return true
+}
+
+func (b *batch) use(i int, h load.AtHand) bool {
+	if h.Out.Kind == record.NotFound {
+		b.state[i] = slotAbsent
+		return true
+	}
+	if b.slots.decode(i, h.Out.Data) != nil { // it is loaded, and then overwritten
+		return false
+	}
+	b.state[i] = slotSet
+	return true
+}
+
+// fallback sets slot i from the stale value of its key, if the load has failed with err and the value may
+// be used then.
+func (b *batch) fallback(i int, err error) bool {
+	if _, reload := b.reload[i]; reload || !b.slots.loads() {
+		return false
+	}
+	req := b.c.request(nil, EventTypeSetByMGet, &b.opts)
+	h, ok := b.c.path.FallbackFor(&req, b.keys[i], err)
+	return ok && b.use(i, h)
+}
+
+// backgroundLoad is a load of some keys of a batch that goes on when the batch has its result.
+type backgroundLoad struct {
+	*batchLoad
+	indices []int // of the slots of the batch, by slot of the load
+}
+
+// loadInBackground begins a load of those of the slots at indices whose keys nobody is loading. The caller
+// calls Leave of its claims.
+func (b *batch) loadInBackground(ctx context.Context, indices []int) *backgroundLoad {
+	keys := make([]string, len(indices))
+	open := make([]int, len(indices))
+	for n, i := range indices {
+		keys[n], open[n] = b.keys[i], n
+	}
+	own := &batch{c: b.c, opts: b.opts, keys: keys, slots: b.slots.apart(indices), state: make([]slotState, len(keys))}
+	claims := b.c.flights.Claim(ctx, keys)
+	claims.Detach()
+	l := own.newLoad(claims, open)
+	if len(claims.Owned) > 0 {
+		claims.Start(func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.request().Timeout, backgroundTimeout))
+			defer cancel()
+			l.c.quiet.Run(ctx, l.request(), l.records())
+			for _, f := range l.failed {
+				l.c.reportBackground(f.recs[0].Key, f.err)
+			}
+		})
+	}
+	return &backgroundLoad{l, indices}
+}
+
+// readSoftly waits for a load of the slots open, which have stale values, for as long as soft, and then
+// takes these. It returns the slots that have none any more.
+func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) (rest []int) {
+	l := b.loadInBackground(ctx, open)
+	defer l.claims.Leave()
+	waits, cancel := context.WithTimeout(ctx, soft)
+	defer cancel()
+	if len(l.claims.Owned) > 0 {
+		if ended, err := l.claims.Wait(waits); ended {
+			l.report(err)
+			for n, i := range open {
+				if b.state[i] = l.state[n]; l.state[n] == slotSet {
+					b.slots.adopt(i, l.slots, n)
+				}
+			}
+			b.errs = append(b.errs, l.batch.errs...)
+		}
+	}
+	for n, owner := range l.claims.Joined {
+		if i := open[owner]; b.state[i] == slotOpen {
+			if out, err := l.claims.WaitJoined(waits, n); waits.Err() == nil && (err != nil || out.Kind != record.Miss) {
+				_ = b.take(i, out, err) // what cannot be decoded stays open
+			}
+		}
+	}
+	for _, i := range open {
+		if b.state[i] != slotOpen {
+			continue
+		}
+		if h, ok := b.c.path.AtHand(b.keys[i]); ctx.Err() != nil || !ok || !b.answer(i, h) {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
