@@ -87,6 +87,9 @@ func (l *batchLoad) report(cause error) {
 	for n := range l.keys {
 		k := &l.keys[n]
 		b.silent = cmp.Or(b.silent, k.Silent)
+		if b.state[k.slot] != slotSet || !k.reported || k.hasValue { // otherwise it is explained by its stale value
+			b.infos.led(k.slot, k)
+		}
 		if !k.reported {
 			b.state[k.slot] = k.state()
 		}

@@ -31,6 +31,9 @@ func hit[K comparable, V any](c *jetCache, prefix string, id K) (*decoded[V], *k
 func fetch[K comparable, V any](ctx context.Context, c *jetCache, b *keyBuffer, e *local.Entry, r idRead[K, V]) (V, error) {
 	v, a, err := localValue[V](c, b, e)
 	if a != nothing && (a != damaged || r.fn == nil) {
+		if r.opts.explain != nil {
+			*r.opts.explain = c.explainLocal(b.view())
+		}
 		b.release()
 		c.observe.LocalHit()
 		if a == absent {

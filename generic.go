@@ -95,6 +95,9 @@ func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx conte
 	}
 	d, b, e := hit[K, V](c, key, id)
 	if d != nil {
+		if read.explain != nil {
+			*read.explain = explainID(c, key, id)
+		}
 		return d.give(), nil
 	}
 	return fetch(ctx, c, b, e, r)

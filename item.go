@@ -41,6 +41,8 @@ const (
 	itemStaleOnError
 	itemStaleWhile
 	itemSoftTimeout
+	itemExplain
+	itemExplainEach
 )
 
 // Value gives Set the value to store, and Once the pointer to what it decodes into; nil
@@ -80,6 +82,9 @@ type item struct {
 	skipLocal bool
 	refresh   bool
 
+	explain     *Info           // nil if nobody asks
+	explainEach func(int, Info) // nil if nobody asks
+
 	// Zero: that of the cache; below zero: none.
 
 	loadTimeout, staleOnError, staleWhile, softTimeout time.Duration
@@ -113,6 +118,10 @@ func newItem(opts []ItemOption) item {
 			it.staleWhile = o.ttl
 		case itemSoftTimeout:
 			it.softTimeout = o.ttl
+		case itemExplain:
+			it.explain, _ = o.value.(*Info)
+		case itemExplainEach:
+			it.explainEach, _ = o.value.(func(int, Info))
 		}
 	}
 	switch {
@@ -155,6 +164,9 @@ func (i *item) options() (opts []ItemOption) {
 		if *d != 0 {
 			opts = append(opts, option(*d))
 		}
+	}
+	if i.explain != nil {
+		opts = append(opts, Explain(i.explain))
 	}
 	if i.refresh {
 		opts = append(opts, Refresh(true))

@@ -49,6 +49,19 @@ func (r idsRead[K, V]) from(ctx context.Context, c *jetCache) (map[K]V, error) {
 	if r.opts.refresh {
 		r.keepFresh(c)
 	}
+	var infos map[K]Info
+	if each := r.opts.explainEach; each != nil {
+		infos = make(map[K]Info, len(r.ids))
+		defer func() {
+			for i, id := range r.ids {
+				info, ok := infos[id]
+				if !ok {
+					info = explainID(c, r.prefix, id) // a hit in the local level
+				}
+				each(i, info)
+			}
+		}()
+	}
 	var open []K
 	if c.local.Exists() && !r.opts.skipLocal {
 		if open = r.lookLocally(c, found); len(open) == 0 {
@@ -58,7 +71,7 @@ func (r idsRead[K, V]) from(ctx context.Context, c *jetCache) (map[K]V, error) {
 		open = distinct(r.ids)
 	}
 	e := newEntities(open, r.fn)
-	e.decodeInto = c.decode
+	e.decodeInto, e.infos = c.decode, infos
 	b := newKeyBuffer(r.prefix, c.separator, open[0])
 	for i, id := range open {
 		b.text = appendKey(b.text[:0], r.prefix, c.separator, id)
@@ -167,6 +180,7 @@ type entities[K comparable, V any] struct {
 	fn     func(ctx context.Context, ids []K) (map[K]V, error)
 
 	decodeInto func(key string, data []byte, dst any) error
+	infos      map[K]Info // nil if nobody asks
 }
 
 func newEntities[K comparable, V any](ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error)) *entities[K, V] {
@@ -194,6 +208,8 @@ func (e *entities[K, V]) decode(i int, data []byte) error {
 func (e *entities[K, V]) loads() bool { return e.fn != nil }
 
 func (e *entities[K, V]) value(i int) any { return codecForm(e.values[i]) }
+
+func (e *entities[K, V]) explain(i int, info Info) { e.infos[e.ids[i]] = info }
 
 func (e *entities[K, V]) apart(indices []int) slots {
 	ids := make([]K, len(indices))

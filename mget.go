@@ -26,6 +26,8 @@ type slots interface {
 	value(i int) any
 	// apart returns slots of their own for the values at indices, in this order.
 	apart(indices []int) slots
+	// explain notes the Info of value i.
+	explain(i int, info Info)
 	// adopt sets value i to value n of from, which apart has returned.
 	adopt(i int, from slots, n int)
 }
@@ -55,12 +57,17 @@ type batch struct {
 	reload map[int]error
 	// silent is why the remote is not called any more: it gave no answer to this batch.
 	silent error
+	infos  *batchInfos // nil if nobody asks
 }
 
 // mget fills slots for keys, and says for each what became of it. The local level has just been
 // asked for them, if opts allow that. What could be had is there also if there is an error.
 func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) ([]slotState, error) {
 	b := &batch{c: c, opts: opts, keys: keys, slots: s, state: make([]slotState, len(keys))}
+	if opts.explainEach != nil {
+		b.infos = newBatchInfos(b)
+		defer b.infos.end()
+	}
 	open := make([]int, 0, len(keys))
 	for i, key := range keys {
 		if err := c.checkKey(key); err != nil {
@@ -183,6 +190,7 @@ func (b *batch) round(ctx context.Context, open []int) (again []unusable, err er
 // take sets slot i from the result of another caller's load. An error says that its value cannot
 // be decoded, and is to be loaded again.
 func (b *batch) take(i int, out record.Outcome, err error) error {
+	b.infos.joined(i, out, err)
 	switch {
 	case err != nil:
 		if !b.fallback(i, flight.Settled(err)) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/load"
@@ -78,6 +79,9 @@ func (c *jetCache) once(ctx context.Context, key string, opts item) error {
 			err := c.deliver(key, data, opts.value)
 			if opts.do == nil || !isUndecodable(err) {
 				c.observe.LocalHit()
+				if opts.explain != nil {
+					*opts.explain = c.explainLocal(key)
+				}
 				return err
 			}
 			damaged = true
@@ -215,6 +219,12 @@ type single struct {
 	led    bool          // the last result is not that of another caller's load
 	from   record.Source // of the last result
 	rounds int           // see maxRounds
+
+	// For the Info of the call, if it asks for one.
+
+	began   time.Time
+	locally Reason // why the local level did not answer
+	failure error  // in place of which a stale value was taken
 }
 
 // loaded reports whether the last result is what this caller's own loader returned.
@@ -249,8 +259,20 @@ func (s *single) readRemote(ctx context.Context, note flight.Note[record.Outcome
 }
 
 // read returns what the levels have of the key, or the result of a load: this caller's, or that
-// of another caller.
+// of another caller. It fills the Info of the call.
 func (s *single) read(ctx context.Context) (out record.Outcome, err error) {
+	if s.opts.explain == nil {
+		return s.readOrLoad(ctx)
+	}
+	if s.began.IsZero() {
+		s.began, s.locally = time.Now(), s.c.localReason(s.key, &s.opts)
+	}
+	out, err = s.readOrLoad(ctx)
+	s.explainRead(out, err)
+	return out, err
+}
+
+func (s *single) readOrLoad(ctx context.Context) (out record.Outcome, err error) {
 	if out, done, err := s.readAtHand(ctx); done {
 		return out, err
 	}

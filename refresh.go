@@ -98,8 +98,8 @@ func (c *jetCache) keepFresh(key string, opts item) {
 			c.observe.Warn(nil, "Refresh(true) without Do has no effect (key %s): there is nothing to load with", quote.Key(key))
 		})
 	default:
-		opts.value = nil               // the caller's
-		opts.condition = record.Always // a refresh replaces what is there
+		opts.value, opts.explain, opts.explainEach = nil, nil, nil // the caller's
+		opts.condition = record.Always                             // a refresh replaces what is there
 		c.refresh.schedule.Touch(key, opts)
 	}
 }

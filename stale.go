@@ -87,14 +87,14 @@ func (s *single) orStale(ctx context.Context, out record.Outcome, err error) (re
 	if !ok {
 		return out, err
 	}
-	s.led, s.from = false, record.Local
+	s.led, s.from, s.failure = false, record.Local, err
 	return h.Out, nil
 }
 
 // loadInBackground begins a load of the key that nobody has to wait for, unless one is under way.
 func (s *single) loadInBackground(ctx context.Context) {
 	opts := s.opts
-	opts.value = nil // the caller's
+	opts.value, opts.explain = nil, nil // the caller's
 	c, b := s.c, newSingle(s.c, s.key, opts)
 	c.flights.Start(ctx, s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
 		ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.req.Timeout, backgroundTimeout))
@@ -155,6 +155,7 @@ func (b *batch) answer(i int, h load.AtHand) bool {
 		return false
 	}
 	b.c.observe.LocalHit()
+	b.infos.local(i, nil)
 	return true
 }
 
@@ -178,7 +179,11 @@ func (b *batch) fallback(i int, err error) bool {
 	}
 	req := b.c.request(nil, EventTypeSetByMGet, &b.opts)
 	h, ok := b.c.path.FallbackFor(&req, b.keys[i], err)
-	return ok && b.use(i, h)
+	if !ok || !b.use(i, h) {
+		return false
+	}
+	b.infos.local(i, err)
+	return true
 }
 
 // backgroundLoad is a load of some keys of a batch that goes on when the batch has its result.

@@ -112,6 +112,15 @@ func (l *Local) Lived(key string) (local.Lived, bool) {
 	return l.keeper.GetWithLife(key)
 }
 
+// Life returns what the store has under key, and what of its life has passed, also if it is in doubt. It
+// returns false if the store does not know.
+func (l *Local) Life(key string) (local.Lived, bool) {
+	if l.keeper == nil {
+		return local.Lived{}, false
+	}
+	return l.keeper.GetWithLife(key)
+}
+
 // DoubtedLived is Lived for an entry that is in doubt. A read may use it if the remote cannot answer.
 func (l *Local) DoubtedLived(key string) (local.Lived, bool) {
 	if !l.KeepsStale() || !l.Doubts.Has(key) {

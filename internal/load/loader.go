@@ -91,8 +91,13 @@ func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Reco
 		return err
 	}
 	p.Observe.Query()
+	began := time.Now()
 	err = flight.ErrGoexit // until the loader returns
 	defer func() {
+		took := time.Since(began)
+		for _, rec := range recs {
+			rec.Took = took
+		}
 		if err != nil {
 			p.Observe.QueryFailed(err)
 		}

@@ -195,6 +195,10 @@ func readable(recs []*record.Record) []*record.Record {
 // whether rec has its result.
 func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
+		rec.Out.Elsewhere = rec.Elsewhere
+		if left := got.Bound(); !got.Assumed && left > 0 {
+			rec.Out.Left = left
+		}
 		p.Observe.RemoteHit()
 		if p.useLocal(req) {
 			p.fillRead(req, rec)
@@ -216,7 +220,11 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 func (p *Path) fillRead(req *Request, rec *record.Record) {
 	got := &rec.Got
 	rec.Note.FillRead(func() {
-		p.Local.SetWithLife(rec.Key, got.Data, p.localLife(req, got.Data, got.Bound()), got.Phase)
+		life := p.localLife(req, got.Data, got.Bound())
+		if full := p.Lifetimes(req.TTL).Remote; !got.Assumed && full > got.TTL && got.TTL > 0 {
+			life.Loaded = got.Asked.Add(got.TTL - full)
+		}
+		p.Local.SetWithLife(rec.Key, got.Data, life, got.Phase)
 	})
 }
 
@@ -279,6 +287,9 @@ func (s *steps) Load(ctx context.Context, recs []*record.Record) {
 }
 
 func (s *steps) Read(ctx context.Context, recs []*record.Record) (rest []*record.Record) {
+	for _, rec := range recs {
+		rec.Elsewhere = true
+	}
 	return s.Path.Read(ctx, s.req, recs)
 }
 

@@ -52,7 +52,9 @@ func (p *Path) AtHand(key string) (AtHand, bool) {
 	if !ok {
 		return AtHand{}, false
 	}
-	return AtHand{record.Read(lived.Data, record.Local), lived.Left, lived.Age, doubted}, true
+	h := AtHand{record.Read(lived.Data, record.Local), lived.Left, lived.Age, doubted}
+	h.Out.Stale = lived.Left <= 0
+	return h, true
 }
 
 // Use says what a read does with a value at hand.

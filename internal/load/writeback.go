@@ -26,6 +26,7 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 			rec.Note.EndFill()
 		}
 		for _, rec := range keep { // after the lanes: a record's Note ends when it is resolved
+			p.tellOutcome(req, rec)
 			req.Resolve(rec)
 		}
 	}()
@@ -45,6 +46,20 @@ func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Recor
 	}
 	if len(told) > 0 {
 		p.Tell(req.Event, told)
+	}
+}
+
+// tellOutcome says in the Out of rec how it was stored.
+func (p *Path) tellOutcome(req *Request, rec *record.Record) {
+	out := &rec.Out
+	out.Took = rec.Took
+	if p.toRemote(req) {
+		out.Stored, out.Left = rec.Stored == record.Stored, rec.Life.Remote
+	} else {
+		out.Stored, out.Left = rec.Kept, max(rec.Life.Local, 0)
+	}
+	if !out.Stored {
+		out.Left = 0
 	}
 }
 
@@ -146,6 +161,7 @@ func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kep
 	default:
 	}
 	rec.Note.FillLoaded(func() { kept = p.StoreLocally(req, rec, began) })
+	rec.Kept = kept
 	return kept
 }
 

@@ -48,6 +48,10 @@ type Record struct {
 	// FenceLost is true if the key's fence was to be reopened, and was not closed any more.
 	FenceLost bool
 	Changed   bool // Data is not what the local level had
+
+	Kept      bool          // the local level has taken Data
+	Took      time.Duration // how long the loader took
+	Elsewhere bool          // another node has loaded the key while this one waited
 }
 
 // Keys returns the keys of recs, in their order.
@@ -117,6 +121,14 @@ type Outcome struct {
 	Data []byte
 	Kind Kind
 	From Source
+
+	// What callers may want to know of it, as far as it is known.
+
+	Left      time.Duration // of its TTL in the level that it is from, or is stored in; zero if it has no end
+	Took      time.Duration // how long the loader took
+	Stored    bool          // it is stored in the remote or, if that is not written, in the local level
+	Elsewhere bool          // another node has loaded it, and this one has waited for that
+	Stale     bool          // it is used beyond its TTL
 }
 
 // Kind says what an outcome is.
