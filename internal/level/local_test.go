@@ -353,3 +353,134 @@ func TestNoneBeforeIsTheTimeOfTheOldestEntry(t *testing.T) {
 		}
 	})
 }
+
+// keeping returns the level over store, which keeps stale entries if the store can.
+func keeping(store local.Local) *level.Local {
+	l := level.NewLocal(store)
+	l.KeepStale()
+	return l
+}
+
+func TestALevelKeepsStaleEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, store := range map[string]local.Local{
+			"Otter": otter(t), "TinyLFU": tinyLFU(t), "FreeCache": local.NewArena(local.MB).NewFreeCache(time.Hour),
+		} {
+			l := keeping(store)
+			if !l.KeepsStale() {
+				t.Errorf("%s keeps no stale entries", name)
+			}
+			check := func(what string, wantGet, wantQuick string, wantLived bool) {
+				t.Helper()
+				quick := "-"
+				if data, ok := l.GetUnlessEarly("k"); ok {
+					quick = string(data)
+				}
+				lived, ok := l.Lived("k")
+				if got := get(l, "k"); got != wantGet || quick != wantQuick || ok != wantLived {
+					t.Errorf("%s, %s: Get %s, GetUnlessEarly %s, Lived %v", name, what, got, quick, ok)
+				}
+				if l.Holds("k", []byte("v")) != (wantGet == "v") {
+					t.Errorf("%s, %s: Holds is %v", name, what, wantGet != "v")
+				}
+				if ok && (string(lived.Data) != "v" || lived.Left > 0 != (wantGet == "v")) {
+					t.Errorf("%s, %s: %+v", name, what, lived)
+				}
+			}
+			life := local.Life{TTL: 10 * time.Second, Early: 2 * time.Second, Stale: 5 * time.Second}
+			l.SetWithLife("k", []byte("v"), life, nil)
+			check("fresh", "v", "v", true)
+			time.Sleep(9 * time.Second)
+			check("early", "v", "-", true)
+			time.Sleep(time.Second)
+			check("stale", "-", "-", true)
+			time.Sleep(5 * time.Second)
+			check("gone", "-", "-", false)
+			l.SetWithLife("k", []byte("v"), life, nil)
+			life.TTL = record.Expired
+			l.SetWithLife("k", []byte("v"), life, nil)
+			check("after an expired one", "-", "-", false)
+			l.Set("k", []byte("v"), time.Second, nil)
+			check("by Set", "v", "v", true)
+			time.Sleep(time.Second)
+			check("by Set, at its end", "-", "-", false)
+		}
+	})
+}
+
+func TestStaleEntriesInDoubtAreNotReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := keeping(otter(t))
+		l.Doubts = new(doubt.Set)
+		life := local.Life{TTL: 2 * time.Second, Early: time.Second, Stale: time.Minute}
+		before := l.Doubts.Now()
+		l.SetWithLife("k", []byte("v"), life, before)
+		time.Sleep(1500 * time.Millisecond)
+		l.Doubts.Gap()
+		if _, ok := l.Lived("k"); ok || get(l, "k") != "-" || doubted(l, "k") != "v" {
+			t.Errorf("early: lived %v, get %s, doubted %s", ok, get(l, "k"), doubted(l, "k"))
+		}
+		time.Sleep(time.Second)
+		if _, ok := l.Lived("k"); ok || doubted(l, "k") != "-" {
+			t.Errorf("stale: lived %v, doubted %s", ok, doubted(l, "k"))
+		}
+		if lived, ok := l.DoubtedLived("k"); !ok || string(lived.Data) != "v" || lived.Left != -500*time.Millisecond {
+			t.Errorf("stale: DoubtedLived is %+v, %v", lived, ok)
+		}
+		l.SetWithLife("k", []byte("v"), life, before) // asked for before the gap
+		if _, ok := l.Lived("k"); ok {
+			t.Error("an entry that was asked for before the gap is stored")
+		}
+		l.SetWithLife("k", []byte("v"), life, l.Doubts.Now())
+		time.Sleep(2 * time.Second)
+		if _, ok := l.DoubtedLived("k"); ok {
+			t.Error("an entry from after the gap is in doubt")
+		}
+		if _, ok := l.Lived("k"); !ok {
+			t.Error("a stale entry from after the gap is not returned")
+		}
+	})
+}
+
+func TestWithoutTheAbilityOrTheFieldNothingIsStale(t *testing.T) {
+	life := local.Life{TTL: time.Minute, Early: time.Second, Stale: time.Hour, Loaded: time.Now()}
+	timed, plain := &timedLocal{}, &plainLocal{}
+	for store, want := range map[interface {
+		local.Local
+		take() string
+	}]string{timed: "SetWithTTL k 1m0s", plain: "Set k"} {
+		l := keeping(store)
+		l.SetWithLife("k", []byte("v"), life, nil)
+		if got := store.take(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if _, ok := l.Lived("k"); ok || l.KeepsStale() {
+			t.Error("it has stale entries")
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := level.NewLocal(otter(t)) // KeepStale was not called
+		l.SetWithLife("k", []byte("v"), life, nil)
+		if _, ok := l.Lived("k"); ok || l.KeepsStale() {
+			t.Error("it keeps stale entries although it should not")
+		}
+		time.Sleep(time.Minute - time.Millisecond)
+		if data, ok := l.GetUnlessEarly("k"); !ok || string(data) != "v" {
+			t.Error("the early time counts although it should not")
+		}
+	})
+	none := keeping(nil)
+	none.SetWithLife("k", []byte("v"), life, nil)
+	_, lived := none.Lived("k")
+	if _, ok := none.GetUnlessEarly("k"); ok || lived || none.KeepsStale() {
+		t.Error("there is a stale entry without a store")
+	}
+}
+
+func TestAStoreThatEmbedsOneOfOursHasNoStaleEntries(t *testing.T) {
+	l := keeping(prefixing{otter(t)})
+	l.SetWithLife("k", []byte("mine"), local.Life{TTL: time.Minute, Stale: time.Hour}, nil)
+	if _, ok := l.Lived("k"); ok || l.KeepsStale() {
+		t.Error("the ability of the embedded store is used")
+	}
+}

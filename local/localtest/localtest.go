@@ -60,6 +60,13 @@ var checks = []suitetest.Check[local.Local]{
 	{Name: "GetEntry does not keep the string of the key", Verify: entryKey},
 	{Name: "ReplaceEntry replaces only the current entry", Verify: entryReplace},
 	{Name: "an entry ends when the one that it replaced would have ended", Verify: entryReplaceTTL},
+	{Name: "an entry is fresh, early, stale and gone at exact times", Verify: lifePhases},
+	{Name: "GetWithLife tells what is left and the age", Verify: lifeTimes},
+	{Name: "at most half of the fresh time is early", Verify: lifeEarlyCapped},
+	{Name: "writes replace stale entries", Verify: lifeReplaced},
+	{Name: "without a TTL of its own, an entry is fresh for the store's TTL", Verify: lifeOfStore},
+	{Name: "entries with a life survive concurrent use", Verify: lifeConcurrent},
+	{Name: "an entry has the life of the one that it replaced", Verify: lifeOfReplaced},
 }
 
 func expect(s local.Local, key, want string) error {
