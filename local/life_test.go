@@ -218,6 +218,27 @@ func TestOtterRemovesWhatNobodyReads(t *testing.T) {
 	})
 }
 
+// The life is that of the replaced entry, also if nobody has called Become.
+func TestOtterReplaceEntryKeepsTheLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewOtter(10, time.Minute)
+		defer s.Close()
+		s.SetWithLife("k", []byte("v"), Life{TTL: 10 * time.Second, Early: 2 * time.Second, Stale: 5 * time.Second})
+		old, _ := s.GetEntry("k")
+		if !s.ReplaceEntry("k", old, NewEntry([]byte("v"))) {
+			t.Fatal("the entry is not replaced")
+		}
+		time.Sleep(7 * time.Second)
+		if l, there, readable := left(t, s); l != 3*time.Second || !there || !readable {
+			t.Errorf("%s left, there %v, readable %v", l, there, readable)
+		}
+		time.Sleep(8*time.Second - time.Millisecond)
+		if l, there, readable := left(t, s); l != -4999*time.Millisecond || !there || readable {
+			t.Errorf("%s left, there %v, readable %v", l, there, readable)
+		}
+	})
+}
+
 // Otter's own clock is that of the last tick, and it must never remove what can still be read.
 func TestOtterIsExactBetweenTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
