@@ -52,9 +52,10 @@ type Subscription interface {
 	// published before Sync was called.
 	Sync(ctx context.Context) error
 	// Add subscribes to more channels of the group. No message on them is lost after it has
-	// returned.
+	// returned. Adding a channel again does nothing.
 	Add(ctx context.Context, channels ...string) error
-	// Remove ends the subscription to channels. It does not wait for that.
+	// Remove ends the subscription to channels. It does not wait for that. Removing a channel
+	// again does nothing.
 	Remove(ctx context.Context, channels ...string) error
 }
 

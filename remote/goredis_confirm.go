@@ -25,17 +25,18 @@ const (
 type confirmation struct{ kind, channel string }
 
 // subscribe connects if necessary, and subscribes to channels and to sharded channels. It returns a
-// channel that is closed when no confirmation is missing any more.
+// channel that is closed when no confirmation is missing any more. The server confirms each call,
+// also for a channel that is subscribed already.
 func (l *listener) subscribe(ctx context.Context, pubsub *redis.PubSub, channels, sharded []string) (settled <-chan struct{}, err error) {
 	l.mu.Lock()
 	if l.settled == nil {
-		l.settled, l.waiting = make(chan struct{}), make(map[confirmation]bool)
+		l.settled, l.waiting = make(chan struct{}), make(map[confirmation]int)
 	}
 	for _, channel := range channels {
-		l.waiting[confirmation{kindPlain, channel}] = true
+		l.waiting[confirmation{kindPlain, channel}]++
 	}
 	for _, channel := range sharded {
-		l.waiting[confirmation{kindSharded, channel}] = true
+		l.waiting[confirmation{kindSharded, channel}]++
 	}
 	settled = l.settled
 	l.mu.Unlock()
@@ -82,14 +83,18 @@ func (l *listener) subscribing() bool {
 // confirm handles a confirmation.
 func (l *listener) confirm(c confirmation) error {
 	l.mu.Lock()
-	expected, ended := l.waiting[c], l.leaving[c] > 0
+	expected, ended := l.waiting[c] > 0, l.leaving[c] > 0
 	if ended {
 		l.leaving[c]--
 	}
 	l.mu.Unlock()
 	switch {
 	case expected:
-		l.settle(func(other confirmation) bool { return other == c })
+		l.settle(func() {
+			if l.waiting[c]--; l.waiting[c] == 0 {
+				delete(l.waiting, c)
+			}
+		})
 	case ended:
 	case c.kind == kindPlain, c.kind == kindSharded:
 		return errReconnected
@@ -107,7 +112,7 @@ func (l *listener) refuse(kind string) {
 	}
 	l.refused[kind] = true
 	l.mu.Unlock()
-	l.settle(func(c confirmation) bool { return c.kind == kind })
+	l.settle(func() { maps.DeleteFunc(l.waiting, func(c confirmation, _ int) bool { return c.kind == kind }) })
 }
 
 // unsharded reports whether the server does not have SSUBSCRIBE.
@@ -117,11 +122,11 @@ func (l *listener) unsharded() bool {
 	return l.refused[kindSharded]
 }
 
-// settle removes the confirmations that arrived from those that are waited for.
-func (l *listener) settle(arrived func(c confirmation) bool) {
+// settle calls arrived, which removes confirmations from those that are waited for.
+func (l *listener) settle(arrived func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.waiting, func(c confirmation, _ bool) bool { return arrived(c) })
+	arrived()
 	if len(l.waiting) == 0 && l.settled != nil {
 		close(l.settled)
 		l.settled = nil

@@ -124,3 +124,35 @@ func TestFollowOfNothing(t *testing.T) {
 		t.Error("Follow of nothing succeeded")
 	}
 }
+
+// The confirmation of a channel is late, so the caller adds the channel again.
+func TestAChannelCanBeAddedAgain(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, s redistest.Server) {
+		client, proxy := proxied(t, s.Client)
+		sub, ended := follow(t, remote.NewGoRedisV9Adapter(client), "news")
+		proxy.BlackHole(faultproxy.ToClient)
+		for range 2 {
+			bounded, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			if err := sub.Add(bounded, "other", "more"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Add without a reply: %v", err)
+			}
+			cancel()
+		}
+		proxy.Heal()
+		bounded, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		for range 2 {
+			if err := errors.Join(sub.Add(bounded, "other", "news"), sub.Sync(bounded)); err != nil {
+				t.Errorf("adding again: %v", err)
+			}
+		}
+		if err := errors.Join(sub.Remove(bounded, "other"), sub.Remove(bounded, "other"), sub.Add(bounded, "other"), sub.Sync(bounded)); err != nil {
+			t.Errorf("after removing twice: %v", err)
+		}
+		select {
+		case err := <-ended:
+			t.Errorf("the subscription has ended: %v", err)
+		default:
+		}
+	})
+}

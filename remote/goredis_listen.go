@@ -42,13 +42,13 @@ type listener struct {
 	spare func(err error) (kind string)
 
 	mu      sync.Mutex
-	wire    *wire                 // guarded by mu
-	dialed  bool                  // guarded by mu
-	cause   error                 // guarded by mu: why end was called; nil if it was not
-	waiting map[confirmation]bool // guarded by mu: the confirmations that have not arrived
-	leaving map[confirmation]int  // guarded by mu: the ends of subscriptions that were asked for
-	settled chan struct{}         // guarded by mu: closed when waiting gets empty; nil if it is empty
-	refused map[string]bool       // guarded by mu: kinds of subscription that the server does not have
+	wire    *wire                // guarded by mu
+	dialed  bool                 // guarded by mu
+	cause   error                // guarded by mu: why end was called; nil if it was not
+	waiting map[confirmation]int // guarded by mu: the confirmations that have not arrived
+	leaving map[confirmation]int // guarded by mu: the ends of subscriptions that were asked for
+	settled chan struct{}        // guarded by mu: closed when waiting gets empty; nil if it is empty
+	refused map[string]bool      // guarded by mu: kinds of subscription that the server does not have
 }
 
 const (

@@ -237,8 +237,13 @@ func busAdds(b remote.Bus) error {
 		publish(b, "{a}1", "2"), publish(b, "{a}2", "3"), sub.Add(bounded, "{a}1"), publish(b, "{a}1", "4"), sub.Sync(bounded)); err != nil {
 		return err
 	}
-	heard, err := l.wait(3)
-	if err != nil || !slices.Equal(heard, []string{"{a}2:1", "{a}2:3", "{a}1:4"}) {
+	again := errors.Join(sub.Add(bounded, "{a}1"), sub.Remove(bounded, "{a}2"), sub.Remove(bounded, "{a}2"), sub.Sync(bounded),
+		publish(b, "{a}1", "5"), publish(b, "{a}2", "6"), sub.Sync(bounded))
+	if again != nil {
+		return fmt.Errorf("adding and removing a channel twice: %w", again)
+	}
+	heard, err := l.wait(4)
+	if err != nil || !slices.Equal(heard, []string{"{a}2:1", "{a}2:3", "{a}1:4", "{a}1:5"}) {
 		return fmt.Errorf("it received %q, %w", heard, err)
 	}
 	if err := l.close(); err != nil {
