@@ -75,10 +75,15 @@ func (h *hub) receiveSignal(st *stream, links []*Link, message []byte) {
 	if own && !tokens {
 		h.heard(time.Duration(m.At))
 	}
+	st.mu.Lock()
 	if m.Tokens && tokens {
+		if _, known := st.peers.nodes[m.Instance]; known { // it has begun to use tokens
+			m.Leaving = true
+			st.peers.signalled(&m)
+		}
+		st.mu.Unlock()
 		return
 	}
-	st.mu.Lock()
 	if own && len(links) == 1 { // the node itself is none of its peers
 		delete(st.peers.nodes, m.Instance)
 		st.mu.Unlock()

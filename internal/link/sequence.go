@@ -15,6 +15,8 @@ type sequence struct {
 	// last is the newest token: every message up to it was received, or is part of a gap that was
 	// reported. It has no nonce before the end of the first check.
 	last token
+	// checked is the token that the last check has read.
+	checked token
 	// strange are the nonces of received messages that have not the nonce of last, with the newest
 	// number. Either the token was replaced, or the messages are about another database of the same
 	// server. A check tells.
@@ -55,6 +57,7 @@ func (s *sequence) begin() (begun sequence) {
 // end ends a check with the token that was read. gap is why messages are missing, or "". In the
 // first check of a sequence it is always "".
 func (s *sequence) end(begun sequence, read token) (gap string) {
+	s.checked = read
 	switch {
 	case s.last.nonce == "":
 		s.adopt(read)

@@ -50,6 +50,7 @@ func TestSequencesOfTokens(t *testing.T) {
 		{"=5.a 1.x 1.y 2.x 2.y =5.a 3.x 3.y =5.a", ".!!......"}, // and about a third one
 		{"=5.a ( 1.x )5.a =5.a 2.x", "..!..."},                  // they came during a check
 		{"=5.a 1.x =5.a =2.x 3.x", ".!.!."},                     // what was foreign is the token now
+		{"=5.a 1.x =5.a =2.x 3.x =4.x", ".!.!.!"},               // and a message of it is missing
 		{"=5.a x 1 .a 1.", "....."},                             // texts that are no tokens
 	} {
 		var s sequence

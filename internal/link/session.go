@@ -158,12 +158,12 @@ func (s *session) adjust(ctx context.Context) error {
 	}
 	for st := range s.streams {
 		if !slices.Contains(now, st) {
-			delete(s.streams, st)
 			if gone := s.unused(st, now); len(gone) > 0 {
 				if err := s.sub.Remove(ctx, gone...); err != nil {
-					return err
+					return err // the next round tries again
 				}
 			}
+			delete(s.streams, st)
 		}
 	}
 	if len(more) == 0 {
@@ -230,13 +230,14 @@ func (s *session) checkTokens(ctx context.Context) error {
 	for i, st := range streams {
 		read := read[i]
 		st.mu.Lock()
+		news := s.streams[st] && read != st.seq.checked
 		gap := st.seq.end(begun[i], read)
 		st.mu.Unlock()
 		if gap != "" && h.has(st) {
 			h.gap(st, gap)
 			missing = fmt.Errorf("%w: %s", errMissing, gap)
 		}
-		arrived = arrived || s.streams[st] && read != begun[i].last
+		arrived = arrived || news
 		s.streams[st] = true
 	}
 	h.heard(began)
