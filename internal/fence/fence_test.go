@@ -205,6 +205,23 @@ func TestAValueWhoseNonceCouldNotBeReadIsNotFilledIn(t *testing.T) {
 	}
 }
 
+// A record may be stored more than once, as by a load that is tried again.
+func TestWhatBecameOfARecordBeforeDoesNotCount(t *testing.T) {
+	f, _ := newOn(t, remotetest.NewMemory())
+	before := errors.New("before")
+	recs := writesOf("v", "a", "b")
+	for _, rec := range recs {
+		rec.Token.Began, rec.Stored, rec.StoreErr = time.Now(), record.Stored, before
+	}
+	_ = f.Fill(ctx, recs[:1])
+	if recs[0].Stored != record.Failed || errors.Is(recs[0].StoreErr, before) {
+		t.Errorf("after Fill: %s", results(recs[:1]))
+	}
+	if err := f.Change(ctx, recs[1:]); err != nil || results(recs[1:]) != "b refused" {
+		t.Errorf("after Change: %s, %v", results(recs[1:]), err)
+	}
+}
+
 func TestPassRefuses(t *testing.T) {
 	f, n := newOn(t, remotetest.NewMemory())
 	rec := &record.Record{Key: "k", Stored: record.Stored}

@@ -79,6 +79,7 @@ func TestNothingIsMissingThatWasPublishedBeforeASubscription(t *testing.T) {
 		time.Sleep(beat / 10)
 		_ = b.Publish(ctx, "changes", []byte("not understood"))
 		b.cut()
+		synctest.Wait()
 		_ = one.Tell(5, []string{"a"}).Wait(ctx)
 		time.Sleep(5 * beat)
 		two.expect(t, "down up")
