@@ -172,7 +172,7 @@ func (r *refresher) run(ctx context.Context, key string, opts item, attempt int)
 		return next
 	}
 
-	left, known := r.c.remote.LockLeft(ctx, lock)
+	left, known, silent := r.c.remote.LockLeft(ctx, lock)
 	part := r.c.refreshDuration / raceDivisor
 	if attempt+1 < maxAttempts {
 		switch {
@@ -184,7 +184,9 @@ func (r *refresher) run(ctx context.Context, key string, opts item, attempt int)
 			next.Again = left + lockMargin/2
 		}
 	}
-	r.copy(ctx, key, opts)
+	if silent == nil { // otherwise the copy would wait for the remote once more
+		r.copy(ctx, key, opts)
+	}
 	return next
 }
 
@@ -262,15 +264,19 @@ func (r *refresher) copy(ctx context.Context, key string, opts item) {
 }
 
 // release gives the lock of a failed load back, so that another node may try. One that has
-// expired since may be another's, even with the same stamp, which counts in seconds.
+// expired since may be another's, even with the same stamp, which counts in seconds. release does not
+// wait for the remote: the load may have waited for it already.
 func (r *refresher) release(lock, stamp string, asked time.Time) {
 	if time.Since(asked) >= r.c.refreshDuration-lockMargin {
 		return
 	}
-	// The load's ctx may have run out.
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	r.c.remote.Unlock(ctx, lock, stamp)
+	remote := r.c.remote
+	remote.Later(func() {
+		// The load's ctx may have run out.
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		remote.Unlock(ctx, lock, stamp)
+	})
 }
 
 // report logs a failed load.

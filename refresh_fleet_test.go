@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -173,5 +174,57 @@ func TestACopyForAnItemThatSkipsLocal(t *testing.T) {
 		if got := b.inLocal("k"); got != "-" {
 			t.Errorf("local holds %q", got)
 		}
+	})
+}
+
+// In one run, a node waits once for a remote that hangs: for the lock, for its lifetime, or to give it
+// back.
+func TestARefreshWaitsOnceForARemoteThatHangs(t *testing.T) {
+	const hang = interval / 20
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		load := &counter{}
+		fleetNode(t, m, load.do())
+		m.Put("k_#RL#", "another node holds it")
+		var reads []string
+		m.SetFault(func(_ context.Context, op string, keys ...string) error {
+			if op != "get" && op != "getWithTTL" {
+				return nil
+			}
+			reads = append(reads, keys...)
+			time.Sleep(hang)
+			return errBoom
+		})
+		pass(2*interval - 2*spread)
+		m.SetFault(nil)
+		if len(reads) == 0 || slices.ContainsFunc(reads, func(key string) bool { return key != "k_#RL#" }) {
+			t.Errorf("it read %q, want the lock alone", reads)
+		}
+		if load.calls() != 1 {
+			t.Errorf("%d loads", load.calls())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := remotetest.NewMemory()
+		load := &counter{}
+		n := bothOn(t, m, cache.WithRefreshDuration(interval), cache.WithStopRefreshAfterLastAccess(time.Hour), cache.WithRefreshConcurrency(1))
+		for _, key := range []string{"a", "b"} {
+			_, _ = onceString(n, key, load.do(), cache.Refresh(true))
+		}
+		load.become(0, errBoom)
+		var given atomic.Int32
+		m.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "compareAndDelete" {
+				given.Add(1)
+				time.Sleep(interval)
+			}
+			return nil
+		})
+		pass(interval + spread + time.Second)
+		if load.calls() != 4 || given.Load() != 2 {
+			t.Errorf("%d loads, and %d locks were given back", load.calls(), given.Load())
+		}
+		m.SetFault(nil)
+		pass(2 * interval)
 	})
 }

@@ -192,6 +192,21 @@ func TestTheCallerDoesNotWaitForTheReleaseByASilentRemote(t *testing.T) {
 	})
 }
 
+// Nobody would get the panic of a remote in the background.
+func TestAReleaseThatPanicsInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := newAsked(1)
+		f.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "releaseLeases" {
+				panic("the pieces")
+			}
+			return nil
+		})
+		f.nodes[0].policy.Lead(ctx, []*record.Record{{Key: "k"}}, stepsOf(func(rec *record.Record) { rec.Silent = errBoom }))
+		pass(time.Second)
+	})
+}
+
 // opening is a store that opens fences with leases.
 type opening struct{ *remotetest.Memory }
 

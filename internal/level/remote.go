@@ -364,27 +364,27 @@ func (r *Remote) Unlock(ctx context.Context, key, stamp string) {
 	if r.locks == nil {
 		return
 	}
-	_, err := r.locks.CompareAndDelete(ctx, key, stamp)
-	r.failed(ctx, "del", err)
+	a := caught(ctx, func(ctx context.Context) (bool, error) { return r.locks.CompareAndDelete(ctx, key, stamp) })
+	r.failed(ctx, "del", a.err) // also a panic: the caller may be a goroutine of its own
 }
 
 // Unlocks reports whether Unlock can give back a lock.
 func (r *Remote) Unlocks() bool { return r.locks != nil }
 
 // LockLeft returns the remaining lifetime of the lock at key, zero if it is free. known is false if
-// the store cannot tell, or if it fails.
-func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, known bool) {
+// the store cannot tell, or if it fails. silent is the error if the store gave no answer.
+func (r *Remote) LockLeft(ctx context.Context, key string) (left time.Duration, known bool, silent error) {
 	if r.ttl == nil {
-		return 0, false
+		return 0, false, nil
 	}
 	rec := record.Record{Key: key}
 	if err := r.getOne(ctx, &rec, true); err != nil {
-		return 0, false
+		return 0, false, rec.Silent
 	}
 	if !rec.Got.There { // it expired, or was given back
-		return 0, true
+		return 0, true, nil
 	}
-	return max(rec.Got.Bound(), 0), true
+	return max(rec.Got.Bound(), 0), true, nil
 }
 
 // Track makes the store report changed keys; see remote.Tracker. The store must be one.

@@ -136,7 +136,7 @@ func (r *Remote) acquireLeases(ctx context.Context, ttl time.Duration, asks []re
 // ReleaseLeases gives back leases, and reports for each whether another node waits for it. The
 // failures of loads stay for ttl.
 func (r *Remote) ReleaseLeases(ctx context.Context, ttl time.Duration, ends []remote.LeaseEnd) (wanted []bool) {
-	wanted, err := r.leases.ReleaseLeases(ctx, ttl, ends...)
-	r.failed(ctx, "lease", err) // a lease that was not given back expires
-	return wanted
+	a := caught(ctx, func(ctx context.Context) ([]bool, error) { return r.leases.ReleaseLeases(ctx, ttl, ends...) })
+	r.failed(ctx, "lease", a.err) // a lease that was not given back expires; a panic counts: nobody may wait for the call
+	return a.value
 }

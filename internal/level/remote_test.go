@@ -418,7 +418,7 @@ func operations(ctx context.Context, r *level.Remote) (names string) {
 	_ = r.Del(ctx, recordsOf("a", "b"))
 	_, _ = r.Lock(ctx, "lock", "stamp", time.Second)
 	r.Unlock(ctx, "lock", "stamp")
-	_, _ = r.LockLeft(ctx, "lock")
+	_, _, _ = r.LockLeft(ctx, "lock")
 	r.OpenFences(ctx, time.Second, recordsOf("a"))
 	_ = r.SetFenced(ctx, time.Second, writesOf("a"), true)
 	_ = r.DelFenced(ctx, time.Second, recordsOf("a"))
@@ -481,7 +481,7 @@ func TestALockBelongsToOneStamp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := remotetest.NewMemory()
 		r, _ := newRemote(m)
-		if left, known := r.LockLeft(ctx, "lock"); left != 0 || !known {
+		if left, known, silent := r.LockLeft(ctx, "lock"); left != 0 || !known || silent != nil {
 			t.Errorf("before it is taken, it has %s left, %v", left, known)
 		}
 		if won, err := r.Lock(ctx, "lock", "mine", time.Minute); !won || err != nil {
@@ -491,7 +491,7 @@ func TestALockBelongsToOneStamp(t *testing.T) {
 			t.Errorf("a lock that is taken is taken again: %v, %v", won, err)
 		}
 		time.Sleep(20 * time.Second)
-		if left, known := r.LockLeft(ctx, "lock"); left != 40*time.Second || !known {
+		if left, known, silent := r.LockLeft(ctx, "lock"); left != 40*time.Second || !known || silent != nil {
 			t.Errorf("it has %s left, %v", left, known)
 		}
 		r.Unlock(ctx, "lock", "theirs")
@@ -516,8 +516,18 @@ func TestALockOfABrokenRemoteIsNotTaken(t *testing.T) {
 	if won, err := r.Lock(ctx, "lock", "mine", time.Minute); won || !errors.Is(err, errBoom) {
 		t.Errorf("%v, %v", won, err)
 	}
-	if left, known := r.LockLeft(ctx, "lock"); left != 0 || known {
-		t.Errorf("it has %s left, %v", left, known)
+	if left, known, silent := r.LockLeft(ctx, "lock"); left != 0 || known || !errors.Is(silent, errBoom) {
+		t.Errorf("it has %s left, %v, %v", left, known, silent)
+	}
+}
+
+func TestAStoreThatPanicsWhenALockIsGivenBack(t *testing.T) {
+	m := remotetest.NewMemory()
+	r, log := newRemote(m)
+	m.SetFault(func(context.Context, string, ...string) error { panic("the pieces") })
+	r.Unlock(ctx, "lock", "mine")
+	if failed, _ := log.take(); failed != "del" {
+		t.Errorf("failures of %q are counted", failed)
 	}
 }
 
@@ -532,7 +542,7 @@ func TestALockStaysIfTheStoreCannotGiveItBack(t *testing.T) {
 	if text, _ := s.memory.Peek("lock"); text != "mine" {
 		t.Errorf("the lock is %q", text)
 	}
-	if left, known := r.LockLeft(ctx, "lock"); left != 0 || known {
+	if left, known, silent := r.LockLeft(ctx, "lock"); left != 0 || known || silent != nil {
 		t.Errorf("a store that does not tell: %s left, %v", left, known)
 	}
 	if failed, _ := log.take(); failed != "" {
