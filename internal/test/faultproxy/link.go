@@ -14,8 +14,9 @@ const (
 	// piece bounds the number of bytes that are read at once.
 	piece = 16 << 10
 	// held bounds the number of pieces that are held back in each direction. If there are more, the
-	// sender waits, as it does for a TCP window.
-	held = 1024
+	// sender waits, as it does for a TCP window. The queue of a connection is made with it, and some
+	// faults make many connections.
+	held = 256
 )
 
 // link is one connection of a client, and the connection to the target that belongs to it.

@@ -33,7 +33,7 @@ type answer struct {
 	// row does not exist, zero that no version was read.
 	Versions   []int64
 	Doubted    bool // the local level was in doubt, before or after
-	Unanswered bool // a call of the remote failed meanwhile, or the node does not ask it for some keys
+	Unanswered bool // a call of the remote failed or was slow meanwhile, or the node does not ask it for some keys
 	State      state
 }
 

@@ -41,6 +41,7 @@ type nodeConfig struct {
 	Bus        string // the address of Redis for messages; empty if they take the way of the data
 	BusTimeout time.Duration
 	Heartbeat  time.Duration
+	Timeout    time.Duration // of the calls of Redis; zero means redisTimeout
 	Database   string
 	Local      string // the kind of its local level
 	LocalTTL   time.Duration
@@ -55,6 +56,8 @@ const (
 	// redisTimeout is the timeout of the calls of Redis. It is short, so that there are many
 	// failures.
 	redisTimeout = 300 * time.Millisecond
+	// doubtTimeout is about as long as a call of Redis takes that fails.
+	doubtTimeout = 4 * redisTimeout
 	// callTime bounds a call of the cache.
 	callTime = 4 * time.Second
 
@@ -74,6 +77,7 @@ type node struct {
 	rows     *cache.T[int, row]
 	database *asker[query, []int64]
 	failures *remoteFailures
+	slow     *slowCalls // of the client, for reads and writes
 }
 
 // remoteFailures counts the calls of the remote that failed.
@@ -105,10 +109,18 @@ func runNode(config string) {
 }
 
 // clients are the clients of a process. bus is nil if messages take the way of the data.
-type clients struct{ data, bus *redis.Client }
+type clients struct {
+	data, bus *redis.Client
+	slow      *slowCalls // of data
+}
 
 func clientsOf(c nodeConfig) (cs clients) {
-	cs.data = redisClient(c.Data, redisTimeout, defaultRetries)
+	timeout := redisTimeout
+	if c.Timeout > 0 {
+		timeout = c.Timeout
+	}
+	cs.data, cs.slow = redisClient(c.Data, timeout, defaultRetries), newSlowCalls(doubtTimeout*4/5)
+	cs.data.AddHook(cs.slow)
 	if c.Bus != "" {
 		cs.bus = redisClient(c.Bus, c.BusTimeout, 1)
 	}
@@ -116,7 +128,7 @@ func clientsOf(c nodeConfig) (cs clients) {
 }
 
 func newNode(c nodeConfig, clients clients, database *asker[query, []int64]) *node {
-	n := &node{database: database, failures: &remoteFailures{Handler: stats.NewHandles(true)}}
+	n := &node{database: database, failures: &remoteFailures{Handler: stats.NewHandles(true)}, slow: clients.slow}
 	opts := []cache.Option{
 		cache.WithName("torture"),
 		cache.WithSourceId(fmt.Sprintf("%d/%d", c.Number, os.Getpid())),
@@ -130,8 +142,7 @@ func newNode(c nodeConfig, clients clients, database *asker[query, []int64]) *no
 			cache.WithSyncLocal(true),
 			cache.WithSyncChannel(channel),
 			cache.WithSyncHeartbeat(c.Heartbeat),
-			// As long as a call of Redis takes that fails: the judge takes only such a node for cut off.
-			cache.WithDoubtTimeout(4*redisTimeout),
+			cache.WithDoubtTimeout(doubtTimeout),
 		)
 		if clients.bus != nil {
 			opts = append(opts, cache.WithSyncBus(remote.NewGoRedis(clients.bus).(remote.Bus)))
@@ -176,7 +187,7 @@ func newLocal(kind string, ttl time.Duration) local.Local {
 func (n *node) answer(q request) (a answer) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	before, doubted, unanswered := n.failures.n.Load(), n.doubts(), n.repairs() > 0
+	before, slow, doubted, unanswered := n.failures.n.Load(), n.slow.ended(), n.doubts(), n.repairs() > 0
 	a.Versions = make([]int64, len(q.Keys))
 	var err error
 	switch {
@@ -191,7 +202,7 @@ func (n *node) answer(q request) (a answer) {
 		a.Err = err.Error()
 	}
 	a.Doubted = doubted || n.doubts()
-	a.Unanswered = unanswered || n.repairs() > 0 || n.failures.n.Load() != before
+	a.Unanswered = unanswered || n.repairs() > 0 || n.failures.n.Load() != before || n.slow.since(slow)
 	return a
 }
 
