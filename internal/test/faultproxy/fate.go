@@ -12,6 +12,10 @@ type Fate struct {
 	// Silence is how long the client still waits for a reply that is lost, until its connection is
 	// closed. Zero or less: it does not wait.
 	Silence time.Duration
+	// Tear delivers so many bytes of the request, and nothing that comes later. The target replies to
+	// what is complete; the replies reach the client, unless LoseReply is set, and then the connection
+	// ends. Zero or less, or as many bytes as the request has: it is whole.
+	Tear int
 	// Late closes the connection of the client at once, and delivers the request so much later.
 	// Until then, it is as under way as a packet that TCP repeats. The reply is lost. Zero or less:
 	// it is not late.
@@ -30,6 +34,9 @@ func (p *Proxy) Decide(decide func(request []byte) Fate) {
 // deliver writes what arrived from the client to the server, in the way that its fate says. It
 // returns false if the link has ended.
 func (l *link) deliver(request []byte) bool {
+	if l.torn.Load() {
+		return true // the rest is lost
+	}
 	fault, _ := l.proxy.now()
 	var fate Fate
 	if fault.decide != nil {
@@ -45,10 +52,15 @@ func (l *link) deliver(request []byte) bool {
 	if fate.LoseReply {
 		l.loses.Store(&fate) // before the server can reply
 	}
+	torn := fate.Tear > 0 && fate.Tear < len(request)
+	if torn {
+		request = request[:fate.Tear]
+		l.torn.Store(true)
+	}
 	if _, err := l.server.Write(request); err != nil {
 		return false
 	}
-	return !late || l.server.CloseWrite() == nil
+	return !late && !torn || l.server.CloseWrite() == nil
 }
 
 // wait waits for d, or until Heal. It returns false if the link has ended.

@@ -77,6 +77,50 @@ func TestLateRequest(t *testing.T) {
 	}
 }
 
+func TestTornRequest(t *testing.T) {
+	target, heard := listener(t)
+	p := newProxy(t, target)
+	p.Decide(once("torn", Fate{Tear: 2}))
+	c := dial(t, p)
+	say(t, c, "torn")
+	hear(t, c, "to") // the target has replied to what it got
+	closed(t, c)
+	if got, end := <-heard, <-heard; got != "to" || end != "end" {
+		t.Errorf("the target heard %q and %q", got, end)
+	}
+	again := dial(t, p)
+	say(t, again, "torn")
+	hear(t, again, "torn")
+	_ = c.Close()
+	eventually(t, func() bool { return p.Connections() == 1 })
+
+	p.Decide(once("lost", Fate{Tear: 2, LoseReply: true}))
+	say(t, again, "lost")
+	closed(t, again)
+	_ = again.Close()
+	eventually(t, func() bool { return p.Connections() == 0 })
+}
+
+func TestRedirect(t *testing.T) {
+	first, heardFirst := listener(t)
+	second, heardSecond := listener(t)
+	p := newProxy(t, first)
+	c := dial(t, p)
+	say(t, c, "a")
+	hear(t, c, "a")
+	p.Redirect(second)
+	say(t, c, "b")
+	hear(t, c, "b")
+	p.HealByReset()
+	broken(t, c)
+	again := dial(t, p)
+	say(t, again, "c")
+	hear(t, again, "c")
+	if got := []string{<-heardFirst, <-heardFirst, <-heardSecond}; !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("the targets heard %q", got)
+	}
+}
+
 func TestFatesMeetOtherFaults(t *testing.T) {
 	target, _ := listener(t)
 	p := newProxy(t, target)

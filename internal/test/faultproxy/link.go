@@ -27,6 +27,7 @@ type link struct {
 	end    context.CancelFunc
 
 	alone atomic.Bool          // the client was let go of
+	torn  atomic.Bool          // nothing more is delivered to the server
 	loses atomic.Pointer[Fate] // if it is set, the next reply is lost
 
 	mu     sync.Mutex   // protects server
@@ -82,7 +83,7 @@ func (l *link) connect() bool {
 		}
 	}
 	var d net.Dialer
-	server, err := d.DialContext(l.ctx, "tcp", l.proxy.target)
+	server, err := d.DialContext(l.ctx, "tcp", l.proxy.where())
 	if err != nil {
 		return false
 	}
@@ -115,7 +116,7 @@ func (l *link) forward(direction Direction, from, to *net.TCPConn) {
 				l.reset()
 				return
 			}
-		case direction == ToServer && l.alone.Load(): // the proxy itself has ended it
+		case direction == ToServer && (l.alone.Load() || l.torn.Load()): // the proxy itself has ended it
 		case errors.Is(p.err, io.EOF):
 			if !l.alone.Load() && to.CloseWrite() != nil {
 				l.reset()

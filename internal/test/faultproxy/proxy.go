@@ -4,7 +4,7 @@
 // A fault applies to all connections, to the open ones and to later ones, until another fault or
 // Heal replaces it. A connection has two directions, to the server and to the client. Each
 // direction can have a fault of its own. Decide gives single requests a fate: their replies are
-// lost, or they arrive late.
+// lost, or they arrive late, or in part.
 package faultproxy
 
 import (
@@ -26,11 +26,11 @@ const (
 
 // Proxy forwards connections to one target. All methods may be called concurrently.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	running  sync.WaitGroup // the goroutines of the proxy and of its connections
 
 	mu      sync.Mutex // protects all below
+	target  string
 	fault   fault
 	changed chan struct{} // closed and replaced when fault changes
 	links   map[*link]struct{}
@@ -51,6 +51,20 @@ func New(target string) (*Proxy, error) {
 
 // Addr returns the address of the proxy, as host:port. No fault changes it.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Redirect makes target, a host:port, the target of connections that the proxy makes from now on. Open ones
+// stay as they are: use Cut to end them.
+func (p *Proxy) Redirect(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+func (p *Proxy) where() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
+}
 
 // Connections returns the number of open connections.
 func (p *Proxy) Connections() int {

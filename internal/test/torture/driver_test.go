@@ -24,7 +24,7 @@ func (f *fleet) drive(stop <-chan struct{}) (wait func()) {
 					select {
 					case <-stop:
 						return
-					case <-time.After(rand.N(4 * time.Millisecond)):
+					case <-time.After(rand.N(f.think)):
 					}
 					if f.mix.writes(m.number) {
 						m.write(pick(f.mix.writings), false)

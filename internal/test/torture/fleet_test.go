@@ -27,6 +27,7 @@ type fleet struct {
 	processes []*process
 	deck      *deck
 	pause     time.Duration // the longest one between two troubles of a node
+	think     time.Duration // the longest one between two calls of a worker
 	alone     sync.RWMutex  // held for reading by troubles of nodes, for writing by troubles of Redis
 	updates   atomic.Uint64
 	locks     [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
@@ -110,7 +111,7 @@ func newFleet(t testing.TB, bound time.Duration, workers int) *fleet {
 	t.Cleanup(database.close)
 	return &fleet{
 		t: t, began: time.Now(), redis: redistest.NewProcess(t), bound: bound, workers: workers, database: database,
-		judge: newJudge(bound, grace), mix: usual, deck: newDeck(troubles), pause: 1500 * time.Millisecond, compared: keys,
+		judge: newJudge(bound, grace), mix: usual, deck: newDeck(troubles), pause: 1500 * time.Millisecond, think: 4 * time.Millisecond, compared: keys,
 	}
 }
 

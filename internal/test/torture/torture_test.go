@@ -101,6 +101,7 @@ func TestNoNodeOfManyServesWhatHasChanged(t *testing.T) {
 	const heartbeat = 500 * time.Millisecond
 	f := newFleet(t, 4*heartbeat+2*slack, 1)
 	f.deck, f.pause, f.compared = newDeck(broken), 5*time.Second, 2*hotKeys
+	f.think = time.Duration(processes*caches) * 5 * time.Millisecond // otherwise they would only wait for the machine
 	for p := range processes {
 		data := f.proxy(f.redis.Addr())
 		f.add(nodeConfig{
