@@ -32,8 +32,10 @@ type answer struct {
 	// Versions are the versions that were read, in the order of the keys. notThere means that the
 	// row does not exist, zero that no version was read.
 	Versions   []int64
-	Doubted    bool // the local level was in doubt, before or after
-	Unanswered bool // a call of the remote failed or was slow meanwhile, or the node does not ask it for some keys
+	Done       []bool // of a write that failed: the keys that were changed; nil if none is known to be
+	Lost       bool   // a Mutate that lost a fence, and that is complete
+	Doubted    bool   // the local level was in doubt, before or after
+	Unanswered bool   // a call of the remote failed or was slow meanwhile, or the node does not ask it for some keys
 	State      state
 }
 

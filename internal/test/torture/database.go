@@ -19,6 +19,7 @@ type database struct {
 	conns map[net.Conn]struct{}    // guarded by mu; nil if the database is closed
 	rows  map[int]int64            // guarded by mu
 	made  map[uint64]map[int]int64 // guarded by mu: the versions that an update made
+	hooks map[uint64]func()        // guarded by mu: what happens right before an update
 }
 
 // query reads rows, or updates them.
@@ -39,6 +40,7 @@ func startDatabase() (*database, error) {
 		conns:    make(map[net.Conn]struct{}),
 		rows:     make(map[int]int64),
 		made:     make(map[uint64]map[int]int64),
+		hooks:    make(map[uint64]func()),
 	}
 	db.wg.Go(db.accept)
 	return db, nil
@@ -77,9 +79,27 @@ func (db *database) answer(q query) []int64 {
 	if q.Update == 0 && db.tardy.Load() {
 		before, after = 0, 20*time.Millisecond+rand.N(40*time.Millisecond)
 	}
+	if evict := db.takeHook(q.Update); evict != nil {
+		evict()
+	}
 	time.Sleep(before)
 	defer time.Sleep(after)
 	return db.do(q)
+}
+
+// before has hook called when an update has arrived.
+func (db *database) before(update uint64, hook func()) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.hooks[update] = hook
+}
+
+func (db *database) takeHook(update uint64) func() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	hook := db.hooks[update]
+	delete(db.hooks, update)
+	return hook
 }
 
 func (db *database) do(q query) []int64 {
@@ -112,6 +132,7 @@ func (db *database) madeBy(update uint64) map[int]int64 {
 	defer db.mu.Unlock()
 	made := db.made[update]
 	delete(db.made, update)
+	delete(db.hooks, update)
 	return made
 }
 

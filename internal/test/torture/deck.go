@@ -25,12 +25,13 @@ const (
 	cut            // connections break, and new ones break at once
 	hole           // connections stay open, and nothing passes
 	lossy          // some replies are lost, so that their calls are repeated
+	torn           // most calls arrive in part
 	tardy          // some calls are repeated, and their first attempts arrive afterwards
 )
 
 // troubles are all troubles. Very short ones are wanted, too.
 var troubles = func() (all []trouble) {
-	for b, name := range []string{"", "slow", "cut", "hole", "lossy", "tardy"} {
+	for b, name := range []string{"", "slow", "cut", "hole", "lossy", "torn", "tardy"} {
 		if b := breakage(b); b != whole {
 			all = append(all,
 				trouble{name: "data " + name, data: b, longest: 2 * time.Second},
@@ -51,6 +52,18 @@ var troubles = func() (all []trouble) {
 var repeats = []trouble{
 	{name: "data lossy", data: lossy, shortest: time.Second, longest: 4 * time.Second},
 	{name: "data tardy", data: tardy, shortest: time.Second, longest: 4 * time.Second},
+}
+
+// partly are troubles that let batches fail in part, and that let a node die between the parts.
+var partly = []trouble{
+	{name: "data torn", data: torn, shortest: time.Second, longest: 3 * time.Second},
+	{name: "data cut", data: cut, longest: 2 * time.Second},
+	{name: "data hole", data: hole, longest: 2 * time.Second},
+	{name: "data lossy", data: lossy, longest: 2 * time.Second},
+	{name: "data tardy", data: tardy, longest: 2 * time.Second},
+	{name: "both cut", data: cut, bus: cut, longest: 2 * time.Second},
+	{name: "bus torn", bus: torn, longest: 2 * time.Second},
+	{name: "kill", kill: true, longest: 300 * time.Millisecond},
 }
 
 // broken are troubles without stopped or killed processes.

@@ -3,6 +3,7 @@ package torture
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -100,14 +101,19 @@ func (m *member) write(o operation, wait bool, chosen ...int) bool {
 	}
 	defer release()
 	q := request{How: o.how, Keys: chosen, Update: m.f.updates.Add(1)}
+	opened := m.f.evictDuring(q)
 	began := m.f.now()
 	a := m.ask(q)
 	ended := m.f.now()
-	again := o.carries && a.Err != "" // if it was acknowledged, the fence refuses what comes later
 	for key, version := range m.f.database.madeBy(q.Update) {
+		err := a.Err
+		if i := slices.Index(chosen, key); a.Done != nil && a.Done[i] {
+			err = ""
+			m.f.sums.parts.Add(1)
+		}
 		m.f.judge.wrote(write{
-			node: m.number, key: key, how: o.how, version: version,
-			began: began, ended: ended, err: a.Err, again: again,
+			node: m.number, key: key, how: o.how, version: version, began: began, ended: ended,
+			err: err, again: o.carries, lost: a.Lost, opened: slices.Contains(opened(), key),
 		})
 	}
 	return a.Err == ""

@@ -16,8 +16,9 @@ import (
 type fleet struct {
 	t         testing.TB
 	began     time.Time
-	redis     *redistest.Process
-	bound     time.Duration // see judge
+	redis     *redistest.Process   // nil if there is a cluster
+	masters   []*redistest.Process // of the cluster; otherwise only redis
+	bound     time.Duration        // see judge
 	workers   int
 	compared  int // the number of keys that are compared with the database in the end of a round
 	mix       mix
@@ -26,9 +27,12 @@ type fleet struct {
 	nodes     []*member
 	processes []*process
 	deck      *deck
-	pause     time.Duration // the longest one between two troubles of a node
-	think     time.Duration // the longest one between two calls of a worker
-	alone     sync.RWMutex  // held for reading by troubles of nodes, for writing by troubles of Redis
+	pause     time.Duration              // the longest one between two troubles of a node
+	think     time.Duration              // the longest one between two calls of a worker
+	evictions *evictions                 // nil if Redis evicts nothing
+	disturb   func(stop <-chan struct{}) // makes a trouble of Redis; nil if there are none
+	calm      time.Duration              // the longest time between two troubles of Redis
+	alone     sync.RWMutex               // held for reading by troubles of nodes, for writing by troubles of Redis
 	updates   atomic.Uint64
 	locks     [keys]sync.RWMutex // one for each key, held while the key is written; see operation.carries
 	sums      sums
@@ -38,7 +42,7 @@ type fleet struct {
 // links stay.
 type process struct {
 	config    nodeConfig
-	data, bus *faultproxy.Proxy // they are the same if the nodes have one client for both
+	data, bus lines // they are the same if the nodes have one client for both
 	child     atomic.Pointer[child]
 	members   []*member
 }
@@ -53,7 +57,7 @@ type member struct {
 }
 
 // sums are the sums over all processes of all nodes.
-type sums struct{ gaps, refused, kills, stops, broken, redis atomic.Uint64 }
+type sums struct{ gaps, refused, kills, stops, broken, redis, parts atomic.Uint64 }
 
 const (
 	keys = 60
@@ -74,19 +78,25 @@ const (
 // there are more workers, and the judge is stricter.
 func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 	t.Helper()
-	f := newFleet(t, bound+slack, workers)
+	return startFleetOn(t, long, change, redistest.NewProcess(t))
+}
+
+// startFleetOn is startFleet on one Redis, or on the masters of a cluster.
+func startFleetOn(t testing.TB, long bool, change func(c *nodeConfig), masters ...*redistest.Process) *fleet {
+	t.Helper()
+	f := newFleet(t, bound+slack, workers, masters...)
 	if long {
-		f = newFleet(t, bound+longSlack, longWorkers)
+		f = newFleet(t, bound+longSlack, longWorkers, masters...)
 	}
 	for n := range nodes {
-		data, bus := f.proxy(f.redis.Addr()), f.proxy(f.redis.Addr())
+		data, bus := f.lines(), f.lines()
 		c := nodeConfig{
-			Number: n, Data: data.Addr(), Bus: bus.Addr(), Database: f.database.addr(),
+			Number: n, Data: data[0].Addr(), Bus: bus[0].Addr(), Masters: f.mastersBy(data), BusMasters: f.mastersBy(bus), Database: f.database.addr(),
 			Local: locals[n%len(locals)], LocalTTL: time.Hour, Heartbeat: heartbeat,
 			Link: true, Fence: true, Lease: n == 1, BusTimeout: redisTimeout,
 		}
 		if n == 0 { // this node has one client for both
-			bus, c.Bus = data, ""
+			bus, c.Bus, c.BusMasters = data, "", nil
 		}
 		if n == 2 { // this client waits far longer than a message may take
 			c.BusTimeout = 3 * time.Second
@@ -102,21 +112,26 @@ func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 }
 
 // newFleet returns a fleet without nodes. bound is that of its judge.
-func newFleet(t testing.TB, bound time.Duration, workers int) *fleet {
+func newFleet(t testing.TB, bound time.Duration, workers int, masters ...*redistest.Process) *fleet {
 	t.Helper()
 	database, err := startDatabase()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(database.close)
-	return &fleet{
-		t: t, began: time.Now(), redis: redistest.NewProcess(t), bound: bound, workers: workers, database: database,
+	f := &fleet{
+		t: t, calm: 10 * time.Second, began: time.Now(), masters: masters, bound: bound, workers: workers, database: database,
 		judge: newJudge(bound, grace), mix: usual, deck: newDeck(troubles), pause: 1500 * time.Millisecond, think: 4 * time.Millisecond, compared: keys,
 	}
+	f.disturb = f.pauseMaster
+	if len(masters) == 1 {
+		f.redis, f.disturb = masters[0], f.sufferTogether
+	}
+	return f
 }
 
 // add starts a process and adds its nodes.
-func (f *fleet) add(c nodeConfig, data, bus *faultproxy.Proxy) {
+func (f *fleet) add(c nodeConfig, data, bus lines) {
 	f.t.Helper()
 	p := &process{config: c, data: data, bus: bus}
 	for i := range max(1, c.Caches) {
@@ -144,6 +159,26 @@ func (f *fleet) proxy(to string) *faultproxy.Proxy {
 	}
 	f.t.Cleanup(func() { _ = p.Close() })
 	return p
+}
+
+// lines returns a proxy to each master.
+func (f *fleet) lines() (all lines) {
+	for _, m := range f.masters {
+		all = append(all, f.proxy(m.Addr()))
+	}
+	return all
+}
+
+// mastersBy returns the addresses of proxies by those of their masters, nil if there is no cluster.
+func (f *fleet) mastersBy(proxies lines) map[string]string {
+	if len(f.masters) == 1 {
+		return nil
+	}
+	by := make(map[string]string)
+	for i, m := range f.masters {
+		by[m.Addr()] = proxies[i].Addr()
+	}
+	return by
 }
 
 // now returns the time by the clock of the driver.

@@ -17,11 +17,12 @@ type judge struct {
 	// link was mended.
 	grace time.Duration
 
-	mu      sync.Mutex
-	nodes   map[int]*timeline // guarded by mu
-	ledgers map[int]*ledger   // guarded by mu
-	notes   []string          // guarded by mu: the last changes of nodes and links, as text
-	tally   tally             // guarded by mu
+	mu        sync.Mutex
+	nodes     map[int]*timeline // guarded by mu
+	ledgers   map[int]*ledger   // guarded by mu
+	notes     []string          // guarded by mu: the last changes of nodes and links, as text
+	forgotten spans             // guarded by mu: when Redis may have lost all fences
+	tally     tally             // guarded by mu
 }
 
 // verdict is the judge's decision about a read.
@@ -32,6 +33,7 @@ const (
 	unjudged         // it returned an error, or no version
 	exempt           // too old, but the local level was in doubt, and the remote could not be asked
 	late             // too old, but the network may have delivered the version late; see unsettled
+	undone           // too old, but a promoted replica had the version; see revival
 	wrong            // too old
 )
 
@@ -69,8 +71,14 @@ func (j *judge) happened(node int, when instant, what string, change func(t *tim
 func (j *judge) wrote(w write) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	l := j.ledgerLocked(w.key)
+	w.again = w.again && (w.err != "" || j.nodeLocked(w.node).cut.touch(w.began, w.ended))
 	j.tally.write(w)
-	j.ledgerLocked(w.key).note(w, j.settledLocked)
+	l.note(w, j.settledLocked)
+	if j.silentLocked(w) {
+		j.tally.silent++
+		j.tally.violated(fmt.Sprintf("%v returned no error, although its fence was evicted while its function ran", w), j, l)
+	}
 }
 
 // settledLocked reports whether everything that was under way when a write ended had arrived when
@@ -105,6 +113,9 @@ func (j *judge) read(r read) verdict {
 	if v == wrong {
 		j.tally.violated(why, j, l)
 	}
+	if r.skipsLocal && r.err == "" && r.version > 0 && v != wrong {
+		l.sight(r)
+	}
 	if v == right && !j.excusedLocked(r) {
 		t := j.nodeLocked(r.node)
 		var age time.Duration
@@ -136,6 +147,8 @@ func (j *judge) judgeLocked(l *ledger, r read) (v verdict, why string) {
 		return exempt, ""
 	case l.late(r.version, visible):
 		return late, ""
+	case l.undone(r.version, visible):
+		return undone, ""
 	}
 	return wrong, fmt.Sprintf("%v, although %v was acknowledged %s earlier", r, need, r.began-need.ended)
 }
@@ -148,7 +161,8 @@ func (j *judge) excusedLocked(r read) bool {
 
 // unfinished returns the keys that need another write: the newest version was not acknowledged, and
 // the node that wrote it is dead, so no node will finish it; or the network may still change the
-// key.
+// key; or a promoted replica had an older version. The Mutate of a dead node is finished: it had
+// removed the key before, and nothing could be stored, unless its closed fence was lost.
 func (j *judge) unfinished(keys int, newest func(key int) int64) (open []int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -157,9 +171,12 @@ func (j *judge) unfinished(keys int, newest func(key int) int64) (open []int) {
 		version := newest(key)
 		w, failed := l.failed[version]
 		done := version == 1 || version == l.newest ||
-			failed && (w.how == mutates || w.ended > j.nodeLocked(w.node).started)
+			failed && (w.how == mutates && j.coveredLocked(l, w) || w.ended > j.nodeLocked(w.node).started)
 		for _, u := range l.unsettled {
-			done = done && u.cleared != nil
+			done = done && (u.cleared != nil || !l.possible(u))
+		}
+		for _, v := range l.revived {
+			done = done && (v.written || v.version >= version)
 		}
 		if !done {
 			open = append(open, key)

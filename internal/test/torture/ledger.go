@@ -16,8 +16,14 @@ type write struct {
 	began, ended instant
 	err          string // empty if it is acknowledged
 	// again says that it carries its value, and that the network may still deliver the value: it has
-	// failed, so the client does not know whether it has arrived.
+	// failed, so the client does not know whether it has arrived; or it was acknowledged after a fault
+	// of the link, so the client may have sent it more than once. A fence refuses the latter.
 	again bool
+	// lost says that it is a Mutate whose fence did not stay closed: other nodes may have stored what
+	// is old while it ran. Then its change is complete all the same.
+	lost bool
+	// opened says that the fence was evicted while the function of this Mutate ran.
+	opened bool
 }
 
 // read is one read of a row.
@@ -42,6 +48,8 @@ type ledger struct {
 	newest    int64   // version of all acknowledged writes
 	unsettled []unsettled
 	failed    map[int64]write // the writes that were not acknowledged, by version
+	revived   []revival
+	evicted   []instant // the last times at which its fence may have been evicted
 
 	// The last writes and reads, for the reports.
 	writes []write
@@ -49,8 +57,9 @@ type ledger struct {
 }
 
 // unsettled is a value that may arrive in the remote at any time: the bytes of a Set are under
-// way, and its client has given up on them. (Fences prevent it for loaded values and for a Set that was
-// acknowledged, and a late Delete does no harm.)
+// way, and its client does not wait for them any more. (Fences prevent it for loaded values, and a
+// late Delete does no harm. They also prevent it for a Set that was acknowledged, unless they are
+// evicted.)
 type unsettled struct {
 	write
 	cleared *write // the write that has replaced or removed the value for good; nil if there is none yet
@@ -101,6 +110,7 @@ func (l *ledger) note(w write, settled func(earlier, w write) bool) {
 	l.unsettled = slices.DeleteFunc(l.unsettled, func(u unsettled) bool {
 		return u.cleared != nil && u.cleared.ended+keepUnsettled < w.began
 	})
+	l.supersede(w, w.began)
 	for i := range l.unsettled {
 		if u := &l.unsettled[i]; u.cleared == nil && u.version < w.version && settled(u.write, w) {
 			u.cleared = &w
@@ -126,11 +136,16 @@ func (l *ledger) required(r read, visible func(w write) bool) (newest write) {
 // late reports whether a version may come from a write that the network has delivered late.
 func (l *ledger) late(version int64, visible func(w write) bool) bool {
 	for _, u := range l.unsettled {
-		if u.version == version && (u.cleared == nil || !visible(*u.cleared)) {
+		if u.version == version && l.possible(u) && (u.cleared == nil || !visible(*u.cleared)) {
 			return true
 		}
 	}
 	return false
+}
+
+// possible reports whether nothing refuses a value that arrives late.
+func (l *ledger) possible(u unsettled) bool {
+	return u.err != "" || l.evictedWithin(u.began, forever)
 }
 
 // outdated returns the first acknowledged write that made a version out of date.
@@ -174,6 +189,9 @@ func (w write) String() string {
 	}
 	if w.again {
 		s += " (may arrive later)"
+	}
+	if w.lost {
+		s += " (its fence was lost)"
 	}
 	return s
 }

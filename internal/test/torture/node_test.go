@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -41,13 +42,16 @@ type nodeConfig struct {
 	Bus        string // the address of Redis for messages; empty if they take the way of the data
 	BusTimeout time.Duration
 	Heartbeat  time.Duration
-	Timeout    time.Duration // of the calls of Redis; zero means redisTimeout
-	Database   string
-	Local      string // the kind of its local level
-	LocalTTL   time.Duration
-	Link       bool
-	Fence      bool
-	Lease      bool
+	// Masters has the address of each master of a cluster, and the address for reads and writes there;
+	// BusMasters has the address for messages. They are nil if there is no cluster.
+	Masters, BusMasters map[string]string
+	Timeout             time.Duration // of the calls of Redis; zero means redisTimeout
+	Database            string
+	Local               string // the kind of its local level
+	LocalTTL            time.Duration
+	Link                bool
+	Fence               bool
+	Lease               bool
 }
 
 const (
@@ -110,7 +114,7 @@ func runNode(config string) {
 
 // clients are the clients of a process. bus is nil if messages take the way of the data.
 type clients struct {
-	data, bus *redis.Client
+	data, bus redis.UniversalClient
 	slow      *slowCalls // of data
 }
 
@@ -119,11 +123,20 @@ func clientsOf(c nodeConfig) (cs clients) {
 	if c.Timeout > 0 {
 		timeout = c.Timeout
 	}
-	cs.data, cs.slow = redisClient(c.Data, timeout, defaultRetries), newSlowCalls(doubtTimeout*4/5)
-	cs.data.AddHook(cs.slow)
-	if c.Bus != "" {
+	cs.slow = newSlowCalls(doubtTimeout * 4 / 5)
+	switch {
+	case c.Masters != nil:
+		cs.data = clusterClient(c.Masters, timeout, defaultRetries)
+	default:
+		cs.data = redisClient(c.Data, timeout, defaultRetries)
+	}
+	switch {
+	case c.BusMasters != nil:
+		cs.bus = clusterClient(c.BusMasters, c.BusTimeout, 1)
+	case c.Bus != "":
 		cs.bus = redisClient(c.Bus, c.BusTimeout, 1)
 	}
+	cs.data.AddHook(cs.slow)
 	return cs
 }
 
@@ -170,6 +183,19 @@ func redisClient(addr string, timeout time.Duration, retries int) *redis.Client 
 	})
 }
 
+// clusterClient returns a client that connects to the addresses of masters instead of the masters.
+func clusterClient(masters map[string]string, timeout time.Duration, retries int) *redis.ClusterClient {
+	return redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: slices.Collect(maps.Keys(masters)),
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			d := net.Dialer{Timeout: timeout}
+			return d.DialContext(ctx, network, masters[addr])
+		},
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
+		DialerRetries: 1, MaxRetries: retries, PoolSize: 20,
+	})
+}
+
 // locals are the kinds of local levels. All of them have room for fewer rows than there are.
 var locals = []string{"Otter", "TinyLFU", "FreeCache"}
 
@@ -198,12 +224,46 @@ func (n *node) answer(q request) (a answer) {
 	default:
 		err = n.read(ctx, q, a.Versions)
 	}
+	if a.Lost = onlyLost(err); a.Lost {
+		err = nil
+	}
 	if err != nil {
-		a.Err = err.Error()
+		a.Err, a.Done = err.Error(), n.doneOf(err, q)
 	}
 	a.Doubted = doubted || n.doubts()
 	a.Unanswered = unanswered || n.repairs() > 0 || n.failures.n.Load() != before || n.slow.since(slow)
 	return a
+}
+
+// onlyLost reports whether nothing else is wrong with a Mutate than that a fence was lost.
+func onlyLost(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) { // it is nil for an error that joins others
+		if err == cache.ErrFenceLost { //nolint:errorlint // an error that joins others must not count
+			return true
+		}
+	}
+	return false
+}
+
+// doneOf returns which keys a batch has changed, although it returned err: those that a
+// remote.KeysError does not name.
+func (n *node) doneOf(err error, q request) []bool {
+	if q.How != setsAll && q.How != deletesAll {
+		return nil
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		some, ok := err.(*remote.KeysError) //nolint:errorlint // with an error that joins others, it is not known
+		if !ok {
+			continue
+		}
+		done := make([]bool, len(q.Keys))
+		for i, key := range q.Keys {
+			_, failed := some.Failed[fmt.Sprint(prefix, ":", key)]
+			done[i] = !failed
+		}
+		return done
+	}
+	return nil
 }
 
 func (n *node) doubts() bool { return cache.SyncStateOf(n.Cache).InDoubt }

@@ -91,6 +91,22 @@ var (
 		},
 		hot: 2, apart: 2,
 	}
+	// batches reads and writes many keys at a time.
+	batches = mix{
+		readings: []operation{
+			{how: gathers, weight: 8, many: true},
+			{how: gets, weight: 2},
+			{how: peeksRemotely, weight: 2},
+			{how: fetchesPast, weight: 1},
+		},
+		writings: []operation{
+			{how: setsAll, weight: 4, many: true, carries: true},
+			{how: deletesAll, weight: 4, many: true},
+			{how: mutates, weight: 2, many: true},
+			{how: deletes, weight: 1},
+		},
+		hot: 2 * hotKeys, writeEvery: 4,
+	}
 	// replacements sets keys. Only one call at a time sets a key, so they are for more keys.
 	replacements = mix{
 		readings: []operation{

@@ -15,6 +15,7 @@ type tally struct {
 	acked, failed int            // writes
 	errors        map[string]int // by text
 	verdicts      [wrong + 1]int
+	lost, silent  int         // Mutates that said, and that did not say, that their fences were lost
 	violations    []violation // the first ones
 	staleness     staleness   // of nodes with nothing wrong
 	troubled      staleness   // of nodes in trouble
@@ -46,6 +47,9 @@ func count(m *map[string]int, what string) {
 
 func (t *tally) write(w write) {
 	count(&t.writes, w.how)
+	if w.lost {
+		t.lost++
+	}
 	if w.err == "" {
 		t.acked++
 	} else {
@@ -88,11 +92,18 @@ func (s *staleness) note(age time.Duration) {
 	}
 }
 
-// wrongs returns the number of wrong reads.
+// wrongs returns the number of wrong reads and writes.
 func (j *judge) wrongs() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tally.verdicts[wrong]
+	return j.tally.verdicts[wrong] + j.tally.silent
+}
+
+// undone returns the number of reads that returned what a promoted replica had.
+func (j *judge) undone() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.tally.verdicts[undone]
 }
 
 // report returns the counts and the violations, as text.
@@ -102,8 +113,8 @@ func (j *judge) report() string {
 	t := &j.tally
 	var b strings.Builder
 	fmt.Fprintf(&b, "reads: %s\nwrites: %s: %d acknowledged, %d failed\n", counts(t.reads, ", "), counts(t.writes, ", "), t.acked, t.failed)
-	fmt.Fprintf(&b, "verdicts: %d right, %d errors or nothing, %d exempt, %d late, %d WRONG\n",
-		t.verdicts[right], t.verdicts[unjudged], t.verdicts[exempt], t.verdicts[late], t.verdicts[wrong])
+	fmt.Fprintf(&b, "verdicts: %d right, %d errors or nothing, %d exempt, %d late, %d undone by a promotion, %d WRONG; of the writes, %d had lost their fences, %d did not say so\n",
+		t.verdicts[right], t.verdicts[unjudged], t.verdicts[exempt], t.verdicts[late], t.verdicts[undone], t.verdicts[wrong], t.lost, t.silent)
 	for i, s := range []*staleness{&t.staleness, &t.troubled} {
 		what := []string{"nodes with nothing wrong", "nodes in trouble"}[i]
 		slices.Sort(s.ages)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/test/redistest"
 )
 
 // duration returns how long the fleet is tortured: a few seconds, or as long as TORTURE says.
@@ -69,7 +71,7 @@ func (f *fleet) round(lasts time.Duration, troubled bool) {
 		f.t.Error(d)
 	}
 	if n := f.judge.wrongs(); n > 0 {
-		f.t.Errorf("%d reads were wrong", n)
+		f.t.Errorf("%d reads or writes were wrong", n)
 	}
 }
 
@@ -78,12 +80,62 @@ func TestNoNodeServesWhatARepeatBroughtBack(t *testing.T) {
 	needsProcesses(t)
 	lasts, long := duration(t)
 	f := startFleet(t, long, func(*nodeConfig) {})
-	f.deck, f.pause = newDeck(repeats), 50*time.Millisecond
+	f.deck, f.pause, f.disturb = newDeck(repeats), 50*time.Millisecond, nil
 	f.database.tardy.Store(true) // loads last long enough for changes and repeats to come in between
 	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
 		for _, f.mix = range []mix{invalidations, replacements} {
 			f.round(min(lasts/3, maxRound), true)
 		}
+	}
+	f.report()
+}
+
+// Redis evicts keys, also fences, and everything else fails, too.
+func TestNoNodeServesWhatAnEvictionLetIn(t *testing.T) {
+	needsProcesses(t)
+	lasts, long := duration(t)
+	f := startFleet(t, long, func(*nodeConfig) {})
+	f.evictions = newEvictions(f)
+	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
+		f.round(min(lasts/2, maxRound), true)
+	}
+	f.report()
+	e := f.evictions
+	t.Logf("evicted: %d fences, %d of them closed, and %d other keys", e.fences.Load(), e.closed.Load(), e.others.Load())
+	if e.fences.Load() == 0 {
+		t.Error("no fence was evicted")
+	}
+}
+
+// A replica that lacks the newest writes becomes the master, again and again.
+func TestNoNodeGoesBackAfterAPromotion(t *testing.T) {
+	needsProcesses(t)
+	lasts, long := duration(t)
+	p := newPair(t)
+	f := startFleetOn(t, long, func(*nodeConfig) {}, p.master.Process)
+	f.calm, f.disturb = time.Second, func(stop <-chan struct{}) { p.promote(f, stop) }
+	f.database.tardy.Store(true) // loads are under way through promotions
+	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
+		for _, f.mix = range []mix{usual, invalidations} {
+			f.round(min(lasts/3, maxRound), true)
+		}
+	}
+	f.report()
+	t.Logf("replicas were promoted %d times; %d keys had old versions then", p.promotions, p.revived)
+	if p.promotions == 0 {
+		t.Error("no replica was promoted")
+	}
+}
+
+// Batches change a part of their keys: a node does not reach one master of a cluster, or pipelines are
+// torn.
+func TestNoNodeServesWhatAPartOfABatchLeft(t *testing.T) {
+	needsProcesses(t)
+	lasts, long := duration(t)
+	f := startFleetOn(t, long, func(*nodeConfig) {}, redistest.NewCluster(t).Masters...)
+	f.mix, f.deck = batches, newDeck(partly)
+	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
+		f.round(min(lasts/2, maxRound), true)
 	}
 	f.report()
 }
@@ -99,7 +151,7 @@ func TestNoNodeOfManyServesWhatHasChanged(t *testing.T) {
 		processes, caches, lasts = 10, 20, min(max(lasts, time.Minute), 5*time.Minute)
 	}
 	const heartbeat = 500 * time.Millisecond
-	f := newFleet(t, 4*heartbeat+2*slack, 1)
+	f := newFleet(t, 4*heartbeat+2*slack, 1, redistest.NewProcess(t))
 	f.deck, f.pause, f.compared = newDeck(broken), 5*time.Second, 2*hotKeys
 	f.think = time.Duration(processes*caches) * 5 * time.Millisecond // otherwise they would only wait for the machine
 	for p := range processes {
@@ -107,7 +159,7 @@ func TestNoNodeOfManyServesWhatHasChanged(t *testing.T) {
 		f.add(nodeConfig{
 			Number: p * caches, Caches: caches, Data: data.Addr(), Database: f.database.addr(), Timeout: time.Second,
 			Local: locals[p%len(locals)], LocalTTL: time.Hour, Heartbeat: heartbeat, Link: true, Fence: true, Lease: p%2 == 0,
-		}, data, data)
+		}, lines{data}, lines{data})
 	}
 	f.waitUntilReady()
 	for end := time.Now().Add(lasts / 3); !t.Failed() && time.Now().Before(end); {
@@ -153,7 +205,7 @@ func (f *fleet) report() {
 		m.addUp()
 	}
 	s := &f.sums
-	f.t.Logf("in %s: links broke %d times, nodes were stopped %d times and killed %d times, Redis %d times; %d gaps, %d fills refused\n%s",
-		f.now().Round(time.Second), s.broken.Load(), s.stops.Load(), s.kills.Load(), s.redis.Load(), s.gaps.Load(), s.refused.Load(),
+	f.t.Logf("in %s: links broke %d times, nodes were stopped %d times and killed %d times, Redis %d times; %d keys of failed batches were changed; %d gaps, %d fills refused\n%s",
+		f.now().Round(time.Second), s.broken.Load(), s.stops.Load(), s.kills.Load(), s.redis.Load(), s.parts.Load(), s.gaps.Load(), s.refused.Load(),
 		strings.TrimSpace(f.judge.report()))
 }

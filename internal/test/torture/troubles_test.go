@@ -29,12 +29,15 @@ func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 		})
 	}
 	wg.Go(func() {
-		for f.mix.apart == 0 && pause(stop, time.Second+rand.N(10*time.Second)) {
+		for f.disturb != nil && pause(stop, f.calm/10+rand.N(f.calm)) {
 			f.alone.Lock()
-			f.sufferTogether(stop)
+			f.disturb(stop)
 			f.alone.Unlock()
 		}
 	})
+	if f.evictions != nil {
+		wg.Go(func() { f.evictions.run(stop) })
+	}
 	return wg.Wait
 }
 
@@ -57,23 +60,45 @@ func (f *fleet) sufferTogether(stop <-chan struct{}) {
 	if restart {
 		what = "Redis is killed"
 	}
-	for _, p := range f.processes {
-		m := p.members[0]
-		m.begins(what, trouble{data: hole})
-	}
+	f.begin(what)
 	if restart {
+		began := f.now()
 		f.redis.Kill()
 		pause(stop, rand.N(time.Second))
 		f.redis.Restart()
+		f.judge.forgot(began, f.now())
 	} else {
 		f.redis.Pause()
 		pause(stop, rand.N(1500*time.Millisecond))
 		f.redis.Resume()
 	}
 	f.sums.redis.Add(1)
+	f.end(what)
+}
+
+// pauseMaster stops one master of a cluster for a while. It is so short that the others do not miss it.
+func (f *fleet) pauseMaster(stop <-chan struct{}) {
+	const what = "a master is stopped"
+	f.begin(what)
+	m := f.masters[rand.IntN(len(f.masters))]
+	m.Pause()
+	pause(stop, rand.N(time.Second))
+	m.Resume()
+	f.sums.redis.Add(1)
+	f.end(what)
+}
+
+// begin tells the judge that a trouble of Redis begins.
+func (f *fleet) begin(what string) {
 	for _, p := range f.processes {
-		m := p.members[0]
-		m.ends(what, trouble{data: hole})
+		p.members[0].begins(what, trouble{data: hole})
+	}
+}
+
+// end tells the judge that a trouble of Redis has ended.
+func (f *fleet) end(what string) {
+	for _, p := range f.processes {
+		p.members[0].ends(what, trouble{data: hole})
 	}
 }
 
@@ -92,12 +117,12 @@ func (f *fleet) failLast() {
 
 // suffer makes the trouble t for the node until last returns.
 func (m *member) suffer(t trouble, last func()) {
-	if m.bus == m.data {
+	if m.bus[0] == m.data[0] {
 		t.data, t.bus = max(t.data, t.bus), whole
 	}
 	m.begins(t.name, t)
-	damage(m.data, t.data)
-	damage(m.bus, t.bus)
+	m.data.damage(t.data)
+	m.bus.damage(t.bus)
 	switch {
 	case t.kill:
 		m.f.sums.kills.Add(1)
@@ -121,8 +146,8 @@ func (m *member) suffer(t trouble, last func()) {
 	default:
 		m.f.sums.broken.Add(1)
 		last()
-		heal(m.data, t.data)
-		heal(m.bus, t.bus)
+		m.data.heal(t.data)
+		m.bus.heal(t.bus)
 	}
 	m.ends(t.name, t)
 }
@@ -153,6 +178,25 @@ func (m *member) ends(what string, t trouble) {
 	})
 }
 
+// lines are the proxies on the way to Redis: one, or one for each master of a cluster.
+type lines []*faultproxy.Proxy
+
+// damage makes a fault of one line, and maybe of others.
+func (l lines) damage(b breakage) {
+	first := rand.IntN(len(l))
+	for i, p := range l {
+		if i == first || rand.IntN(3) == 0 {
+			damage(p, b)
+		}
+	}
+}
+
+func (l lines) heal(b breakage) {
+	for _, p := range l {
+		heal(p, b)
+	}
+}
+
 func damage(p *faultproxy.Proxy, b breakage) {
 	direction := []faultproxy.Direction{faultproxy.Both, faultproxy.Both, faultproxy.ToServer, faultproxy.ToClient}[rand.IntN(4)]
 	switch b {
@@ -169,6 +213,8 @@ func damage(p *faultproxy.Proxy, b breakage) {
 	case lossy:
 		most := longestGap()
 		p.Decide(sometimes(func() faultproxy.Fate { return faultproxy.Fate{LoseReply: true, Silence: rand.N(most)} }))
+	case torn:
+		p.Decide(tear)
 	case tardy:
 		most := longestGap()
 		p.Decide(sometimes(func() faultproxy.Fate { return faultproxy.Fate{Late: 1 + rand.N(most)} }))
@@ -188,11 +234,24 @@ func longestGap() time.Duration {
 // others pass, and so do the commands that begin a connection.
 func sometimes(fate func() faultproxy.Fate) func(request []byte) faultproxy.Fate {
 	return func(request []byte) faultproxy.Fate {
-		if rand.IntN(5) > 0 || bytes.Contains(request, []byte("hello")) || bytes.Contains(request, []byte("client")) {
+		if rand.IntN(5) > 0 || isGreeting(request) {
 			return faultproxy.Fate{}
 		}
 		return fate()
 	}
+}
+
+// tear decides that most requests arrive in part. Mostly, some commands of a pipeline arrive as a whole.
+func tear(request []byte) faultproxy.Fate {
+	if rand.IntN(4) == 0 || isGreeting(request) || len(request) < 2 {
+		return faultproxy.Fate{}
+	}
+	return faultproxy.Fate{Tear: 1 + rand.IntN(len(request)-1), LoseReply: rand.IntN(3) == 0}
+}
+
+// isGreeting reports whether request begins a connection.
+func isGreeting(request []byte) bool {
+	return bytes.Contains(request, []byte("hello")) || bytes.Contains(request, []byte("client"))
 }
 
 // heal mends a link. Bytes that were held back arrive, or are lost with their connections.
