@@ -29,7 +29,7 @@ func newEvictions(f *fleet) *evictions { return &evictions{f: f, client: f.redis
 
 // run evicts keys until stop is closed. Most of them are hot.
 func (e *evictions) run(stop <-chan struct{}) {
-	for pause(stop, rand.N(20*time.Millisecond)) {
+	for pause(stop, rand.N(10*time.Millisecond)) {
 		for _, key := range someKeys(true, e.f.mix.hot) {
 			name := rowKey(key)
 			switch rand.IntN(8) {

@@ -30,7 +30,7 @@ type pair struct {
 type server struct {
 	*redistest.Process
 	client *redis.Client
-	cache  cache.Cache // for what it has of the rows
+	rows   *cache.T[int, row] // for what it has of the rows
 	line   *faultproxy.Proxy
 }
 
@@ -58,7 +58,7 @@ func newServer(t *testing.T) *server {
 		c.Close()
 		_ = client.Close()
 	})
-	return &server{process, client, c, line}
+	return &server{process, client, cache.NewT[int, row](c), line}
 }
 
 // follow makes the server a replica of another one.
@@ -112,10 +112,13 @@ func (p *pair) promote(f *fleet, stop <-chan struct{}) {
 		return
 	}
 	p.master.line.Cut() // what the replica has does not change any more
-	if rand.IntN(4) > 0 {
-		pause(stop, rand.N(300*time.Millisecond))
-	}
 	had := p.replica.versions(p.t)
+	switch rand.IntN(4) {
+	case 0:
+		pause(stop, rand.N(300*time.Millisecond))
+	case 1, 2: // about as long as a load: the changes of the time are those that it must not overlook
+		pause(stop, rand.N(50*time.Millisecond))
+	}
 	const what = "a replica is promoted"
 	f.begin(what)
 	began := f.now()
@@ -152,19 +155,26 @@ func (p *pair) promote(f *fleet, stop <-chan struct{}) {
 	p.replica.follow(p.t, p.master)
 }
 
+var errMissing = errors.New("the replica does not have all rows")
+
 // versions returns the versions that the server has of the rows, by key.
 func (s *server) versions(t testing.TB) map[int]int64 {
 	versions := make(map[int]int64)
-	for key := range keys {
-		var r row
-		switch err := s.cache.Get(context.Background(), rowKey(key), &r); {
-		case err == nil:
-			versions[key] = r.Version
-		case errors.Is(err, cache.ErrNotFound):
-			versions[key] = notThere
-		case !errors.Is(err, cache.ErrCacheMiss):
-			t.Errorf("reading from a replica: %v", err)
+	all := make([]int, keys)
+	for key := range all {
+		all[key], versions[key] = key, notThere
+	}
+	found, err := s.rows.MGetWithErr(context.Background(), prefix, all, func(_ context.Context, missing []int) (map[int]row, error) {
+		for _, key := range missing {
+			delete(versions, key)
 		}
+		return nil, errMissing // so nothing is stored
+	})
+	if err != nil && !errors.Is(err, errMissing) {
+		t.Errorf("reading from a replica: %v", err)
+	}
+	for key, r := range found {
+		versions[key] = r.Version
 	}
 	return versions
 }

@@ -96,8 +96,11 @@ func TestNoNodeServesWhatAnEvictionLetIn(t *testing.T) {
 	lasts, long := duration(t)
 	f := startFleet(t, long, func(*nodeConfig) {})
 	f.evictions = newEvictions(f)
+	f.database.tardy.Store(true) // loads last long enough for a change and an eviction to come in between
 	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
-		f.round(min(lasts/2, maxRound), true)
+		for _, f.mix = range []mix{usual, invalidations} {
+			f.round(min(lasts/3, maxRound), true)
+		}
 	}
 	f.report()
 	e := f.evictions
@@ -113,7 +116,7 @@ func TestNoNodeGoesBackAfterAPromotion(t *testing.T) {
 	lasts, long := duration(t)
 	p := newPair(t)
 	f := startFleetOn(t, long, func(*nodeConfig) {}, p.master.Process)
-	f.calm, f.disturb = time.Second, func(stop <-chan struct{}) { p.promote(f, stop) }
+	f.calm, f.disturb = 300*time.Millisecond, func(stop <-chan struct{}) { p.promote(f, stop) }
 	f.database.tardy.Store(true) // loads are under way through promotions
 	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {
 		for _, f.mix = range []mix{usual, invalidations} {
