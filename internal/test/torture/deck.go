@@ -66,6 +66,17 @@ var partly = []trouble{
 	{name: "kill", kill: true, longest: 300 * time.Millisecond},
 }
 
+// moments are short troubles. Promotions, which do not come at the same time as others, wait for their
+// ends.
+var moments = []trouble{
+	{name: "data hole", data: hole, longest: 200 * time.Millisecond},
+	{name: "data cut", data: cut, longest: 200 * time.Millisecond},
+	{name: "both tardy", data: tardy, bus: tardy, longest: 200 * time.Millisecond},
+	{name: "bus slow", bus: slow, longest: 200 * time.Millisecond},
+	{name: "stop", stop: true, longest: 200 * time.Millisecond},
+	{name: "kill", kill: true, longest: 200 * time.Millisecond},
+}
+
 // broken are troubles without stopped or killed processes.
 var broken = func() (some []trouble) {
 	for _, t := range troubles {
