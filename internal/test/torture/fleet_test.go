@@ -28,6 +28,7 @@ type fleet struct {
 	processes []*process
 	deck      *deck
 	pause     time.Duration              // the longest one between two troubles of a node
+	late      time.Duration              // how late news come to a node that only reads; zero if that is one of the troubles
 	think     time.Duration              // the longest one between two calls of a worker
 	evictions *evictions                 // nil if Redis evicts nothing
 	disturb   func(stop <-chan struct{}) // makes a trouble of Redis; nil if there are none

@@ -116,7 +116,7 @@ func TestNoNodeGoesBackAfterAPromotion(t *testing.T) {
 	lasts, long := duration(t)
 	p := newPair(t)
 	f := startFleetOn(t, long, func(*nodeConfig) {}, p.master.Process)
-	f.deck = newDeck(moments)
+	f.deck, f.late = newDeck(moments), 100*time.Millisecond // late news keep no load from being stored
 	f.calm, f.disturb = 300*time.Millisecond, func(stop <-chan struct{}) { p.promote(f, stop) }
 	f.database.tardy.Store(true) // loads are under way through promotions
 	for end := time.Now().Add(lasts / 2); !t.Failed() && time.Now().Before(end); {

@@ -18,6 +18,14 @@ func (f *fleet) trouble(stop <-chan struct{}) (wait func()) {
 		if f.mix.reads(m.number) {
 			deck = newDeck(lateNews)
 		}
+		if f.mix.reads(m.number) && f.late > 0 {
+			m.bus[0].Delay(faultproxy.ToClient, f.late)
+			wg.Go(func() {
+				<-stop
+				m.bus.heal(slow)
+			})
+			continue
+		}
 		wg.Go(func() {
 			for pause(stop, f.pause/5+rand.N(f.pause*4/5)) {
 				m.noteAll()
