@@ -292,6 +292,37 @@ func TestKeysThatAreNamedLikeAFenceOrALeaseAreRefused(t *testing.T) {
 	}
 }
 
+// So would a value under the key of the token of the cache's channel.
+func TestTheKeyOfTheTokenIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		opts    []cache.Option
+		refused string // one key
+		fine    []string
+	}{
+		{"link", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("ch")}, "{ch}#seq", []string{"ch#seq", "{other}#seq", "{ch}#seq2"}},
+		{"link, and a channel with a hash tag", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("a{ch}")}, "a{ch}#seq", []string{"{ch}#seq"}},
+		{"no link", []cache.Option{cache.WithSyncChannel("ch")}, "", []string{"{ch}#seq"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := both(t, test.opts...)
+			for _, key := range append(test.fine, test.refused) {
+				refused := key == test.refused && key != ""
+				for call, err := range map[string]error{
+					"Set":    n.Set(ctx, key, cache.Value("v")),
+					"Once":   n.Once(ctx, key, returns("v", nil)),
+					"Mutate": cache.Mutate(ctx, n.Cache, []string{key}, func(context.Context) error { return nil }),
+					"Delete": n.Delete(ctx, key),
+				} {
+					if key != "" && (errors.Is(err, cache.ErrInvalidKey) != refused || refused && !strings.Contains(err.Error(), "token")) {
+						t.Errorf("%s of %q: %v", call, key, err)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestKeysThatCannotHaveAFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, _ := fencedPair(t)

@@ -46,11 +46,14 @@ func (b *keyBuffer) release() {
 	}
 }
 
-// checkKey is the function checkKey. Where fences or leases are on, it also says whether the key can
-// have one, and whether it is one.
+// checkKey is the function checkKey. It also says whether the key is that of the channel's token and,
+// where fences or leases are on, whether it can have one, and whether it is one.
 func (c *jetCache) checkKey(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
+	}
+	if token := c.Options.sync.token; token != "" && key == token {
+		return fmt.Errorf("%w: %s is the key of the token of the channel on which the cache tells other nodes of changes; give it, or the channel, another name", ErrInvalidKey, quote.Key(key))
 	}
 	// Only with a "}" can there be something wrong, and most keys have none.
 	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {

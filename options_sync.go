@@ -24,7 +24,8 @@ type syncOptions struct {
 
 	// Set by resolve.
 	linked, tracked bool
-	own             bool // the bus is the remote itself
+	own             bool   // the bus is the remote itself
+	token           string // the key of the channel's token, "" if it has none
 }
 
 const (
@@ -82,6 +83,9 @@ func (s *syncOptions) resolve(o *Options) {
 	// With a handler, that sends the events, as in the library that this one replaces. What
 	// tracking hears need not be told again.
 	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.tracked)
+	if s.linked {
+		s.token, _ = remote.TokenKey(s.channel)
+	}
 }
 
 // WithSyncChannel sets the channel on which WithSyncLocal tells other nodes of changes. The

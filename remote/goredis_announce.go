@@ -123,7 +123,7 @@ return tokens`)
 
 // tokenKey returns the key of channel's token.
 func tokenKey(channel string) (string, error) {
-	key, ok := sideKey(channel, tokenSuffix)
+	key, ok := TokenKey(channel)
 	if !ok {
 		return "", fmt.Errorf("%w: the channel %s has no token: %w", ErrUnsupported, quote.Key(channel), ErrNoSibling)
 	}

@@ -18,6 +18,10 @@ func FenceKey(key string) (string, bool) { return sideKey(key, fenceSuffix) }
 // LeaseKey returns the key of key's lease, by the rule of FenceKey: "{key}#l" or "key#l".
 func LeaseKey(key string) (string, bool) { return sideKey(key, leaseSuffix) }
 
+// TokenKey returns the key of a channel's token, by the rule of FenceKey: "{channel}#seq" or "channel#seq".
+// The node that publishes on the channel counts the messages there.
+func TokenKey(channel string) (string, bool) { return sideKey(channel, tokenSuffix) }
+
 // IsSideKey reports whether key is the name of a fence or of a lease: whether there is a key, other
 // than the empty one, of which FenceKey or LeaseKey makes it. So it ends in "#f" or "#l", and has a
 // hash tag before that. Do not store values under such keys beside keys with fences or leases.

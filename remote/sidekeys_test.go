@@ -32,6 +32,14 @@ func TestFenceKey(t *testing.T) {
 	}
 }
 
+func TestTokenKey(t *testing.T) {
+	for channel, want := range map[string]string{"ch": "{ch}#seq", "a{ch}": "a{ch}#seq", "a}": ""} {
+		if got, ok := remote.TokenKey(channel); got != want || ok != (want != "") {
+			t.Errorf("TokenKey(%q) = %q, %v", channel, got, ok)
+		}
+	}
+}
+
 func TestIsSideKey(t *testing.T) {
 	for key, want := range map[string]bool{
 		"{user:1}#f": true, "{user:1}#l": true, // of "user:1", and of "{user:1}"
