@@ -1,6 +1,9 @@
 package torture
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // This file has what Redis itself forgets: fences that it evicts, and writes that it had acknowledged
 // and that a promoted replica did not have.
@@ -80,6 +83,9 @@ func (j *judge) forgot(from, to instant) {
 	defer j.mu.Unlock()
 	j.forgotten = append(j.forgotten, span{from, to})
 }
+
+// maxLoad is that of WithFence on the nodes.
+const maxLoad = time.Second
 
 // mutationTail is how long after the death of its node a Mutate can still matter: the database may
 // make the change a little later, and a load from before that may still be stored, for maxLoad.

@@ -56,7 +56,6 @@ type nodeConfig struct {
 
 const (
 	heartbeat = 100 * time.Millisecond
-	maxLoad   = time.Second
 	// redisTimeout is the timeout of the calls of Redis. It is short, so that there are many
 	// failures.
 	redisTimeout = 300 * time.Millisecond
