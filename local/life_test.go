@@ -239,6 +239,31 @@ func TestOtterReplaceEntryKeepsTheLife(t *testing.T) {
 	})
 }
 
+// An entry with a somewhat earlier end than the one before it is written in place, and ends on time.
+func TestOtterRemovesARewrittenEntrySoonAfterItsEnd(t *testing.T) {
+	for was, want := range map[time.Duration]time.Duration{
+		8 * time.Second: 10 * time.Second, 11 * time.Second: 11 * time.Second, 12 * time.Second: 10 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewOtter(10, time.Minute)
+			defer s.Close()
+			s.SetWithTTL("k", []byte("old"), was)
+			s.SetWithTTL("k", []byte("v"), 10*time.Second)
+			if e, ok := s.store.GetEntryQuietly("k"); !ok || e.ExpiresAfter() != want {
+				t.Errorf("otter removes an entry for 10s after one for %s in %s, want %s", was, e.ExpiresAfter(), want)
+			}
+			time.Sleep(10*time.Second - time.Millisecond)
+			if _, ok := s.Get("k"); !ok {
+				t.Error("the entry is gone before its end")
+			}
+			time.Sleep(time.Millisecond)
+			if _, ok := s.GetWithLife("k"); ok {
+				t.Error("the entry is there at its end")
+			}
+		})
+	}
+}
+
 // Otter's own clock is that of the last tick, and it must never remove what can still be read.
 func TestOtterIsExactBetweenTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +278,7 @@ func TestOtterIsExactBetweenTicks(t *testing.T) {
 			if _, ok := s.Get("k"); !ok {
 				t.Fatalf("%s: the entry is gone before its end", ttl)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if _, ok := s.Get("k"); ok {
 				t.Fatalf("%s: the entry is there at its end", ttl)
 			}

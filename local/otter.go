@@ -68,14 +68,24 @@ func newOtter(constructor string, ttl time.Duration, o otter.Options[string, *En
 	t.lifetime.init(constructor, ttl, newClock())
 	t.coarse = &otterClock{exact: t.clock}
 	o.Clock = t.coarse
-	o.ExpiryCalculator = otter.ExpiryWritingFunc(func(e otter.Entry[string, *Entry]) time.Duration {
-		if end := e.Value.end(); end != forever {
-			return time.Duration(max(end-e.SnapshotAtNano, 1)) // otter would ignore 0
-		}
-		return forever
-	})
+	o.ExpiryCalculator = otter.ExpiryWritingFunc(removeAfter)
 	t.store = otter.Must(&o)
 	return t
+}
+
+// removeAfter returns after which time otter removes an entry that is written. It is at its end, or
+// somewhat later if otter would have removed the old entry only a little later: otter writes an
+// entry in place only if its deadline does not move to an earlier time.
+func removeAfter(e otter.Entry[string, *Entry]) time.Duration {
+	end := e.Value.end()
+	if end == forever {
+		return forever
+	}
+	left := time.Duration(max(end-e.SnapshotAtNano, 1)) // otter would ignore 0
+	if planned := e.ExpiresAfter(); planned >= left && planned-left <= left/8 {
+		return planned
+	}
+	return left
 }
 
 // Set stores data under key for the store's TTL. It does nothing after Close.
