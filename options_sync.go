@@ -97,8 +97,9 @@ func WithSyncChannel(name string) Option { return func(o *Options) { o.sync.chan
 
 // WithSyncBus sets what carries the messages of WithSyncLocal, in place of the remote. Use it for a
 // fleet that has a message system of its own, or for a Remote that is not Redis. Default: the remote,
-// if it is a remote.Bus, as the adapter for go-redis is. It has no effect without
-// WithSyncLocal(true). New panics if bus is nil.
+// if it is a remote.Bus, as the adapter for go-redis is. A type that embeds the adapter, and a bus that
+// embeds a remote.Sequencer, need a method SequencerOf, or their nodes send each other heartbeats: see
+// remote.Sequencer. It has no effect without WithSyncLocal(true). New panics if bus is nil.
 func WithSyncBus(bus remote.Bus) Option {
 	return func(o *Options) {
 		if bus == nil {

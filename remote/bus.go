@@ -1,6 +1,9 @@
 package remote
 
-import "context"
+import (
+	"context"
+	"reflect"
+)
 
 // Bus carries messages between the nodes of a fleet. A cache publishes on it which keys have
 // changed. The adapter for go-redis is a Bus, by the pub/sub of Redis. To use another message
@@ -40,9 +43,25 @@ type Sequencer interface {
 	// channels must be of one group. Follow does not look whether the connection still works: call
 	// Sync for that.
 	Follow(ctx context.Context, channels []string, ready func(Subscription), receive func(channel string, message []byte)) error
+	// SequencerOf returns the Sequencer itself. A type that embeds a Sequencer has its methods, but it
+	// may have a Publish or a Subscribe of its own, which PublishNext and Follow do not call. So a cache
+	// uses the tokens of a Bus only if SequencerOf returns a value of the same type as the Bus. If the
+	// type has the Publish and the Subscribe of the embedded one, give it a SequencerOf that returns the
+	// outer value. Otherwise its nodes find missing messages by heartbeats.
+	SequencerOf() Sequencer
 	// Group returns a comparable value. One call of Follow can receive channels of the same group,
 	// also by different Sequencers. It returns nil for a channel that can have no token.
 	Group(channel string) any
+}
+
+// AsSequencer returns bus as a Sequencer. It returns nil if bus is none, or if it only embeds one: see
+// SequencerOf.
+func AsSequencer(bus Bus) Sequencer {
+	s, ok := bus.(Sequencer)
+	if !ok || reflect.TypeOf(s.SequencerOf()) != reflect.TypeOf(bus) {
+		return nil
+	}
+	return s
 }
 
 // Subscription is a call of Follow that is ready. Its methods may be called concurrently. They

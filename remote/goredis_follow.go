@@ -17,6 +17,9 @@ import (
 // the client connects.
 type followGroup struct{ client, tag any }
 
+// SequencerOf returns the adapter; see Sequencer.
+func (r *GoRedisV9Adapter) SequencerOf() Sequencer { return r }
+
 // Group returns nil for a channel that has a "}" and no hash tag. Of the others, it returns the same
 // value for all channels of a client that speaks to one node, and on a cluster or a Ring for channels
 // with the same hash tag. Adapters of the same client agree.

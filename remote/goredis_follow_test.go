@@ -117,6 +117,24 @@ func TestFollowNoticesAServerThatDoesNotConfirm(t *testing.T) {
 	}
 }
 
+// ownPublish is an adapter with a Publish of its own; itself is one that says that its tokens may be used.
+type (
+	ownPublish struct{ *remote.GoRedisV9Adapter }
+	itself     struct{ *remote.GoRedisV9Adapter }
+)
+
+func (ownPublish) Publish(context.Context, string, []byte) error { return nil }
+func (i itself) SequencerOf() remote.Sequencer                   { return i }
+
+func TestABusThatEmbedsASequencer(t *testing.T) {
+	r := remote.NewGoRedisV9Adapter(redistest.Embedded(t).Client).(*remote.GoRedisV9Adapter)
+	for bus, want := range map[remote.Bus]bool{r: true, ownPublish{r}: false, itself{r}: true, struct{ remote.Bus }{r}: false} {
+		if got := remote.AsSequencer(bus); (got != nil) != want || want && any(got) != any(bus) {
+			t.Errorf("AsSequencer of a %T is a %T", bus, got)
+		}
+	}
+}
+
 func TestFollowOfNothing(t *testing.T) {
 	client := redistest.Embedded(t).Client
 	err := remote.NewGoRedisV9Adapter(client).(remote.Sequencer).Follow(ctx, nil, nil, nil)

@@ -152,6 +152,8 @@ func (b *refusingBus) Publish(ctx context.Context, channel string, data []byte) 
 	return b.Bus.Publish(ctx, channel, data)
 }
 
+func (b *refusingBus) SequencerOf() remote.Sequencer { return b }
+
 func (b *refusingBus) PublishNext(ctx context.Context, channel string, messages ...[]byte) error {
 	if b.refuses.Load() {
 		return errBoom
@@ -172,6 +174,8 @@ func (b *slowBus) Publish(ctx context.Context, channel string, data []byte) erro
 	}
 	return b.Bus.Publish(ctx, channel, data)
 }
+
+func (b *slowBus) SequencerOf() remote.Sequencer { return b }
 
 func (b *slowBus) PublishNext(ctx context.Context, channel string, messages ...[]byte) error {
 	if err := b.wait(ctx); err != nil {

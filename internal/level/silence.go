@@ -40,6 +40,10 @@ func noteSilence(rec *record.Record, err error) {
 // silence is what is known of a remote that may not answer. While it is quiet, and a check that was given
 // up has not ended, no check begins. When it has ended without an answer, one check at a time begins: the
 // probe. An answer to any read ends that: one connection may hang, and others work.
+//
+// There is one silence for the whole remote. On a cluster, a master that hangs holds back the checks of
+// the keys of all masters, until one read of any of them is answered. Which master has a key is known
+// to the adapter alone; a Remote does not tell.
 type silence struct {
 	quiet atomic.Bool  // the last that is known is that a read had no answer
 	open  atomic.Int64 // probes, and checks that were given up, that have not ended

@@ -20,7 +20,8 @@ var (
 	_ remote.FollowerCounter = (*process)(nil)
 )
 
-func (p *process) Group(string) any { return p }
+func (p *process) SequencerOf() remote.Sequencer { return p }
+func (p *process) Group(string) any              { return p }
 
 func (b *fakeBus) stepLocked(channel string, step uint64) string {
 	t := b.tokens[channel]

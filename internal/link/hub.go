@@ -24,7 +24,10 @@ type hub struct {
 	running sync.WaitGroup
 	beatNow chan struct{} // an element makes beat send heartbeats at once
 
-	plain  atomic.Bool // the server refuses tokens, so that the Links need heartbeats
+	// plain says that the server refuses tokens, so that the Links need heartbeats. It holds for all
+	// channels, although an ACL may refuse the key of one alone: the moment up to which everything was
+	// received is one for the whole subscription, and either checks or heartbeats tell it.
+	plain  atomic.Bool
 	proven atomic.Bool // the server has tokens
 
 	mu      sync.Mutex

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // A Link with a shorter heartbeat joins those of a client. The others have no gap.
@@ -38,6 +40,8 @@ type hookedProcess struct {
 	*process
 	hook atomic.Pointer[func()]
 }
+
+func (h *hookedProcess) SequencerOf() remote.Sequencer { return h }
 
 func (h *hookedProcess) Tokens(ctx context.Context, channels ...string) ([]string, error) {
 	if hook := h.hook.Swap(nil); hook != nil {

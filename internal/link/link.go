@@ -122,8 +122,10 @@ type State struct {
 // end the Link with Close.
 func Start(cfg Config) *Link {
 	l := &Link{cfg: cfg}
-	if seq, ok := cfg.Bus.(remote.Sequencer); ok && seq.Group(cfg.Changes) != nil {
+	if seq := remote.AsSequencer(cfg.Bus); seq != nil && seq.Group(cfg.Changes) != nil {
 		l.seq = seq
+	} else if _, embeds := cfg.Bus.(remote.Sequencer); embeds && seq == nil {
+		cfg.Warn("the bus, a %T, embeds a remote.Sequencer, and may have a Publish or a Subscribe of its own; so the nodes notice missing messages by heartbeats; if it has none, give it a method SequencerOf that returns itself", cfg.Bus)
 	}
 	l.status.begin(cfg.Down, cfg.Up)
 	l.out.init(l)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,4 +349,38 @@ func TestAConnectionOnWhichChangesAreLateIsDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// embedding is a bus that embeds one with tokens, and publishes by itself.
+type embedding struct {
+	*process
+	published atomic.Int32
+}
+
+func (e *embedding) Publish(ctx context.Context, channel string, message []byte) error {
+	if channel == "changes" {
+		e.published.Add(1)
+	}
+	return e.process.Publish(ctx, channel, message)
+}
+
+func TestABusThatEmbedsOneWithTokensPublishesByItself(t *testing.T) {
+	bubbleOfTokens(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+		e := &embedding{process: newProcess(b)}
+		three := startNode(t, e, "three")
+		time.Sleep(10 * beat)
+		e.published.Store(0)
+		if a := three.Announce(5, []string{"a"}); a != nil {
+			t.Errorf("a change would carry %+v", a)
+		}
+		_ = three.Tell(5, []string{"a"}).Wait(ctx)
+		one.expect(t, "a")
+		if n := e.published.Load(); n != 1 {
+			t.Errorf("it published %d messages", n)
+		}
+		if len(three.warn) != 1 || !strings.Contains(three.warn[0], "SequencerOf") {
+			t.Errorf("the warnings are %q", three.warn)
+		}
+		three.expect(t, "down up")
+	})
 }

@@ -21,6 +21,8 @@ type hastyProcess struct {
 	hasty atomic.Int32 // number of Syncs that are answered too early
 }
 
+func (p *hastyProcess) SequencerOf() remote.Sequencer { return p }
+
 type hastySub struct {
 	*fakeSub
 	p *hastyProcess
@@ -170,6 +172,8 @@ func TestABusThatReturnsTooFewTokens(t *testing.T) {
 
 type fewTokens struct{ *process }
 
+func (p *fewTokens) SequencerOf() remote.Sequencer { return p }
+
 func (*fewTokens) Tokens(context.Context, ...string) ([]string, error) { return nil, nil }
 
 // A Link with a shorter heartbeat joins one with a longer one, and they need heartbeats.
@@ -183,7 +187,7 @@ func TestALinkWithAShorterHeartbeatJoinsWithoutTokens(t *testing.T) {
 		slow.Instance, slow.Heartbeat = "slow", 100*beat
 		l := Start(slow)
 		defer l.Close(time.Second)
-		one.WaitReady(time.Second)
+		time.Sleep(beat / 2)
 		one.Close(time.Second)
 		time.Sleep(150 * beat)
 		three := startNode(t, p, "three")
@@ -228,6 +232,8 @@ type stuckProcess struct {
 	*process
 	stuck atomic.Bool
 }
+
+func (p *stuckProcess) SequencerOf() remote.Sequencer { return p }
 
 type stuckSub struct {
 	*fakeSub

@@ -75,6 +75,9 @@ func (b *Bus) LoseTokens() {
 	clear(b.tokens)
 }
 
+// SequencerOf returns the Bus; see remote.Sequencer.
+func (b *Bus) SequencerOf() remote.Sequencer { return b }
+
 // Group returns the Bus: one call of Follow can receive all channels.
 func (b *Bus) Group(string) any { return b }
 

@@ -51,6 +51,8 @@ func (b *brokenTokens) Follow(ctx context.Context, channels []string, ready func
 	return b.Bus.Follow(ctx, channels, func(sub remote.Subscription) { ready(&brokenSubscription{sub, b}) }, receive)
 }
 
+func (b *brokenTokens) SequencerOf() remote.Sequencer { return b }
+
 func (b *brokenTokens) Group(channel string) any {
 	if b.split {
 		return channel

@@ -14,7 +14,8 @@ import (
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
-// busTokenChecks are checks of a Bus that is a remote.Sequencer, too. They pass for every other Bus.
+// busTokenChecks are checks of a Bus that is a remote.Sequencer, too. They pass for every other Bus, and
+// for one that only embeds a Sequencer.
 var busTokenChecks = []suitetest.Check[remote.Bus]{
 	{Name: "each message has the next token, and Tokens returns the newest", Verify: busTokens},
 	{Name: "messages of one call keep their order", Verify: busBulk},
@@ -43,8 +44,8 @@ func follow(s remote.Sequencer, receive func(), channels ...string) (*listener, 
 
 // sequenced calls check if b is a Sequencer, with a listener of channel "a".
 func sequenced(b remote.Bus, receive func(), check func(s remote.Sequencer, l *listener, sub remote.Subscription) error) error {
-	s, ok := b.(remote.Sequencer)
-	if !ok {
+	s := remote.AsSequencer(b)
+	if s == nil {
 		return nil
 	}
 	l, sub, err := follow(s, receive, "a")
@@ -222,8 +223,8 @@ func busSync(b remote.Bus) error {
 }
 
 func busAdds(b remote.Bus) error {
-	s, ok := b.(remote.Sequencer)
-	if !ok {
+	s := remote.AsSequencer(b)
+	if s == nil {
 		return nil
 	}
 	// The channels have one hash tag, so they are of one group on a cluster, too.
@@ -256,8 +257,8 @@ func busAdds(b remote.Bus) error {
 }
 
 func busTokensCancelled(b remote.Bus) error {
-	s, ok := b.(remote.Sequencer)
-	if !ok {
+	s := remote.AsSequencer(b)
+	if s == nil {
 		return nil
 	}
 	ended, cancel := context.WithCancel(ctx)
@@ -272,8 +273,8 @@ func busTokensCancelled(b remote.Bus) error {
 }
 
 func busGroups(b remote.Bus) error {
-	s, ok := b.(remote.Sequencer)
-	if !ok {
+	s := remote.AsSequencer(b)
+	if s == nil {
 		return nil
 	}
 	seen := map[any]bool{s.Group("{a}1"): true} // it panics if the group is not comparable
