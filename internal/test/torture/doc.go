@@ -44,7 +44,7 @@
 //   - database.go has the versions.
 //   - wire.go is how processes talk to each other; child.go starts, stops and kills them.
 //   - operations.go has what nodes are asked for, and in which mix; deck.go deals faults.
-//   - node_test.go is a node; fleet_test.go has the nodes and their proxies; driver_test.go asks the
+//   - node_test.go is a node, clients_test.go its clients; fleet_test.go has the nodes and their proxies; driver_test.go asks the
 //     nodes; troubles_test.go, eviction_test.go and promotion_test.go make the faults.
 //
 // "make torture" runs it for minutes. TORTURE=10m says for how long.

@@ -86,6 +86,7 @@ func startFleet(t testing.TB, long bool, change func(c *nodeConfig)) *fleet {
 func startFleetOn(t testing.TB, long bool, change func(c *nodeConfig), masters ...*redistest.Process) *fleet {
 	t.Helper()
 	f := newFleet(t, bound+slack, workers, masters...)
+	f.compared = 4 * hotKeys
 	if long {
 		f = newFleet(t, bound+longSlack, longWorkers, masters...)
 	}

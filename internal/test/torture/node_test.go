@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	cache "github.com/mgtv-tech/jetcache-go"
@@ -111,34 +109,6 @@ func runNode(config string) {
 	answerAll(os.Stdin, os.Stdout, func(q request) answer { return nodes[q.Cache].answer(q) })
 }
 
-// clients are the clients of a process. bus is nil if messages take the way of the data.
-type clients struct {
-	data, bus redis.UniversalClient
-	slow      *slowCalls // of data
-}
-
-func clientsOf(c nodeConfig) (cs clients) {
-	timeout := redisTimeout
-	if c.Timeout > 0 {
-		timeout = c.Timeout
-	}
-	cs.slow = newSlowCalls(doubtTimeout * 4 / 5)
-	switch {
-	case c.Masters != nil:
-		cs.data = clusterClient(c.Masters, timeout, defaultRetries)
-	default:
-		cs.data = redisClient(c.Data, timeout, defaultRetries)
-	}
-	switch {
-	case c.BusMasters != nil:
-		cs.bus = clusterClient(c.BusMasters, c.BusTimeout, 1)
-	case c.Bus != "":
-		cs.bus = redisClient(c.Bus, c.BusTimeout, 1)
-	}
-	cs.data.AddHook(cs.slow)
-	return cs
-}
-
 func newNode(c nodeConfig, clients clients, database *asker[query, []int64]) *node {
 	n := &node{database: database, failures: &remoteFailures{Handler: stats.NewHandles(true)}, slow: clients.slow}
 	opts := []cache.Option{
@@ -169,30 +139,6 @@ func newNode(c nodeConfig, clients clients, database *asker[query, []int64]) *no
 	n.Cache = cache.New(opts...)
 	n.rows = cache.NewT[int, row](n.Cache)
 	return n
-}
-
-// defaultRetries makes a client of go-redis repeat a call up to three times.
-const defaultRetries = 0
-
-func redisClient(addr string, timeout time.Duration, retries int) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr:        addr,
-		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
-		DialerRetries: 1, MaxRetries: retries, PoolSize: 20,
-	})
-}
-
-// clusterClient returns a client that connects to the addresses of masters instead of the masters.
-func clusterClient(masters map[string]string, timeout time.Duration, retries int) *redis.ClusterClient {
-	return redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: slices.Collect(maps.Keys(masters)),
-		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			d := net.Dialer{Timeout: timeout}
-			return d.DialContext(ctx, network, masters[addr])
-		},
-		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
-		DialerRetries: 1, MaxRetries: retries, PoolSize: 20,
-	})
 }
 
 // locals are the kinds of local levels. All of them have room for fewer rows than there are.
