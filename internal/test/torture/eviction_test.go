@@ -65,7 +65,7 @@ func (e *evictions) fence(key int) (closed bool) {
 	defer cancel()
 	fence, _ := remote.FenceKey(rowKey(key))
 	was, err := e.client.GetDel(ctx, fence).Result()
-	if err == redis.Nil { //nolint:errorlint // go-redis returns it as it is
+	if err == redis.Nil {
 		return false
 	}
 	e.f.judge.evicted(key, e.f.now()) // also after an error: it may be gone

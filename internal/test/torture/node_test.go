@@ -183,7 +183,7 @@ func (n *node) answer(q request) (a answer) {
 // onlyLost reports whether nothing else is wrong with a Mutate than that a fence was lost.
 func onlyLost(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) { // it is nil for an error that joins others
-		if err == cache.ErrFenceLost { //nolint:errorlint // an error that joins others must not count
+		if err == cache.ErrFenceLost { // not errors.Is: an error that joins others must not count
 			return true
 		}
 	}
@@ -197,7 +197,7 @@ func (n *node) doneOf(err error, q request) []bool {
 		return nil
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
-		some, ok := err.(*remote.KeysError) //nolint:errorlint // with an error that joins others, it is not known
+		some, ok := err.(*remote.KeysError) // not errors.As: with an error that joins others, it is not known
 		if !ok {
 			continue
 		}

@@ -99,13 +99,6 @@ func (j *judge) wrongs() int {
 	return j.tally.verdicts[wrong] + j.tally.silent
 }
 
-// undone returns the number of reads that returned what a promoted replica had.
-func (j *judge) undone() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.tally.verdicts[undone]
-}
-
 // report returns the counts and the violations, as text.
 func (j *judge) report() string {
 	j.mu.Lock()
