@@ -112,11 +112,16 @@ func (h *hub) sendHeartbeats(ctx context.Context) {
 	for _, st := range streams {
 		numbered := h.numbered(st)
 		for _, l := range h.linksOf(st) {
-			if (numbered || l.out.beating.Load()) && l.sending.CompareAndSwap(false, true) {
+			if !numbered && !l.out.beating.Load() {
+				continue
+			}
+			select {
+			case l.sending <- struct{}{}:
 				h.running.Go(func() { // the bus may be slow
-					defer l.sending.Store(false)
+					defer func() { <-l.sending }()
 					l.out.heartbeat(ctx, numbered)
 				})
+			default:
 			}
 		}
 	}

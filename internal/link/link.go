@@ -90,7 +90,7 @@ type Link struct {
 	status   status
 	out      outbox
 	received atomic.Uint64 // messages of other nodes
-	sending  atomic.Bool   // a heartbeat is being sent
+	sending  chan struct{} // has an element while a heartbeat is being sent, and after the last one
 
 	// Set by hub.add.
 
@@ -121,7 +121,7 @@ type State struct {
 // Start returns a Link that is connecting. It calls cfg.Down before it returns. The caller must
 // end the Link with Close.
 func Start(cfg Config) *Link {
-	l := &Link{cfg: cfg}
+	l := &Link{cfg: cfg, sending: make(chan struct{}, 1)}
 	if seq := remote.AsSequencer(cfg.Bus); seq != nil && seq.Group(cfg.Changes) != nil {
 		l.seq = seq
 	} else if _, embeds := cfg.Bus.(remote.Sequencer); embeds && seq == nil {

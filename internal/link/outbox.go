@@ -302,6 +302,12 @@ func (o *outbox) close(bound time.Duration) (unsent int) {
 	if !o.beating.Load() {
 		return unsent
 	}
+	// A heartbeat that arrives after this one would look like that of a node that has died later.
+	select {
+	case o.link.sending <- struct{}{}: // it stays there
+	case <-timer.C:
+		return unsent
+	}
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
