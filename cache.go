@@ -60,7 +60,7 @@ var (
 	// ErrInvalidKey is returned by every call for an empty key, and for a key that is not
 	// valid UTF-8, because events could not carry it to other nodes. With WithFence or
 	// WithLease it is also returned for a key that has a "}" but no hash tag, because no key
-	// beside it can be in its hash slot, and for a key that is the name of a fence or a lease: one
+	// beside it can be in its hash slot, and for a key that is the name of a fence, a lease or the members of a channel: one
 	// that ends in "#f" or "#l" and has a hash tag before that, such as "{user:1}#f".
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 

@@ -70,7 +70,7 @@ func (c *jetCache) checkKey(key string) error {
 // reserved says what the library itself stores under key, "" if nothing. Every such key has a "}".
 func reserved(key string) string {
 	if remote.IsSideKey(key) {
-		return "a fence or a lease"
+		return "a fence, a lease or the members of a channel"
 	}
 	return ""
 }

@@ -43,6 +43,7 @@ var (
 	_ Carrier         = (*GoRedisV9Adapter)(nil)
 	_ FollowerCounter = (*GoRedisV9Adapter)(nil)
 	_ ContextHeeder   = (*GoRedisV9Adapter)(nil)
+	_ Presence        = (*GoRedisV9Adapter)(nil)
 )
 
 // NewGoRedisV9Adapter returns a Remote, a *GoRedisV9Adapter, that sends its commands to client. The
@@ -108,6 +109,7 @@ type withoutTTL struct {
 	Sequencer
 	Carrier
 	FollowerCounter
+	Presence
 	Fencer
 	Leaser
 	Tracker

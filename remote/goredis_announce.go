@@ -218,10 +218,11 @@ func (r *GoRedisV9Adapter) Tokens(ctx context.Context, channels ...string) ([]st
 			return tokens, tokensErr(channels, err)
 		}
 	}
-	tokens, err := r.makeTokens(ctx, keys)
-	if redis.HasErrorPrefix(err, "CROSSSLOT") && !r.scattered.Swap(true) {
-		tokens, err = r.makeTokens(ctx, keys)
+	items := make([]*scriptCall, len(keys))
+	for i, key := range keys {
+		items[i] = &scriptCall{keys: []string{key}}
 	}
+	tokens, err := r.tokensBy(ctx, readTokens, items)
 	if err != nil {
 		return nil, tokensErr(channels, err)
 	}
@@ -257,42 +258,6 @@ func (r *GoRedisV9Adapter) readTokens(ctx context.Context, keys []string) (token
 		tokens[i] = text
 	}
 	return tokens, true, nil
-}
-
-// makeTokens returns the tokens at keys, and makes those that are missing.
-func (r *GoRedisV9Adapter) makeTokens(ctx context.Context, keys []string) ([]string, error) {
-	calls := make([]*scriptCall, 0, len(keys))
-	if r.single && !r.scattered.Load() {
-		calls = append(calls, &scriptCall{keys: keys, args: []any{rand.Text()}})
-	} else {
-		for _, key := range keys {
-			calls = append(calls, &scriptCall{keys: []string{key}, args: []any{rand.Text()}})
-		}
-	}
-	r.send(ctx, calls, func(pipe redis.Pipeliner, c *scriptCall) *redis.Cmd {
-		return readTokens.EvalSha(ctx, pipe, c.keys, c.args...)
-	})
-	var unknown []*scriptCall
-	for _, c := range calls {
-		if redis.HasErrorPrefix(c.reply.Err(), "NOSCRIPT") {
-			unknown = append(unknown, c)
-		}
-	}
-	r.send(ctx, unknown, func(pipe redis.Pipeliner, c *scriptCall) *redis.Cmd {
-		return readTokens.Eval(ctx, pipe, c.keys, c.args...)
-	})
-	tokens := make([]string, 0, len(keys))
-	for _, c := range calls {
-		some, err := c.reply.StringSlice()
-		if err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, some...)
-	}
-	if len(tokens) != len(keys) {
-		return nil, errReply
-	}
-	return tokens, nil
 }
 
 // carried returns the announcement that a batch can carry, nil if there is none. A batch of several

@@ -8,6 +8,8 @@ const (
 	fenceSuffix = "#f"
 	leaseSuffix = "#l"
 	tokenSuffix = "#seq"
+	// membersSuffix is that of a channel's members.
+	membersSuffix = "#who"
 )
 
 // FenceKey returns the key of key's fence, which is in the same hash slot of a cluster: "{key}#f",
@@ -24,11 +26,15 @@ func TokenKey(channel string) (string, bool) { return sideKey(channel, tokenSuff
 
 // IsSideKey reports whether key is the name of a fence or of a lease: whether there is a key, other
 // than the empty one, of which FenceKey or LeaseKey makes it. So it ends in "#f" or "#l", and has a
-// hash tag before that. Do not store values under such keys beside keys with fences or leases.
+// hash tag before that. It also reports the names of the members of channels (Presence), which end in
+// "#who". Do not store values under such keys beside keys with fences or leases.
 func IsSideKey(key string) bool {
 	base, ok := strings.CutSuffix(key, fenceSuffix)
 	if !ok {
 		base, ok = strings.CutSuffix(key, leaseSuffix)
+	}
+	if !ok {
+		base, ok = strings.CutSuffix(key, membersSuffix)
 	}
 	// The side key of a key without a hash tag is that of the key in braces, too.
 	return ok && hasHashTag(base)

@@ -44,8 +44,9 @@ func TestIsSideKey(t *testing.T) {
 	for key, want := range map[string]bool{
 		"{user:1}#f": true, "{user:1}#l": true, // of "user:1", and of "{user:1}"
 		"user:{1}#f": true, "{user:1}:x#l": true, "a}{b}#f": true, "{a{b}#l": true,
-		"{a}#f#f": true, // of "{a}#f"
-		"user:1":  false, "{user:1}": false, "user:{1}": false,
+		"{a}#f#f":    true, // of "{a}#f"
+		"{news}#who": true, "a{b}c#who": true, "news#who": false, "{a}who": false, "a{}b#who": false,
+		"user:1": false, "{user:1}": false, "user:{1}": false,
 		"user:1#f": false, "user:1#l": false, "#f": false, "#l": false, "f": false, "": false,
 		"{user:1}#F": false, "{user:1}#fx": false, "{user:1}f": false, "{user:1}#seq": false,
 		"a}b#f": false, "{a#f": false, "a{}b#f": false, "{a#f}": false, // nothing has this side key

@@ -4,13 +4,14 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // Bus is a remote.Bus in memory, for tests of fleets within a process: caches that share a Bus hear
 // of each other's changes. A test can make it lose messages, break and fail. It works in bubbles of
-// testing/synctest. It is a remote.Sequencer. Make one with NewBus. Its methods may be called
+// testing/synctest. It is a remote.Sequencer with a remote.Presence. Make one with NewBus. Its methods may be called
 // concurrently.
 type Bus struct {
 	mu        sync.Mutex
@@ -19,6 +20,7 @@ type Bus struct {
 	err       error                                     // guarded by mu: the error of every call
 	published map[string]int                            // guarded by mu: number of messages by channel
 	tokens    map[string]token                          // guarded by mu: by channel
+	members   map[string]map[string]time.Time           // guarded by mu: by channel and name, until when they are present
 }
 
 var (
@@ -26,6 +28,7 @@ var (
 	_ remote.Sequencer = (*Bus)(nil)
 
 	_ remote.FollowerCounter = (*Bus)(nil)
+	_ remote.Presence        = (*Bus)(nil)
 )
 
 type subscription struct {
@@ -49,6 +52,7 @@ type message struct {
 func NewBus() *Bus {
 	return &Bus{
 		subs: make(map[*subscription]struct{}), published: make(map[string]int), tokens: make(map[string]token),
+		members: make(map[string]map[string]time.Time),
 	}
 }
 

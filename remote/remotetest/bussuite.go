@@ -15,11 +15,12 @@ import (
 )
 
 // RunBus verifies the properties of a remote.Bus, each in a subtest of its own, with a Bus that
-// create returns for it. If the Bus is a remote.Sequencer, that is verified, too. RunBus does not
+// create returns for it. If the Bus is a remote.Sequencer, or also a
+// remote.Presence, that is verified, too. RunBus does not
 // verify that the Bus notices lost messages: for that, a test must be able to lose some.
 func RunBus(t *testing.T, create func(t *testing.T) remote.Bus) {
 	t.Helper()
-	suitetest.Run(t, slices.Concat(busChecks, busTokenChecks), create)
+	suitetest.Run(t, slices.Concat(busChecks, busTokenChecks, busPresenceChecks), create)
 }
 
 var busChecks = []suitetest.Check[remote.Bus]{
