@@ -81,7 +81,7 @@ func newGoRedis(constructor string, client redis.Cmdable, opts []GoRedisOption) 
 		r.auto = autoPipeliner(client)
 	}
 	if o.withoutTTL {
-		return withoutTTL{r, r, r, r, r, r, r, r, r, r, r, r}
+		return withoutTTL{r, r, r, r, r, r, r, r, r, r, r, r, r}
 	}
 	return r
 }

@@ -72,6 +72,7 @@ func (h *hub) beat(ctx context.Context) {
 	var longest time.Duration // the longest heartbeat since last: a Link with a shorter one may have joined
 	for {
 		h.sendHeartbeats(ctx)
+		h.attendAway(ctx)
 		heartbeat := h.heartbeat()
 		longest = max(longest, heartbeat)
 		timer := time.NewTimer(heartbeat - time.Since(last))

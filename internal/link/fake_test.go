@@ -29,14 +29,19 @@ type fakeBus struct {
 	delay  time.Duration                             // guarded by mu: of Publish
 	late   time.Duration                             // guarded by mu: how late a subscriber gets a message
 
-	tokens     map[string]token // guarded by mu
-	noTokens   error            // guarded by mu: the error of Tokens and PublishNext
-	noMessages error            // guarded by mu: the error of PublishNext with messages
-	swallowing bool             // guarded by mu: Sync does not return, and subscribers get nothing
+	tokens     map[string]token         // guarded by mu
+	members    map[fakeMember]time.Time // guarded by mu: until when they are there
+	noTokens   error                    // guarded by mu: the error of Tokens and PublishNext
+	noMessages error                    // guarded by mu: the error of PublishNext with messages
+	noPresence error                    // guarded by mu: the error of Attend and Leave
+	swallowing bool                     // guarded by mu: Sync does not return, and subscribers get nothing
 }
+
+type fakeMember struct{ channel, name string }
 
 type fakeSub struct {
 	bus      *fakeBus
+	owner    Bus
 	channels []string // guarded by bus.mu
 	queue    chan fakeMessage
 	broken   chan error
@@ -49,7 +54,7 @@ type fakeMessage struct {
 }
 
 func newFakeBus() *fakeBus {
-	return &fakeBus{subs: make(map[*fakeSub]bool), tokens: make(map[string]token)}
+	return &fakeBus{subs: make(map[*fakeSub]bool), tokens: make(map[string]token), members: make(map[fakeMember]time.Time)}
 }
 
 var errBroken = errors.New("broken")
@@ -109,11 +114,11 @@ func (s *fakeSub) deliver(late time.Duration, m fakeMessage) {
 }
 
 func (b *fakeBus) Subscribe(ctx context.Context, channels []string, ready func(), receive func(channel string, message []byte)) error {
-	return b.follow(ctx, channels, func(*fakeSub) { ready() }, receive)
+	return b.follow(ctx, &fakeSub{bus: b, owner: b, channels: channels}, func(*fakeSub) { ready() }, receive)
 }
 
-func (b *fakeBus) follow(ctx context.Context, channels []string, ready func(*fakeSub), receive func(channel string, message []byte)) error {
-	s := &fakeSub{bus: b, channels: channels, queue: make(chan fakeMessage, 10_000), broken: make(chan error, 1), ended: make(chan struct{})}
+func (b *fakeBus) follow(ctx context.Context, s *fakeSub, ready func(*fakeSub), receive func(channel string, message []byte)) error {
+	s.queue, s.broken, s.ended = make(chan fakeMessage, 10_000), make(chan error, 1), make(chan struct{})
 	defer close(s.ended)
 	b.mu.Lock()
 	if b.refuse != nil {
@@ -161,8 +166,9 @@ type counts struct {
 	published int // messages on the channel of changes
 	signals   int // messages on other channels
 	calls     int // of PublishNext
-	checks    int // of Tokens
-	asked     int // channels that the calls of Tokens have named
+	checks    int // of Tokens, and by Attend
+	attended  int // of the checks, those by Attend
+	asked     int // channels that the checks have named
 }
 
 // take returns the counts since the last take.

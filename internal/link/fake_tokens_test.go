@@ -6,18 +6,32 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/mgtv-tech/jetcache-go/remote"
 )
 
 // process is a fakeBus with tokens, as a process sees it that has its own subscription.
-type process struct{ *fakeBus }
+type process struct {
+	*fakeBus
+	killed atomic.Bool // its calls do nothing
+	deaf   atomic.Bool // it cannot subscribe
+}
 
-func newProcess(b *fakeBus) *process { return &process{b} }
+func newProcess(b *fakeBus) *process { return &process{fakeBus: b} }
+
+func (p *process) taken(ctx context.Context) error {
+	if p.killed.Load() {
+		return errBroken
+	}
+	return p.fakeBus.taken(ctx)
+}
 
 var (
 	_ remote.Sequencer       = (*process)(nil)
 	_ remote.FollowerCounter = (*process)(nil)
+	_ remote.Presence        = (*process)(nil)
 )
 
 func (p *process) SequencerOf() remote.Sequencer { return p }
@@ -47,6 +61,52 @@ func (p *process) Tokens(ctx context.Context, channels ...string) (tokens []stri
 	return tokens, p.noTokens
 }
 
+func (p *process) Attend(ctx context.Context, ttl time.Duration, attendances ...remote.Attendance) (tokens []string, err error) {
+	if err := p.taken(ctx); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checks++
+	p.asked += len(attendances)
+	p.attended++
+	if err := errors.Join(p.noTokens, p.noPresence); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, a := range attendances {
+		step := uint64(0)
+		for m, until := range p.members {
+			if m.channel == a.Channel && !now.Before(until) {
+				delete(p.members, m)
+				step = 1
+			}
+		}
+		for _, m := range a.Staying {
+			if p.members[fakeMember{a.Channel, m}].IsZero() {
+				step = 1
+			}
+		}
+		for _, m := range slices.Concat(a.Joining, a.Staying) {
+			p.members[fakeMember{a.Channel, m}] = now.Add(ttl)
+		}
+		tokens = append(tokens, p.stepLocked(a.Channel, step))
+	}
+	return tokens, nil
+}
+
+func (p *process) Leave(ctx context.Context, channel string, members ...string) error {
+	if err := p.taken(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range members {
+		delete(p.members, fakeMember{channel, m})
+	}
+	return p.noPresence
+}
+
 func (p *process) PublishNext(ctx context.Context, channel string, messages ...[]byte) error {
 	if err := p.taken(ctx); err != nil {
 		return err
@@ -70,7 +130,10 @@ func (p *process) PublishNext(ctx context.Context, channel string, messages ...[
 }
 
 func (p *process) Follow(ctx context.Context, channels []string, ready func(remote.Subscription), receive func(channel string, message []byte)) error {
-	return p.follow(ctx, slices.Clone(channels), func(s *fakeSub) { ready(s) }, receive)
+	if p.deaf.Load() {
+		return errBroken
+	}
+	return p.follow(ctx, &fakeSub{bus: p.fakeBus, owner: p, channels: slices.Clone(channels)}, func(s *fakeSub) { ready(s) }, receive)
 }
 
 func (p *process) Followers(_ context.Context, channels ...string) (counts []int, err error) {

@@ -20,6 +20,8 @@ type hub struct {
 	start time.Time
 	echo  atomic.Int64 // all messages that were published before this moment, by clock, were received
 
+	attendance *attendance
+
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	beatNow chan struct{} // an element makes beat send heartbeats at once
@@ -60,7 +62,7 @@ var hubs = struct {
 // join adds l to the hub of its bus and channel, and makes one if there is none.
 func join(l *Link) {
 	if l.seq == nil {
-		h := newHub(l.cfg.Bus)
+		h := newHub(l.cfg.Bus, nil)
 		h.add(l)
 		h.run()
 		return
@@ -69,8 +71,8 @@ func join(l *Link) {
 	hubs.mu.Lock()
 	h, found := hubs.byGroup[group]
 	if !found {
-		h = newHub(l.cfg.Bus)
-		h.group, h.seq = group, l.seq
+		h = newHub(l.cfg.Bus, l.seq)
+		h.group = group
 		hubs.byGroup[group] = h
 	}
 	h.add(l)
@@ -80,9 +82,9 @@ func join(l *Link) {
 	}
 }
 
-func newHub(bus Bus) *hub {
+func newHub(bus Bus, seq remote.Sequencer) *hub {
 	return &hub{
-		bus: bus, start: time.Now(), beatNow: make(chan struct{}, 1),
+		bus: bus, seq: seq, attendance: newAttendance(seq), start: time.Now(), beatNow: make(chan struct{}, 1),
 		streams: make(map[string]*stream), signals: make(map[string]*stream),
 	}
 }

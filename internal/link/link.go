@@ -9,6 +9,10 @@
 // everything that was published before. So it knows whether all messages have arrived, and what it
 // costs does not depend on the number of nodes. All Links of a process over one client share that.
 //
+// A node may die between a change and its message. If the two are one call, nothing happened. Otherwise
+// its Link is a member of the channel (remote.Presence), and the other nodes notice a gap when a
+// member does not renew itself.
+//
 // On any other bus, each message has a sequence number of its publisher, each publisher sends
 // heartbeats with its newest number, and a Link checks that its own heartbeats come back. A fleet may
 // have nodes of both kinds. Nodes with tokens send numbers and heartbeats, too, while they hear the
@@ -21,6 +25,7 @@
 //     nodes need them, and knows until when messages have arrived for certain.
 //   - session.go has a subscription, and checks the tokens.
 //   - line.go subscribes again when a subscription ends; status.go says whether it is ready.
+//   - presence.go makes members of Links whose death must be noticed.
 //   - sequence.go notices missing messages by their tokens.
 //   - peers.go notices missing messages by the numbers and heartbeats of their publishers.
 //   - outbox.go publishes changes; pending.go has the keys that wait for that.
@@ -91,6 +96,7 @@ type Link struct {
 	out      outbox
 	received atomic.Uint64 // messages of other nodes
 	sending  chan struct{} // has an element while a heartbeat is being sent, and after the last one
+	member   membership
 
 	// Set by hub.add.
 
@@ -127,6 +133,7 @@ func Start(cfg Config) *Link {
 	} else if _, embeds := cfg.Bus.(remote.Sequencer); embeds && seq == nil {
 		cfg.Warn("the bus, a %T, embeds a remote.Sequencer, and may have a Publish or a Subscribe of its own; so the nodes notice missing messages by heartbeats; if it has none, give it a method SequencerOf that returns itself", cfg.Bus)
 	}
+	l.member.must.Store(l.seq != nil && !cfg.Carries)
 	l.status.begin(cfg.Down, cfg.Up)
 	l.out.init(l)
 	join(l)
@@ -168,15 +175,21 @@ func (l *Link) State() State {
 
 // Close ends the Link. It sends the keys that wait, publishes that this node leaves, and waits for
 // the goroutines of the Link, or of all Links that shared them if it was the last one. Each of these
-// three steps takes at most bound. Close returns the number of keys that were not sent; there may
+// three steps takes at most bound. If all keys were sent, and the Link hears the other nodes, it
+// ceases to be a member, in what is left of bound; otherwise the other nodes notice a gap soon. Close returns the number of keys that were not sent; there may
 // have been more. Call it once.
 func (l *Link) Close(bound time.Duration) (unsent int) {
+	end := time.Now().Add(bound)
 	unsent = l.out.close(bound)
+	clean := unsent == 0 && l.Healthy()
 	l.status.close()
 	l.calls.Lock()
 	l.calls.over = true
 	l.calls.Unlock()
 	l.hub.leave(l, bound)
+	if clean {
+		l.depart(time.Until(end))
+	}
 	l.calls.running.Wait()
 	return unsent
 }

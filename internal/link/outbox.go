@@ -59,7 +59,10 @@ func (o *outbox) init(l *Link) {
 // Tell publishes that keys have changed, in an event of this type. It does not wait for that: the
 // Receipt does. After Close, and if too many keys wait, the Receipt has an error and the keys are
 // not published.
-func (l *Link) Tell(event int, keys []string) *Receipt { return l.out.add(event, keys) }
+func (l *Link) Tell(event int, keys []string) *Receipt {
+	l.attend()
+	return l.out.add(event, keys)
+}
 
 func (o *outbox) add(event int, keys []string) *Receipt {
 	o.mu.Lock()

@@ -26,7 +26,9 @@ type session struct {
 
 	streams map[*stream]bool // the streams that are followed; true if the first check of it has ended
 	rounds  int
-	missing int // checks that have found missing messages, since the last one that has found new messages only
+	blind   bool          // the server does not let a node look for dead members that need not be one itself
+	missing int           // checks that have found missing messages, since the last one that has found new messages only
+	missed  time.Duration // when the last of them was, by clock
 }
 
 // countRounds is the number of rounds after which the followers are counted again. In the first
@@ -206,7 +208,7 @@ func (s *session) checkTokens(ctx context.Context) error {
 	if len(channels) == 0 {
 		return nil
 	}
-	tokens, err := h.seq.Tokens(ctx, channels...)
+	tokens, err := s.tokens(ctx, streams, channels)
 	if errors.Is(err, remote.ErrUnsupported) {
 		h.refuse(err)
 		return nil
@@ -243,6 +245,10 @@ func (s *session) checkTokens(ctx context.Context) error {
 	h.heard(began)
 	switch {
 	case missing != nil:
+		if began-s.missed > missingWindow*h.heartbeat() {
+			s.missing = 0
+		}
+		s.missed = began
 		s.missing++
 	case arrived:
 		s.missing = 0
@@ -283,8 +289,13 @@ func (s *session) isBehind(streams []*stream, read []token) bool {
 
 // missingChecks is the number of checks that find missing messages, with nothing but missing
 // messages in between, after which the subscription is begun anew. It may be that of a server that
-// is not the master any more.
-const missingChecks = 2
+// is not the master any more. What was missing more than missingWindow heartbeats before does not
+// count: numbers are also left out for nodes that have died. If several die at about the same time, the
+// subscription is begun anew, too, which costs little beside the gap.
+const (
+	missingChecks = 2
+	missingWindow = 10
+)
 
 var errMissing = errors.New("messages do not arrive on this subscription")
 
@@ -323,7 +334,7 @@ func (h *hub) refuse(err error) {
 	_, links := h.all()
 	for _, l := range links {
 		l.within(func() {
-			l.cfg.Warn("the channel has no tokens, so the nodes notice missing messages by heartbeats: %v", err)
+			l.cfg.Warn("the tokens of the channel cannot be used, so the nodes notice missing messages by heartbeats: %v", err)
 		})
 	}
 }

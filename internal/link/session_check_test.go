@@ -29,7 +29,7 @@ type hastySub struct {
 }
 
 func (p *hastyProcess) Follow(ctx context.Context, channels []string, ready func(remote.Subscription), receive func(channel string, message []byte)) error {
-	return p.follow(ctx, slices.Clone(channels), func(s *fakeSub) { ready(&hastySub{s, p}) }, receive)
+	return p.follow(ctx, &fakeSub{bus: p.fakeBus, owner: p.process, channels: slices.Clone(channels)}, func(s *fakeSub) { ready(&hastySub{s, p}) }, receive)
 }
 
 func (s *hastySub) Sync(ctx context.Context) error {
@@ -241,7 +241,7 @@ type stuckSub struct {
 }
 
 func (p *stuckProcess) Follow(ctx context.Context, channels []string, ready func(remote.Subscription), receive func(channel string, message []byte)) error {
-	return p.follow(ctx, slices.Clone(channels), func(s *fakeSub) { ready(&stuckSub{s, p}) }, receive)
+	return p.follow(ctx, &fakeSub{bus: p.fakeBus, owner: p.process, channels: slices.Clone(channels)}, func(s *fakeSub) { ready(&stuckSub{s, p}) }, receive)
 }
 
 func (s *stuckSub) Remove(ctx context.Context, channels ...string) error {

@@ -256,7 +256,10 @@ func TestAServerWithoutTokensIsUsedByHeartbeats(t *testing.T) {
 
 func TestAPublisherWithoutTheRightToTokens(t *testing.T) {
 	bubbleOfTokens(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
-		b.set(func() { b.noTokens = fmt.Errorf("%w: EVAL", remote.ErrUnsupported) })
+		_ = one.Tell(5, []string{"before"}).Wait(ctx) // now it is a member
+		time.Sleep(beat / 2)
+		two.expect(t, "before")
+		b.set(func() { b.noMessages = fmt.Errorf("%w: EVAL", remote.ErrUnsupported) })
 		if err := one.Tell(5, []string{"a"}).Wait(ctx); err == nil {
 			t.Error("the first attempt succeeded")
 		}
