@@ -60,8 +60,9 @@ var (
 	// ErrInvalidKey is returned by every call for an empty key, and for a key that is not
 	// valid UTF-8, because events could not carry it to other nodes. With WithFence or
 	// WithLease it is also returned for a key that has a "}" but no hash tag, because no key
-	// beside it can be in its hash slot, and for a key that is the name of a fence, a lease or the members of a channel: one
-	// that ends in "#f" or "#l" and has a hash tag before that, such as "{user:1}#f".
+	// beside it can be in its hash slot, and for a key that is the name of a fence, of a lease
+	// or of the members of a channel: one that ends in "#f", "#l" or "#who" and has a hash tag
+	// before that, such as "{user:1}#f".
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
 	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the destination
@@ -103,7 +104,10 @@ var (
 	// ErrNotTold is wrapped by the errors of Set, Delete and what is built on them if the change
 	// was made but the other nodes could not be told of it: for a moment, they may go on serving
 	// what they have in their local levels. The message is sent again until it arrives, or until
-	// Close gives it up. If this process dies before, they may go on until their entries expire.
+	// Close gives it up. If Close gives it up, or this process dies before, the other nodes notice
+	// it as lost messages, and check their local entries. They miss it if this node had not reached
+	// the bus for three heartbeats before the change, or if the bus has tokens but no members
+	// (remote.Presence).
 	ErrNotTold = errors.New("cache: the change was made, but other nodes have not been told yet")
 )
 

@@ -58,7 +58,7 @@ func (c *jetCache) checkKey(key string) error {
 	// Only with a "}" can there be something wrong, and most keys have none.
 	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {
 		if whose := reserved(key); whose != "" {
-			return fmt.Errorf("%w: %s is the name of %s, which would overwrite the value; with WithFence or WithLease, no key that ends in \"#f\" or \"#l\" may have a hash tag before that, so give it another end", ErrInvalidKey, quote.Key(key), whose)
+			return fmt.Errorf("%w: %s is the name of %s, which would overwrite the value; with WithFence or WithLease, no key that ends in \"#f\", \"#l\" or \"#who\" may have a hash tag before that, so give it another end", ErrInvalidKey, quote.Key(key), whose)
 		}
 		if _, ok := remote.FenceKey(key); !ok {
 			return fmt.Errorf("%w: %s has a \"}\" but no hash tag, so nothing beside it can be in its slot of a cluster, and WithFence and WithLease need that; leave the \"}\" out, or put a part of the key in braces", ErrInvalidKey, quote.Key(key))
@@ -69,10 +69,13 @@ func (c *jetCache) checkKey(key string) error {
 
 // reserved says what the library itself stores under key, "" if nothing. Every such key has a "}".
 func reserved(key string) string {
-	if remote.IsSideKey(key) {
-		return "a fence, a lease or the members of a channel"
+	switch {
+	case !remote.IsSideKey(key):
+		return ""
+	case strings.HasSuffix(key, "#who"):
+		return "the members of a channel"
 	}
-	return ""
+	return "a fence or a lease"
 }
 
 func checkKey(key string) error {

@@ -292,7 +292,7 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 }
 
 func TestCloseGivesUpOnABusThatFails(t *testing.T) {
-	bubbleOfHeartbeats(t, func(t *testing.T, b *fakeBus, one, two *recNode) {
+	test := func(t *testing.T, b *fakeBus, one, two *recNode) {
 		b.set(func() { b.refuse = errBroken })
 		_ = one.Tell(1, []string{"a", "b"}).Wait(ctx)
 		if n := one.Close(time.Second); n != 2 {
@@ -303,6 +303,10 @@ func TestCloseGivesUpOnABusThatFails(t *testing.T) {
 		if got := two.take(); !strings.Contains(got, "gap") {
 			t.Errorf("the other node got %q, want a gap", got)
 		}
+	}
+	t.Run("heartbeats", func(t *testing.T) { bubbleOfHeartbeats(t, test) })
+	t.Run("tokens", func(t *testing.T) {
+		bubbleApart(t, func(t *testing.T, b *fakeBus, one, two, _ *recNode) { test(t, b, one, two) })
 	})
 }
 
