@@ -314,7 +314,7 @@ func (c *jetCache) wire() {
 	}
 	c.path = &load.Path{
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
-		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, DoubtTimeout: o.sync.doubtTimeout,
+		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, TTLJitter: o.entry.ttlJitter, DoubtTimeout: o.sync.doubtTimeout,
 		Slots: o.load.slots(), Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
 		Down: load.Down(o.outage.down),
 	}

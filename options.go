@@ -67,6 +67,7 @@ type Options struct {
 
 	leaseTTL time.Duration
 
+	entry  entryOptions
 	load   loadOptions
 	sync   syncOptions
 	outage outageOptions
@@ -114,6 +115,7 @@ func resolveOptions(opts []Option) Options {
 		o.separator = ""
 	}
 	o.refuseNilPointers()
+	o.entry.resolve()
 	o.sync.resolve(&o)
 	o.outage.resolve()
 	if o.maxLoad > 0 {

@@ -41,6 +41,9 @@ func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) er
 			errs = append(errs, err)
 			continue
 		}
+		if len(encoded) > 0 {
+			life = c.path.NextLifetimes(life, opts.ttl)
+		}
 		w.Life, w.If, w.Phase = life, opts.condition, phase
 		encoded = append(encoded, w)
 	}

@@ -23,6 +23,20 @@ func Add(d, spread time.Duration) time.Duration {
 	return d + rand.N(spread)
 }
 
+// Shorten returns d times 1 - x, where x is a random number in [0, fraction), and fraction is in [0, 1).
+// A result of a millisecond or more is in whole milliseconds, as Redis counts them.
+func Shorten(d time.Duration, fraction float64) time.Duration {
+	spread := time.Duration(float64(d) * fraction)
+	if spread <= 0 {
+		return d
+	}
+	d -= rand.N(spread)
+	if whole := d.Truncate(time.Millisecond); whole > 0 {
+		return whole
+	}
+	return d
+}
+
 // Around returns a random duration in [-spread/2, spread-spread/2). If spread is zero or less, it
 // returns 0.
 func Around(spread time.Duration) time.Duration {

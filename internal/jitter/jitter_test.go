@@ -67,3 +67,29 @@ func isSpread(t *testing.T, low, high time.Duration, draw func() time.Duration) 
 		}
 	}
 }
+
+func TestShorten(t *testing.T) {
+	for _, tt := range []struct {
+		d        time.Duration
+		fraction float64
+	}{{time.Minute, 0}, {0, 0.5}, {1, 0.5}, {-time.Second, 0.5}} {
+		if got := Shorten(tt.d, tt.fraction); got != tt.d {
+			t.Errorf("Shorten(%s, %v) = %s", tt.d, tt.fraction, got)
+		}
+	}
+	almost := math.Nextafter(1, 0)
+	for _, d := range []time.Duration{2, time.Microsecond, time.Millisecond, time.Second, math.MaxInt64} {
+		for range 1000 {
+			if got := Shorten(d, almost); got <= 0 || got > d {
+				t.Fatalf("Shorten(%s, %v) = %s", d, almost, got)
+			}
+		}
+	}
+	isSpread(t, time.Minute-10*time.Second, time.Minute, func() time.Duration {
+		d := Shorten(time.Minute, 1.0/6)
+		if d%time.Millisecond != 0 {
+			t.Fatalf("%s is not in whole milliseconds", d)
+		}
+		return d
+	})
+}

@@ -79,6 +79,9 @@ func (r *Remote) failed(ctx context.Context, op string, err error) {
 	r.observe.Warn(r.failures, "the remote failed: %s: %v", op, err)
 }
 
+// SetsItems reports whether one call can store values with different lifetimes.
+func (r *Remote) SetsItems() bool { return r.items != nil }
+
 // Get reads the keys of recs in one call, and sets the Got of each. If timed is true, it asks for
 // their remaining lifetimes, too, which local copies need. It returns an error if any key could not
 // be read.

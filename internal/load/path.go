@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/fence"
-	"github.com/mgtv-tech/jetcache-go/internal/jitter"
 	"github.com/mgtv-tech/jetcache-go/internal/lease"
 	"github.com/mgtv-tech/jetcache-go/internal/level"
 	"github.com/mgtv-tech/jetcache-go/internal/observe"
@@ -36,6 +35,8 @@ type Path struct {
 	// The lifetimes of values and of placeholders that have no TTL of their own. Up to Offset is
 	// added to that of a placeholder.
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
+	// TTLJitter is the part of the TTL of a value, in [0, 1), of which a random part is taken off.
+	TTLJitter float64
 	// Failures are the keys that are not loaded again at once while there are stale values. It is nil if
 	// no values are used beyond their TTLs.
 	Failures *Failures
@@ -296,24 +297,4 @@ func (s *steps) Read(ctx context.Context, recs []*record.Record) (rest []*record
 func (s *steps) Fail(rec *record.Record, err error) {
 	rec.Err = err
 	s.req.Resolve(rec)
-}
-
-// Lifetimes returns the lifetimes of a value with this TTL.
-func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
-	switch {
-	case ttl > 0:
-		return record.Lifetimes{Remote: ttl, Local: ttl}
-	case ttl < 0 || !p.Remote.Exists():
-		return record.Lifetimes{Local: record.NoBound}
-	}
-	return record.Lifetimes{Remote: p.RemoteExpiry, Local: p.RemoteExpiry}
-}
-
-// PlaceholderLifetimes returns the lifetimes of a placeholder for an item with this TTL.
-func (p *Path) PlaceholderLifetimes(ttl time.Duration) record.Lifetimes {
-	d := jitter.Add(p.NotFoundExpiry, p.Offset)
-	if ttl < 0 {
-		return record.Lifetimes{Local: d}
-	}
-	return record.Lifetimes{Remote: d, Local: d}
 }

@@ -13,8 +13,12 @@ import (
 // recs. It does not store the value of a key that was changed meanwhile.
 func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Record) {
 	keep := make([]*record.Record, 0, len(recs))
-	for _, rec := range recs {
-		if p.prepare(req, rec) {
+	life := p.Lifetimes(req.TTL)
+	for i, rec := range recs {
+		if i > 0 {
+			life = p.NextLifetimes(life, req.TTL)
+		}
+		if p.prepare(req, rec, life) {
 			keep = append(keep, rec)
 		} else {
 			req.Resolve(rec)
@@ -80,8 +84,9 @@ func reportUnsent(req *Request, recs []*record.Record) {
 	}
 }
 
-// prepare sets what is to be stored of a loaded record. It reports whether it can be stored.
-func (p *Path) prepare(req *Request, rec *record.Record) bool {
+// prepare sets what is to be stored of a loaded record, which keeps a value for life. It reports whether
+// it can be stored.
+func (p *Path) prepare(req *Request, rec *record.Record, life record.Lifetimes) bool {
 	if rec.Err = nil; rec.Out.Kind == record.NotFound {
 		rec.Out = record.Outcome{Kind: record.NotFound, From: record.Loader}
 		rec.Data, rec.Life = record.Placeholder, p.PlaceholderLifetimes(req.TTL)
@@ -95,7 +100,7 @@ func (p *Path) prepare(req *Request, rec *record.Record) bool {
 		if record.IsPlaceholder(data) { // the caller gets it; stored, it would be read as not found
 			return false
 		}
-		rec.Data, rec.Life = data, p.Lifetimes(req.TTL)
+		rec.Data, rec.Life = data, life
 	}
 	rec.Changed = p.Differs != nil && p.Differs(rec.Key, rec.Data)
 	return true
