@@ -304,7 +304,7 @@ func (c *jetCache) wire() {
 		c.fence = fence.New(c.remote, o.maxLoad, c.observe)
 	}
 	if o.maxLoad > 0 || o.outage.guarded() {
-		c.fence = repair.New(c.fence, c.remote, c.observe, c.told.repaired)
+		c.fence = repair.New(c.fence, c.remote, c.observe, c.told.removed)
 	}
 	if o.leaseTTL > 0 {
 		leases = lease.New(c.remote, lease.Config{
@@ -315,7 +315,7 @@ func (c *jetCache) wire() {
 	c.path = &load.Path{
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
 		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, TTLJitter: o.entry.ttlJitter, DoubtTimeout: o.sync.doubtTimeout,
-		Slots: o.load.slots(), Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
+		Slots: o.load.slots(), Sizes: o.entry.sizes(), Dropped: c.told.removed, Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
 		Down: load.Down(o.outage.down),
 	}
 	quiet := *c.path

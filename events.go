@@ -144,8 +144,9 @@ func (a *announcer) loaded(event int, recs []*record.Record) {
 	a.sync.TellLater(event, keys)
 }
 
-// repaired tells that keys were removed, after a change of them had failed.
-func (a *announcer) repaired(keys []string) {
+// removed tells that keys were removed in the background: after a change of them had failed, or because a
+// load has brought values that are too large to be stored.
+func (a *announcer) removed(keys []string) {
 	a.events.add(EventTypeDelete, keys)
 	a.sync.TellLater(int(EventTypeDelete), keys)
 }

@@ -1,10 +1,28 @@
 package cache
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/mgtv-tech/jetcache-go/internal/load"
+)
+
+// ErrValueTooLarge is wrapped by the errors of Set, and of what is built on it, for a value whose stored
+// form is larger than WithMaxValueBytes allows. What the levels had of the key has been removed, as it is
+// older.
+var ErrValueTooLarge = load.ErrTooLarge
 
 // entryOptions are the options of what is stored. The zero value changes nothing.
 type entryOptions struct {
-	ttlJitter float64
+	ttlJitter     float64
+	maxValueBytes int
+}
+
+// sizes returns what bounds the values, nil if nothing does.
+func (e *entryOptions) sizes() *load.SizeLimit {
+	if e.maxValueBytes <= 0 {
+		return nil
+	}
+	return load.NewSizeLimit(e.maxValueBytes)
 }
 
 // resolve panics for what cannot be.
@@ -27,3 +45,14 @@ func (e *entryOptions) resolve() {
 func WithTTLJitter(fraction float64) Option {
 	return func(o *Options) { o.entry.ttlJitter = fraction }
 }
+
+// WithMaxValueBytes sets how many bytes the stored form of a value may have, which is what the codec makes
+// of it. A larger value is not stored: Once, T.Get, MGet and refreshes return it to the callers of the
+// load, and the next read loads it again. Set returns an ErrValueTooLarge, and MSet does so for each such
+// value and stores the others. What the levels have of the key is older, and is removed from both, as by
+// Delete; but SetNX leaves it. The local level does not keep a larger value that another node has put into the
+// remote. Each such value is counted (stats.SizeCounter), and those that were loaded are logged at a
+// bounded rate.
+//
+// Default, and for zero or less: no bound, because an original cache has none.
+func WithMaxValueBytes(n int) Option { return func(o *Options) { o.entry.maxValueBytes = n } }

@@ -2,9 +2,11 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,12 +127,223 @@ func TestWithoutATTLThereIsNoJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := onlyLocal(t, cache.WithTTLJitter(0.9))
 		_ = n.Set(ctx, "k", cache.Value("v"))
-		if got := n.localLifetime(t, "k"); got < time.Hour/2 {
-			t.Errorf("it lives for %s", got)
+		pass(time.Hour / 2)
+		if n.inLocal("k") != "v" {
+			t.Error("it does not live for as long as the store keeps it")
 		}
 		_ = n.Set(ctx, "k", cache.Value("v"), cache.TTL(time.Minute))
 		if got := n.localLifetime(t, "k"); got >= time.Minute {
 			t.Errorf("with a TTL, it lives for %s", got)
 		}
 	})
+}
+
+// large is one byte larger than the values of these tests may be.
+var large = strings.Repeat("x", 9)
+
+// limited calls f with nodes of each kind whose values may have 8 bytes.
+func limited(t *testing.T, f func(t *testing.T, n *node), opts ...cache.Option) {
+	for name, topology := range topologies {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, topology(t, append(opts, cache.WithMaxValueBytes(8))...)) })
+		})
+	}
+}
+
+// expectNothing checks that no level has key.
+func (n *node) expectNothing(t *testing.T, key string) {
+	t.Helper()
+	if n.local != nil && n.inLocal(key) != "-" || n.remote != nil && n.inRemote(key) != "-" {
+		t.Errorf("a level has %s", key)
+	}
+}
+
+func TestAValueThatIsTooLargeIsReturnedAndNotStored(t *testing.T) {
+	log := captureLog(t)
+	limited(t, func(t *testing.T, n *node) {
+		if s, err := onceString(n, "k", returns(large[:8], nil)); s != large[:8] || err != nil {
+			t.Errorf("a value of 8 bytes: %q, %v", s, err)
+		}
+		_ = n.Delete(ctx, "k")
+		for range 2 { // each read loads it
+			if s, err := onceString(n, "k", returns(large, nil)); s != large || err != nil {
+				t.Errorf("Once: %q, %v", s, err)
+			}
+			n.expectNothing(t, "k")
+		}
+		texts := cache.NewT[int, string](n.Cache)
+		if s, err := texts.Get(ctx, "u", 1, func(context.Context, int) (string, error) { return large, nil }); s != large || err != nil {
+			t.Errorf("Get: %q, %v", s, err)
+		}
+		found, err := texts.MGetWithErr(ctx, "u", []int{1, 2, 3}, func(context.Context, []int) (map[int]string, error) {
+			return map[int]string{1: large, 2: "small"}, nil
+		})
+		if len(found) != 2 || found[1] != large || found[2] != "small" || err != nil {
+			t.Errorf("MGet: %v, %v", found, err)
+		}
+		n.expectNothing(t, "u:1")
+		found, err = texts.MGetWithErr(ctx, "u", []int{2, 3}, func(context.Context, []int) (map[int]string, error) {
+			t.Error("another load")
+			return nil, nil
+		})
+		if len(found) != 1 || err != nil {
+			t.Errorf("the others: %v, %v", found, err)
+		}
+		if got := n.counts.tooLarge(); got != 4 {
+			t.Errorf("%d values were counted", got)
+		}
+		if lines := log.matching("too large"); len(lines) != 1 || !strings.Contains(lines[0], `"k" has 9 bytes, and WithMaxValueBytes allows 8`) {
+			t.Errorf("the log has %q", lines)
+		}
+		log.reset()
+	})
+}
+
+func TestSetOfAValueThatIsTooLarge(t *testing.T) {
+	for name, set := range map[string]func(n *node, opts ...cache.ItemOption) error{
+		"Set": func(n *node, opts ...cache.ItemOption) error {
+			return n.Set(ctx, "k", append(opts, cache.Value(large))...)
+		},
+		"Set with Do": func(n *node, opts ...cache.ItemOption) error {
+			return n.Set(ctx, "k", append(opts, returns(large, nil))...)
+		},
+		"MSet": func(n *node, opts ...cache.ItemOption) error {
+			err := stringsOf(n).MSet(ctx, "", map[string]string{"k": large, "k2": "small"})
+			if s, _ := onceString(n, "k2"); s != "small" {
+				err = errors.Join(err, fmt.Errorf("the other one is %q", s))
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			limited(t, func(t *testing.T, n *node) {
+				_ = n.Set(ctx, "k", cache.Value("old"))
+				err := set(n)
+				if !errors.Is(err, cache.ErrValueTooLarge) || !strings.HasSuffix(err.Error(), `: "k" has 9 bytes, and WithMaxValueBytes allows 8`) {
+					t.Errorf("got %v", err)
+				}
+				n.expectNothing(t, "k")
+				if n.counts.tooLarge() != 1 {
+					t.Errorf("%d are counted", n.counts.tooLarge())
+				}
+				if name == "MSet" {
+					return
+				}
+				_ = n.Set(ctx, "k", cache.Value("old"))
+				if err := set(n, cache.SetNX(true)); !errors.Is(err, cache.ErrValueTooLarge) {
+					t.Errorf("SetNX: %v", err)
+				}
+				if s, _ := onceString(n, "k"); s != "old" {
+					t.Errorf("after a SetNX, it is %q", s)
+				}
+				if err := set(n, cache.TTL(-1)); !errors.Is(err, cache.ErrValueTooLarge) || n.local != nil && n.inLocal("k") != "-" {
+					t.Errorf("below zero: %v", err)
+				}
+				if n.remote != nil && n.inRemote("k") != "old" {
+					t.Error("it is not for the remote, and was removed there")
+				}
+			}, cache.WithSeparatorDisabled(true))
+		})
+	}
+}
+
+// A refresh brings a value that is too large: the older one goes, on each node.
+func TestAValueThatIsTooLargeRemovesAnOlderOneOnAllNodes(t *testing.T) {
+	for _, opts := range [][]cache.Option{nil, {cache.WithFence(maxLoad)}, {cache.WithLease(leaseTTL)}} {
+		synctest.Test(t, func(t *testing.T) {
+			nodes, _ := fleetOf(t, 2, append(opts, cache.WithMaxValueBytes(8), cache.WithRefreshDuration(time.Hour), cache.WithStopRefreshAfterLastAccess(2*time.Hour))...)
+			v := "old"
+			load := cache.Do(func(context.Context) (any, error) { return v, nil })
+			for _, n := range nodes {
+				if s, err := onceString(n, "k", load, cache.Refresh(true)); s != "old" || err != nil {
+					t.Errorf("got %q, %v", s, err)
+				}
+				n.expectStored(t, "k", "old", "old")
+			}
+			v = large
+			if err := cache.RefreshNow(ctx, nodes[0].Cache, "k"); err != nil {
+				t.Error(err)
+			}
+			pass(time.Second)
+			for _, n := range nodes {
+				n.expectStored(t, "k", "-", "-")
+			}
+		})
+	}
+}
+
+// All nodes wait for the load of a value that is not stored. Each then loads for itself, and all at once.
+func TestNodesDoNotWaitForEachOtherIfAValueIsTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := leasedFleet(t, 5, true, cache.WithMaxValueBytes(8))
+		began := time.Now()
+		var wg sync.WaitGroup
+		for _, n := range nodes {
+			wg.Go(func() {
+				if s, err := onceString(n, "k", returnsAfter(time.Second, large, nil)); s != large || err != nil {
+					t.Errorf("got %q, %v", s, err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(began); d > 2*time.Second+lookAgain {
+			t.Errorf("it took %s", d)
+		}
+	})
+}
+
+func TestAChangeDuringALoadOfAValueThatIsTooLargeStays(t *testing.T) {
+	limited(t, func(t *testing.T, n *node) {
+		s, err := onceString(n, "k", cache.Do(func(context.Context) (any, error) {
+			return large, n.Set(ctx, "k", cache.Value("new"))
+		}))
+		if s != large || err != nil {
+			t.Errorf("got %q, %v", s, err)
+		}
+		if s, err := onceString(n, "k"); s != "new" || err != nil {
+			t.Errorf("then: %q, %v", s, err)
+		}
+	})
+}
+
+func TestTheLocalLevelKeepsNoLargeValueOfOtherNodes(t *testing.T) {
+	n := both(t, cache.WithMaxValueBytes(8))
+	n.remote.Put("k", large)
+	if s, err := onceString(n, "k", never(t)); s != large || err != nil {
+		t.Errorf("got %q, %v", s, err)
+	}
+	n.expectStored(t, "k", "-", large)
+}
+
+func TestTheRemovalOfAnOlderValueThatFailsIsMadeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := both(t, cache.WithMaxValueBytes(8), cache.WithFence(maxLoad), cache.WithRefreshDuration(time.Hour))
+		v := "old"
+		_, _ = onceString(n, "k", cache.Refresh(true), cache.Do(func(context.Context) (any, error) { return v, nil }))
+		v = large
+		n.remote.SetFault(func(_ context.Context, op string, _ ...string) error {
+			if op == "delFenced" {
+				return errBoom
+			}
+			return nil
+		})
+		_ = cache.RefreshNow(ctx, n.Cache, "k")
+		n.expectStored(t, "k", "-", "old")
+		if s, err := onceString(n, "k", returns(large, nil)); s != large || err != nil {
+			t.Errorf("meanwhile: %q, %v", s, err)
+		}
+		n.remote.SetFault(nil)
+		pass(time.Minute)
+		n.expectStored(t, "k", "-", "-")
+	})
+}
+
+func TestAWrappedCacheReturnsAValueThatIsTooLarge(t *testing.T) {
+	n := both(t, cache.WithMaxValueBytes(8))
+	users := cache.NewT[int, string](struct{ cache.Cache }{n.Cache})
+	found, err := users.MGetWithErr(ctx, "u", []int{1}, func(context.Context, []int) (map[int]string, error) { return map[int]string{1: large}, nil })
+	if found[1] != large || err != nil {
+		t.Errorf("got %v, %v", found, err)
+	}
+	n.expectStored(t, "u:1", "-", "-")
 }

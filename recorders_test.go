@@ -37,6 +37,14 @@ func (r *recStats) IncrRemoteMiss()               { r.add("rm") }
 func (r *recStats) IncrQuery()                    { r.add("q") }
 func (r *recStats) IncrQueryFail(error)           { r.add("qf") }
 func (r *recStats) IncrRemoteError(string, error) { r.add("remoteError") }
+func (r *recStats) IncrValueTooLarge()            { r.add("tooLarge") }
+
+// tooLarge returns how many values were too large since the last take.
+func (r *recStats) tooLarge() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts["tooLarge"]
+}
 
 // take returns the counts since the last call, in the order h m lh lm rh rm q qf. "h*2" is two hits, "h" is
 // one. Failed remote calls are not included.
@@ -117,6 +125,13 @@ func (r *recLog) matching(text string) (found []string) {
 		}
 	}
 	return found
+}
+
+// reset forgets the lines.
+func (r *recLog) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = nil
 }
 
 func captureLog(t testing.TB) *recLog {

@@ -58,6 +58,9 @@ func (c *jetCache) encodeForSet(key string, v any) ([]byte, error) {
 	if err == nil && record.IsPlaceholder(data) {
 		err = fmt.Errorf("%w: key %s", ErrReservedValue, quote.Key(key))
 	}
+	if err == nil {
+		err = c.path.CheckSize(key, data)
+	}
 	return data, err
 }
 

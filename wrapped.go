@@ -180,7 +180,11 @@ func (b *wrappedBatch[K, V]) load(ctx context.Context, open []int) {
 }
 
 func (b *wrappedBatch[K, V]) set(ctx context.Context, key string, what ItemOption) error {
-	return b.cache.Set(ctx, key, append(b.opts.options(), what)...)
+	err := b.cache.Set(ctx, key, append(b.opts.options(), what)...)
+	if errors.Is(err, ErrValueTooLarge) { // as for other reads, that is no error: the caller has the value
+		return nil
+	}
+	return err
 }
 
 // through reads by the methods of any Cache.

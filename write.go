@@ -36,8 +36,12 @@ func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) er
 	op := c.setting(&load.Request{TTL: opts.ttl, SkipLocal: opts.skipLocal})
 	life, phase := c.path.Lifetimes(opts.ttl), c.local.Doubts.Now()
 	encoded := writes[:0]
+	var tooLarge []*write
 	for _, w := range writes {
 		if w.Data, err = c.encodeForSet(w.Key, w.value); err != nil {
+			if errors.Is(err, ErrValueTooLarge) && opts.condition != record.IfAbsent {
+				tooLarge = append(tooLarge, w)
+			}
 			errs = append(errs, err)
 			continue
 		}
@@ -47,7 +51,19 @@ func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) er
 		w.Life, w.If, w.Phase = life, opts.condition, phase
 		encoded = append(encoded, w)
 	}
-	return join(append(errs, c.change(ctx, encoded, op))...)
+	errs = append(errs, c.change(ctx, encoded, op))
+	if len(tooLarge) > 0 {
+		errs = append(errs, c.change(ctx, tooLarge, c.insteadOf(op)))
+	}
+	return join(errs...)
+}
+
+// insteadOf returns the operation for keys whose values are too large to be stored by op: it removes what
+// is there, which is older.
+func (c *jetCache) insteadOf(op operation) operation {
+	remove := c.deleting(c.fence.Remove)
+	remove.toRemote = op.toRemote
+	return remove
 }
 
 // setLoaded is Set for a value that Do returns. It may be older than a change that was made while
@@ -65,9 +81,15 @@ func (c *jetCache) setLoaded(ctx context.Context, key string, opts item) error {
 	}
 	w := &write{Record: s.rec}
 	w.Data, w.Life = record.Placeholder, c.path.PlaceholderLifetimes(opts.ttl)
+	var tooLarge error
 	if w.Out.Kind == record.Value {
 		w.Life = c.path.Lifetimes(opts.ttl)
-		if w.Data, err = c.encodeForSet(key, s.value); err != nil {
+		w.Data, err = c.encodeForSet(key, s.value)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrValueTooLarge) && opts.condition != record.IfAbsent:
+			tooLarge = err
+		default:
 			return err
 		}
 	}
@@ -78,18 +100,20 @@ func (c *jetCache) setLoaded(ctx context.Context, key string, opts item) error {
 	op := c.setting(&s.req)
 	switch {
 	case err != nil:
-		return c.giveUp([]*write{w}, 0, op, level.EndOf(bounded))
+		return join(tooLarge, c.giveUp([]*write{w}, 0, op, level.EndOf(bounded)))
+	case precedence == flight.Current && tooLarge != nil:
+		op = c.insteadOf(op)
 	case precedence == flight.Current:
 	case precedence == flight.Superseded, opts.condition != record.Always:
 		lane.End(nil) // as if this Set had come just before what came in between
-		return nil
+		return tooLarge
 	case w.Life.Remote <= 0: // the remote is not ours to change
 		lane.End(func(bool) bool { c.local.Del(key); return true })
-		return nil
+		return tooLarge
 	default: // which value is the newest is not known
 		op = c.deleting(c.fence.Remove)
 	}
-	return c.change(ctx, []*write{w}, op)
+	return join(tooLarge, c.change(ctx, []*write{w}, op))
 }
 
 func (c *jetCache) Delete(ctx context.Context, key string) error {

@@ -5,7 +5,7 @@ package stats
 // safe for concurrent use. They must be quick, since they are called on the path of every read.
 //
 // A Handler may have more abilities: RemoteErrorCounter, RefreshCounter, EventCounter,
-// FenceCounter and SyncCounter.
+// FenceCounter, SyncCounter and SizeCounter.
 type Handler interface {
 	IncrHit()                // a level answered a read, with a value or a placeholder
 	IncrMiss()               // no level answered a read
@@ -48,4 +48,10 @@ type FenceCounter interface {
 // other nodes (WithSyncLocal, WithTracking).
 type SyncCounter interface {
 	IncrSyncGap() // messages may have been missed, so older local entries are in doubt
+}
+
+// SizeCounter is an optional ability of a Handler. It counts the values that were not stored because
+// they are larger than WithMaxValueBytes allows.
+type SizeCounter interface {
+	IncrValueTooLarge()
 }

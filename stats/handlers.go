@@ -13,6 +13,7 @@ var (
 	_ EventCounter       = (*Handlers)(nil)
 	_ FenceCounter       = (*Handlers)(nil)
 	_ SyncCounter        = (*Handlers)(nil)
+	_ SizeCounter        = (*Handlers)(nil)
 )
 
 // NewHandles returns a *Handlers that passes each call on to all of handlers, in their order. It
@@ -165,6 +166,15 @@ func (f *Handlers) IncrSyncGap() {
 	for _, h := range f.handlers {
 		if c, ok := h.(SyncCounter); ok {
 			c.IncrSyncGap()
+		}
+	}
+}
+
+// IncrValueTooLarge counts a value that was not stored because of its size; see SizeCounter.
+func (f *Handlers) IncrValueTooLarge() {
+	for _, h := range f.handlers {
+		if c, ok := h.(SizeCounter); ok {
+			c.IncrValueTooLarge()
 		}
 	}
 }

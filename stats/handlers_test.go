@@ -45,6 +45,7 @@ func (r *recErrorHandler) IncrRefreshEvicted()     { r.add("refreshEvicted") }
 func (r *recErrorHandler) IncrEventKeysLost(n int) { r.add(fmt.Sprint("eventKeysLost ", n)) }
 func (r *recErrorHandler) IncrFillRefused(n int)   { r.add(fmt.Sprint("fillRefused ", n)) }
 func (r *recErrorHandler) IncrSyncGap()            { r.add("syncGap") }
+func (r *recErrorHandler) IncrValueTooLarge()      { r.add("valueTooLarge") }
 
 func callAll(h Handler) {
 	h.IncrHit()
@@ -66,6 +67,7 @@ func callOptional(h Handler) {
 	h.(EventCounter).IncrEventKeysLost(2)
 	h.(FenceCounter).IncrFillRefused(4)
 	h.(SyncCounter).IncrSyncGap()
+	h.(SizeCounter).IncrValueTooLarge()
 }
 
 const eight = "hit miss localHit localMiss remoteHit remoteMiss query queryFail boom"
@@ -78,7 +80,7 @@ func TestNewHandlesPassesEachCallToAll(t *testing.T) {
 	if got := strings.Join(a.calls, " "); got != eight {
 		t.Errorf("the first handler got %q, want %q", got, eight)
 	}
-	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2 fillRefused 4 syncGap"; got != want {
+	if got, want := strings.Join(b.calls, " "), eight+" remoteError get refused refreshTimeout refreshEvicted eventKeysLost 2 fillRefused 4 syncGap valueTooLarge"; got != want {
 		t.Errorf("the second handler got %q, want %q", got, want)
 	}
 }

@@ -183,8 +183,8 @@ func TestTheTableNamesTroubles(t *testing.T) {
 	got := table(time.Minute, []row{{"c", s.load(), time.Minute}})
 	_, frame, _ := strings.Cut(got, "+")
 	_, troubles, _ := strings.Cut(frame, "\nc:")
-	if n := strings.Count(got, "\nc: "); n != 6 {
-		t.Errorf("%d troubles are named, want 6: %s", n, troubles)
+	if n := strings.Count(got, "\nc: "); n != 7 {
+		t.Errorf("%d troubles are named, want 7: %s", n, troubles)
 	}
 	for _, want := range []string{
 		"remote calls that failed: 1", "before their deadline: 1", "too many: 1",

@@ -38,6 +38,7 @@ type Stats struct {
 	EventKeysLost   uint64 // keys whose events were never delivered
 	FillsRefused    uint64 // loaded values that were not stored, because their keys had changed during the load
 	SyncGaps        uint64 // times at which messages of other nodes may have been missed
+	ValuesTooLarge  uint64 // values that were not stored because of their size
 
 	_ [64]byte
 
@@ -63,6 +64,7 @@ var (
 	_ EventCounter       = (*Stats)(nil)
 	_ FenceCounter       = (*Stats)(nil)
 	_ SyncCounter        = (*Stats)(nil)
+	_ SizeCounter        = (*Stats)(nil)
 )
 
 // NewStatsLogger returns a *Stats for the cache of that name. It counts, and it logs a table at
@@ -119,6 +121,7 @@ func (s *Stats) load() counts {
 			eventKeysLost:   atomic.LoadUint64(&s.EventKeysLost),
 			fillsRefused:    atomic.LoadUint64(&s.FillsRefused),
 			syncGaps:        atomic.LoadUint64(&s.SyncGaps),
+			valuesTooLarge:  atomic.LoadUint64(&s.ValuesTooLarge),
 		},
 	}
 }
@@ -165,3 +168,6 @@ func (s *Stats) IncrFillRefused(n int) { atomic.AddUint64(&s.FillsRefused, uint6
 
 // IncrSyncGap counts a time at which messages of other nodes may have been missed.
 func (s *Stats) IncrSyncGap() { atomic.AddUint64(&s.SyncGaps, 1) }
+
+// IncrValueTooLarge counts a value that was not stored because of its size.
+func (s *Stats) IncrValueTooLarge() { atomic.AddUint64(&s.ValuesTooLarge, 1) }

@@ -18,7 +18,8 @@ func TestStatsCountsEachCall(t *testing.T) {
 	s.IncrEventKeysLost(3)
 	s.IncrFillRefused(5)
 	s.IncrSyncGap()
-	want := counts{2, 1, 1, 1, 1, 1, 1, 1, troubles{1, 1, 1, 3, 5, 1}}
+	s.IncrValueTooLarge()
+	want := counts{2, 1, 1, 1, 1, 1, 1, 1, troubles{1, 1, 1, 3, 5, 1, 1}}
 	if got := s.load(); got != want {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}

@@ -15,7 +15,7 @@ type counts struct {
 
 // troubles are the counters of what should not happen.
 type troubles struct {
-	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost, fillsRefused, syncGaps uint64
+	remoteErrors, refreshTimeouts, refreshEvicted, eventKeysLost, fillsRefused, syncGaps, valuesTooLarge uint64
 }
 
 func (c counts) minus(d counts) counts {
@@ -28,6 +28,7 @@ func (c counts) minus(d counts) counts {
 			c.remoteErrors - d.remoteErrors, c.refreshTimeouts - d.refreshTimeouts,
 			c.refreshEvicted - d.refreshEvicted, c.eventKeysLost - d.eventKeysLost,
 			c.fillsRefused - d.fillsRefused, c.syncGaps - d.syncGaps,
+			c.valuesTooLarge - d.valuesTooLarge,
 		},
 	}
 }
@@ -85,6 +86,7 @@ func table(interval time.Duration, rows []row) string {
 			{"keys whose events were never delivered", r.eventKeysLost},
 			{"loaded values that were not stored because their keys had changed during the load", r.fillsRefused},
 			{"times at which messages of other nodes may have been missed, so that older local entries are checked against the remote", r.syncGaps},
+			{"values that were not stored because they are too large", r.valuesTooLarge},
 		} {
 			if trouble.n > 0 {
 				fmt.Fprintf(&b, "%s: %s: %d\n", r.name, trouble.what, trouble.n)

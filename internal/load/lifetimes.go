@@ -9,15 +9,23 @@ import (
 
 // Lifetimes returns the lifetimes of a value with this TTL. The jitter is drawn for this value alone.
 func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
+	lives := p.longestLives(ttl)
+	if p.TTLJitter > 0 && lives.Remote > 0 {
+		lives.Remote = jitter.Shorten(lives.Remote, p.TTLJitter)
+		lives.Local = lives.Remote
+	}
+	return lives
+}
+
+// longestLives returns the lifetimes of a value with this TTL, without jitter.
+func (p *Path) longestLives(ttl time.Duration) record.Lifetimes {
 	switch {
 	case ttl > 0:
+		return record.Lifetimes{Remote: ttl, Local: ttl}
 	case ttl < 0 || !p.Remote.Exists():
 		return record.Lifetimes{Local: record.NoBound}
-	default:
-		ttl = p.RemoteExpiry
 	}
-	ttl = jitter.Shorten(ttl, p.TTLJitter)
-	return record.Lifetimes{Remote: ttl, Local: ttl}
+	return record.Lifetimes{Remote: p.RemoteExpiry, Local: p.RemoteExpiry}
 }
 
 // NextLifetimes returns the lifetimes of the next value of a batch with this TTL, after one that has

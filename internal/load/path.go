@@ -37,6 +37,11 @@ type Path struct {
 	RemoteExpiry, NotFoundExpiry, Offset time.Duration
 	// TTLJitter is the part of the TTL of a value, in [0, 1), of which a random part is taken off.
 	TTLJitter float64
+	// Sizes bounds the values. It is nil if there is no bound.
+	Sizes *SizeLimit
+	// Dropped is called with the keys of which loads have removed what the levels had, and other nodes
+	// may have something. It may be nil.
+	Dropped func(keys []string)
 	// Failures are the keys that are not loaded again at once while there are stale values. It is nil if
 	// no values are used beyond their TTLs.
 	Failures *Failures
@@ -217,12 +222,17 @@ func (p *Path) readOne(req *Request, rec *record.Record) bool {
 	return true
 }
 
-// fillRead stores what the remote has of rec in the local level.
+// fillRead stores what the remote has of rec in the local level. A value that is too large may come from a
+// node that has no bound.
 func (p *Path) fillRead(req *Request, rec *record.Record) {
 	got := &rec.Got
 	rec.Note.FillRead(func() {
+		if p.Sizes.refuses(got.Data) {
+			p.Local.Del(rec.Key)
+			return
+		}
 		life := p.localLife(req, got.Data, got.Bound())
-		if full := p.Lifetimes(req.TTL).Remote; !got.Assumed && full > got.TTL && got.TTL > 0 {
+		if full := p.longestLives(req.TTL).Remote; !got.Assumed && full > got.TTL && got.TTL > 0 {
 			life.Loaded = got.Asked.Add(got.TTL - full)
 		}
 		p.Local.SetWithLife(rec.Key, got.Data, life, got.Phase)

@@ -10,20 +10,25 @@ import (
 )
 
 // writeBack stores what was loaded in both levels, by one call of the remote, tells of it, and ends
-// recs. It does not store the value of a key that was changed meanwhile.
+// recs. It does not store the value of a key that was changed meanwhile, nor one that is too large.
 func (p *Path) writeBack(ctx context.Context, req *Request, recs []*record.Record) {
 	keep := make([]*record.Record, 0, len(recs))
+	var tooLarge []*record.Record
 	life := p.Lifetimes(req.TTL)
 	for i, rec := range recs {
 		if i > 0 {
 			life = p.NextLifetimes(life, req.TTL)
 		}
-		if p.prepare(req, rec, life) {
+		switch {
+		case p.prepare(req, rec, life):
 			keep = append(keep, rec)
-		} else {
+		case p.Sizes.refuses(rec.Out.Data):
+			tooLarge = append(tooLarge, rec)
+		default:
 			req.Resolve(rec)
 		}
 	}
+	p.dropTooLarge(ctx, req, tooLarge)
 	var lanes []*record.Record
 	defer func() { // also if the remote panics
 		for _, rec := range lanes {
@@ -97,7 +102,8 @@ func (p *Path) prepare(req *Request, rec *record.Record, life record.Lifetimes) 
 			return false
 		}
 		rec.Out = record.Outcome{Data: data, Kind: record.Value, From: record.Loader}
-		if record.IsPlaceholder(data) { // the caller gets it; stored, it would be read as not found
+		// The caller gets it. Stored, "*" would be read as not found.
+		if record.IsPlaceholder(data) || p.Sizes.refuses(data) {
 			return false
 		}
 		rec.Data, rec.Life = data, life

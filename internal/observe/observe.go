@@ -25,6 +25,7 @@ type Observer struct {
 	events    stats.EventCounter
 	fences    stats.FenceCounter
 	gaps      stats.SyncCounter
+	sizes     stats.SizeCounter
 }
 
 // localHitter is a handler of ours: it counts IncrHit and IncrLocalHit in one call.
@@ -46,6 +47,7 @@ func New(name string, h stats.Handler, log logger.Logger) *Observer {
 	o.events, _ = h.(stats.EventCounter)
 	o.fences, _ = h.(stats.FenceCounter)
 	o.gaps, _ = h.(stats.SyncCounter)
+	o.sizes, _ = h.(stats.SizeCounter)
 	return o
 }
 
@@ -161,6 +163,13 @@ func (o *Observer) FillsRefused(n int) {
 func (o *Observer) SyncGap() {
 	if o.gaps != nil {
 		o.gaps.IncrSyncGap()
+	}
+}
+
+// ValueTooLarge counts a value that was not stored because of its size.
+func (o *Observer) ValueTooLarge() {
+	if o.sizes != nil {
+		o.sizes.IncrValueTooLarge()
 	}
 }
 

@@ -38,6 +38,7 @@ func (f full) IncrRefreshEvicted()                  { f.basic["refresh evicted"]
 func (f full) IncrEventKeysLost(n int)              { f.basic["event keys lost"] += n }
 func (f full) IncrFillRefused(n int)                { f.basic["fills refused"] += n }
 func (f full) IncrSyncGap()                         { f.basic["gap"]++ }
+func (f full) IncrValueTooLarge()                   { f.basic["value too large"]++ }
 
 // one has one of the optional abilities.
 type one struct{ basic }
@@ -70,6 +71,7 @@ func reportAll(o *observe.Observer) {
 	o.EventKeysLost(3)
 	o.FillsRefused(3)
 	o.SyncGap()
+	o.ValueTooLarge()
 }
 
 var (
@@ -79,6 +81,7 @@ var (
 	}
 	troubles = map[string]int{
 		"remote: get: boom": 1, "refresh timed out": 1, "refresh evicted": 1, "event keys lost": 3, "fills refused": 3, "gap": 1,
+		"value too large": 1,
 	}
 )
 
@@ -118,9 +121,9 @@ func TestTheLibrarysOwnStatisticsCountEverything(t *testing.T) {
 	s.Update()
 	got := []uint64{
 		s.Hit, s.Miss, s.LocalHit, s.LocalMiss, s.RemoteHit, s.RemoteMiss, s.Query, s.QueryFail,
-		s.RemoteErrors, s.RefreshTimeouts, s.RefreshEvicted, s.EventKeysLost, s.FillsRefused, s.SyncGaps,
+		s.RemoteErrors, s.RefreshTimeouts, s.RefreshEvicted, s.EventKeysLost, s.FillsRefused, s.SyncGaps, s.ValuesTooLarge,
 	}
-	if want := []uint64{2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 1}; !slices.Equal(got, want) {
+	if want := []uint64{2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 1, 1}; !slices.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
 	}
 }
