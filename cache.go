@@ -57,12 +57,12 @@ var (
 	// exist, unless WithErrNotFound is given.
 	ErrNotFound = errors.New("cache: record not found")
 
-	// ErrInvalidKey is returned by every call for an empty key, and for a key that is not
-	// valid UTF-8, because events could not carry it to other nodes. With WithFence or
-	// WithLease it is also returned for a key that has a "}" but no hash tag, because no key
-	// beside it can be in its hash slot, and for a key that is the name of a fence, of a lease
-	// or of the members of a channel: one that ends in "#f", "#l" or "#who" and has a hash tag
-	// before that, such as "{user:1}#f".
+	// ErrInvalidKey is returned by every call for an empty key, for one that is longer than
+	// WithMaxKeyBytes allows, and for one that is not valid UTF-8, because events could not
+	// carry it to other nodes. With WithFence or WithLease it is also returned for a key that
+	// has a "}" but no hash tag, because no key beside it can be in its hash slot, and for a key
+	// that is the name of a fence, of a lease or of the members of a channel: one that ends in
+	// "#f", "#l" or "#who" and has a hash tag before that, such as "{user:1}#f".
 	ErrInvalidKey = errors.New("cache: the key is not valid")
 
 	// ErrInvalidDestination is returned by Get, GetSkippingLocal and Once if the destination

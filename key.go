@@ -46,9 +46,13 @@ func (b *keyBuffer) release() {
 	}
 }
 
-// checkKey is the function checkKey. It also says whether the key is that of the channel's token and,
-// where fences or leases are on, whether it can have one, and whether it is one.
+// checkKey is the function checkKey. It also says whether the key is longer than the cache allows, whether
+// it is that of the channel's token and, where fences or leases are on, whether it can have one, and whether
+// it is one.
 func (c *jetCache) checkKey(key string) error {
+	if most := c.entry.maxKeyBytes; most > 0 && len(key) > most {
+		return fmt.Errorf("%w: %s has %d bytes, and WithMaxKeyBytes allows %d", ErrInvalidKey, quote.Key(key), len(key), most)
+	}
 	if err := checkKey(key); err != nil {
 		return err
 	}

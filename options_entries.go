@@ -15,6 +15,7 @@ var ErrValueTooLarge = load.ErrTooLarge
 type entryOptions struct {
 	ttlJitter     float64
 	maxValueBytes int
+	maxKeyBytes   int
 }
 
 // sizes returns what bounds the values, nil if nothing does.
@@ -56,3 +57,9 @@ func WithTTLJitter(fraction float64) Option {
 //
 // Default, and for zero or less: no bound, because an original cache has none.
 func WithMaxValueBytes(n int) Option { return func(o *Options) { o.entry.maxValueBytes = n } }
+
+// WithMaxKeyBytes sets how many bytes a key may have, with the prefix of T. Every call for a longer key
+// returns an ErrInvalidKey, and so does a batch for its id, while the others are read or stored. Errors
+// and log lines never repeat more than the first 128 bytes of a key. Default, and for zero or less: no bound,
+// because an original cache has none.
+func WithMaxKeyBytes(n int) Option { return func(o *Options) { o.entry.maxKeyBytes = n } }

@@ -347,3 +347,54 @@ func TestAWrappedCacheReturnsAValueThatIsTooLarge(t *testing.T) {
 	}
 	n.expectStored(t, "u:1", "-", "-")
 }
+
+func TestAKeyThatIsTooLong(t *testing.T) {
+	const most = 200
+	fits, tooLong := strings.Repeat("k", most), strings.Repeat("k", most+1)
+	for name, topology := range topologies {
+		t.Run(name, func(t *testing.T) {
+			n := topology(t, cache.WithMaxKeyBytes(most), cache.WithSeparatorDisabled(true))
+			texts := stringsOf(n)
+			loadAll := func(_ context.Context, ids []string) (map[string]string, error) {
+				found := make(map[string]string)
+				for _, id := range ids {
+					found[id] = "v"
+				}
+				return found, nil
+			}
+			for call, do := range map[string]func(key string) error{
+				"Set":     func(key string) error { return n.Set(ctx, key, cache.Value("v")) },
+				"Set Do":  func(key string) error { return n.Set(ctx, key, returns("v", nil)) },
+				"Once":    func(key string) error { _, err := onceString(n, key, returns("v", nil)); return err },
+				"Get":     func(key string) error { return n.Get(ctx, key, nil) },
+				"Delete":  func(key string) error { return n.Delete(ctx, key) },
+				"T.Set":   func(key string) error { return texts.Set(ctx, key[:100], key[100:], "v") },
+				"MSet":    func(key string) error { return texts.MSet(ctx, "", map[string]string{key: "v", "other": "v"}) },
+				"MDelete": func(key string) error { return texts.MDelete(ctx, "", []string{key}) },
+				"T.Get": func(key string) error {
+					_, err := texts.Get(ctx, "", key, func(context.Context, string) (string, error) { return "v", nil })
+					return err
+				},
+				"MGet": func(key string) error {
+					found, err := texts.MGetWithErr(ctx, "", []string{key, "other"}, loadAll)
+					if found["other"] != "v" {
+						t.Errorf("MGet: the other one is %q", found["other"])
+					}
+					return err
+				},
+			} {
+				_ = n.Set(ctx, fits, cache.Value("v"))
+				if err := do(fits); err != nil {
+					t.Errorf("%s of a key that fits: %v", call, err)
+				}
+				err := do(tooLong)
+				if !errors.Is(err, cache.ErrInvalidKey) || !strings.HasSuffix(err.Error(), "has 201 bytes, and WithMaxKeyBytes allows 200") || strings.Contains(err.Error(), tooLong[:150]) {
+					t.Errorf("%s: %v", call, err)
+				}
+			}
+			if n.Exists(ctx, tooLong) {
+				t.Error("it exists")
+			}
+		})
+	}
+}
