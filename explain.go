@@ -231,7 +231,7 @@ func (c *jetCache) explain(e explained) Info {
 		info.Source = SourceNode
 	case e.out.From == record.Remote:
 		info.Source = SourceRemote
-		if life := c.path.Lifetimes(e.ttl).Remote; e.out.Left > 0 && life > e.out.Left {
+		if life := c.path.LongestLifetimes(e.ttl).Remote; e.out.Left > 0 && life > e.out.Left {
 			info.Age = life - e.out.Left
 		}
 	case e.rec == nil:

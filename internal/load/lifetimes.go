@@ -9,7 +9,7 @@ import (
 
 // Lifetimes returns the lifetimes of a value with this TTL. The jitter is drawn for this value alone.
 func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
-	lives := p.longestLives(ttl)
+	lives := p.LongestLifetimes(ttl)
 	if p.TTLJitter > 0 && lives.Remote > 0 {
 		lives.Remote = jitter.Shorten(lives.Remote, p.TTLJitter)
 		lives.Local = lives.Remote
@@ -17,8 +17,8 @@ func (p *Path) Lifetimes(ttl time.Duration) record.Lifetimes {
 	return lives
 }
 
-// longestLives returns the lifetimes of a value with this TTL, without jitter.
-func (p *Path) longestLives(ttl time.Duration) record.Lifetimes {
+// LongestLifetimes returns the lifetimes of a value with this TTL, without jitter.
+func (p *Path) LongestLifetimes(ttl time.Duration) record.Lifetimes {
 	switch {
 	case ttl > 0:
 		return record.Lifetimes{Remote: ttl, Local: ttl}

@@ -232,7 +232,7 @@ func (p *Path) fillRead(req *Request, rec *record.Record) {
 			return
 		}
 		life := p.localLife(req, got.Data, got.Bound())
-		if full := p.longestLives(req.TTL).Remote; !got.Assumed && full > got.TTL && got.TTL > 0 {
+		if full := p.LongestLifetimes(req.TTL).Remote; !got.Assumed && full > got.TTL && got.TTL > 0 {
 			life.Loaded = got.Asked.Add(got.TTL - full)
 		}
 		p.Local.SetWithLife(rec.Key, got.Data, life, got.Phase)
