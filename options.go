@@ -67,21 +67,22 @@ type Options struct {
 
 	leaseTTL time.Duration
 
-	entry  entryOptions
-	load   loadOptions
-	sync   syncOptions
-	outage outageOptions
+	entry     entryOptions
+	load      loadOptions
+	sync      syncOptions
+	outage    outageOptions
+	resilient bool
 }
 
 // resolveOptions applies opts and checks the result. It panics where an option cannot
 // be right.
 func resolveOptions(opts []Option) Options {
 	o := Options{separator: defaultSeparator}
-	for i, opt := range opts {
-		if opt == nil {
-			panic(fmt.Sprintf("cache: New: option %d is nil; leave it out", i+1))
-		}
-		opt(&o)
+	o.apply(opts)
+	if o.resilient { // the options that are given win, wherever they stand
+		o = Options{separator: defaultSeparator}
+		o.apply(resilience())
+		o.apply(opts)
 	}
 	if o.statsGiven && o.statsHandler == nil {
 		panic("cache: New: WithStatsHandler was given nil; leave it out for the default, or use WithStatsDisabled(true)")
@@ -131,6 +132,16 @@ func resolveOptions(opts []Option) Options {
 		}
 	}
 	return o
+}
+
+// apply calls opts in their order.
+func (o *Options) apply(opts []Option) {
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("cache: New: option %d is nil; leave it out", i+1))
+		}
+		opt(o)
+	}
 }
 
 // refuseNilPointers panics for a level that is a nil pointer: it would panic at its first call.

@@ -150,3 +150,35 @@ const (
 // whatever the policy is. Default: LoadFromOrigin, because callers get their values then. New panics for
 // another value than the three. It has no effect without WithRemoteBreaker.
 func WithRemoteDown(policy RemoteDown) Option { return func(o *Options) { o.outage.down = policy } }
+
+// WithResilience is the setting that suits a typical service: callers have some 200ms or more, Redis
+// answers within milliseconds and the loader within tens of them. It is the same as these options:
+//
+//   - WithRemoteTimeout(100ms): a call that Redis has not answered by then will hardly be answered, and half
+//     of a caller's time is left for the load.
+//   - WithRemoteBreaker(Breaker{}): after 20 calls within 10s of which half have failed, a miss costs its
+//     load and nothing else. WithRemoteDown is not set, so keys are loaded while Redis is down.
+//   - WithStaleOnError(10m): long enough for most failovers of a database, and short enough that a
+//     value which has not been confirmed for so long is not taken for the truth.
+//   - WithSoftTimeout(150ms): the time of a look that has failed, and some time for the load. A load that
+//     takes longer than that goes on in the background, and its readers get the value that has expired.
+//   - WithLoadTimeout(5s): longer than almost any query for one entity takes, and far less than
+//     a driver waits for a database that has gone.
+//
+// An option of these that is given beside it wins, before it or after it; WithStaleOnError(0) switches
+// stale values off. It does not set WithLoadConcurrency, because the right number is that of the
+// connections to the database. It does not set WithStaleWhileRevalidate either, which makes
+// values older while nothing is wrong. Set ContextTimeoutEnabled in the options of the go-redis client,
+// as for WithRemoteTimeout.
+func WithResilience() Option { return func(o *Options) { o.resilient = true } }
+
+// resilience returns the options that WithResilience stands for.
+func resilience() []Option {
+	return []Option{
+		WithRemoteTimeout(100 * time.Millisecond),
+		WithRemoteBreaker(Breaker{}),
+		WithStaleOnError(10 * time.Minute),
+		WithSoftTimeout(150 * time.Millisecond),
+		WithLoadTimeout(5 * time.Second),
+	}
+}
