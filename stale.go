@@ -55,25 +55,29 @@ func (s *single) answer(h load.AtHand) record.Outcome {
 	return h.Out
 }
 
-// readSoftly waits for a load for as long as soft, and then takes the stale value.
+// readSoftly waits for a load for as long as soft, and then takes the stale value. A load that it has
+// joined may end without a result for it. Then it joins or begins another one, within the same time.
 func (s *single) readSoftly(ctx context.Context, soft time.Duration) (out record.Outcome, done bool, err error) {
-	s.loadInBackground(ctx)
 	waits, cancel := context.WithTimeout(ctx, soft)
 	defer cancel()
-	out, s.led, err = s.joinOrLead(waits)
-	s.from = out.From
-	switch {
-	case err == nil && out.Kind != record.Miss:
-		return out, true, nil
-	case ctx.Err() != nil:
-		return out, true, ctx.Err()
-	case waits.Err() != nil:
-		if h, use := s.atHand(); use != load.Unused {
-			return s.answer(h), true, nil
+	for ; s.rounds < maxRounds; s.rounds++ {
+		s.loadInBackground(ctx)
+		out, s.led, err = s.joinOrLead(waits)
+		s.from = out.From
+		switch {
+		case err == nil && out.Kind != record.Miss:
+			return out, true, nil
+		case ctx.Err() != nil:
+			return out, true, ctx.Err()
+		case waits.Err() != nil:
+			if h, use := s.atHand(); use != load.Unused {
+				return s.answer(h), true, nil
+			}
+			return record.Outcome{}, false, nil
+		case err != nil && !flight.LeaderLeft(err):
+			out, err = s.orStale(ctx, out, err)
+			return out, true, err
 		}
-	case err != nil && !flight.LeaderLeft(err):
-		out, err = s.orStale(ctx, out, err)
-		return out, true, err
 	}
 	return record.Outcome{}, false, nil
 }

@@ -287,6 +287,37 @@ func TestASoftTimeoutBoundsTheWaitOfThoseWhoHaveAStaleValue(t *testing.T) {
 	})
 }
 
+// The load that a reader has joined ends without a result, because it has waited for the places of other
+// loads for too long. The reader still waits no longer than the soft timeout.
+func TestASoftTimeoutHoldsIfTheLoadWithdraws(t *testing.T) {
+	opts := []cache.Option{
+		cache.WithStaleOnError(maxStale), cache.WithSoftTimeout(time.Second), cache.WithLoadTimeout(5 * time.Second), cache.WithLoadConcurrency(1),
+	}
+	staleNodes(t, opts, func(t *testing.T, n *node) {
+		n.expectOnce(t, "v1", nil, returns("v1", nil))
+		pass(lifeOfStale + time.Millisecond)
+		var wg sync.WaitGroup
+		wg.Go(func() { // it keeps the place
+			if _, err := onceString(n, "hangs", returnsAfter(20*time.Second, "", errBoom)); !errors.Is(err, cache.ErrLoadTimeout) {
+				t.Errorf("the load that hangs: %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 4 {
+			call, cancel := context.WithTimeout(ctx, 3*time.Second)
+			began := time.Now()
+			s, err := onceStringCtx(call, n, "k", returns("v2", nil))
+			if took := time.Since(began); s != "v1" || err != nil || took > time.Second {
+				t.Errorf("got %q, %v, after %s", s, err, took)
+			}
+			cancel()
+			time.Sleep(time.Second / 2) // the last one joins the load half a second before its end
+		}
+		wg.Wait()
+		pass(20 * time.Second)
+	})
+}
+
 // batchOf returns a typed view, and a function that reads the users 1 to 3 by a loader.
 func batchOf(t *testing.T, n *node, opts ...cache.ItemOption) func(load func(ids []int) (map[int]user, error)) (map[int]user, error) {
 	users := cache.NewT[int, user](n.Cache)
