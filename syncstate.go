@@ -1,8 +1,13 @@
 package cache
 
 import (
+	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/mgtv-tech/jetcache-go/internal/flight"
+	"github.com/mgtv-tech/jetcache-go/internal/level"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // SyncState is what is known of a cache's link to the other nodes, and of its fences.
@@ -70,4 +75,29 @@ func SyncStateOf(c Cache) SyncState {
 		s.Channel = inner.Options.sync.channel
 	}
 	return s
+}
+
+// comparer returns the function by which coherence finds out whose writes the remote has told
+// of. If the remote has just what this node wrote, others may have changed the key in between:
+// then the local level may have what it read meanwhile, so that must be the same, too.
+func comparer(r *level.Remote, local *level.Local, flights *flight.Table[record.Outcome]) func(context.Context, []string, func(string, *record.Got) bool) []string {
+	return func(ctx context.Context, keys []string, own func(key string, got *record.Got) bool) (foreign []string) {
+		recs := make([]*record.Record, len(keys))
+		for i, key := range keys {
+			recs[i] = &record.Record{Key: key}
+		}
+		_ = r.Get(ctx, recs, true) // logged; a key that could not be read counts as changed
+		for _, rec := range recs {
+			if !rec.Got.There || !own(rec.Key, &rec.Got) {
+				foreign = append(foreign, rec.Key)
+				continue
+			}
+			flights.VoidReads(rec.Key, func() {
+				if !local.Holds(rec.Key, rec.Got.Data) {
+					local.Del(rec.Key)
+				}
+			})
+		}
+		return foreign
+	}
 }

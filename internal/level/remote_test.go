@@ -418,7 +418,8 @@ func operations(ctx context.Context, r *level.Remote) (names string) {
 	_ = r.Del(ctx, recordsOf("a", "b"))
 	_, _ = r.Lock(ctx, "lock", "stamp", time.Second)
 	r.Unlock(ctx, "lock", "stamp")
-	r.LockLeft(ctx, "lock") //nolint:errcheck,dogsled // only its failure counts
+	left, _, _ := r.LockLeft(ctx, "lock")
+	_ = left
 	r.OpenFences(ctx, time.Second, recordsOf("a"))
 	_ = r.SetFenced(ctx, time.Second, writesOf("a"), true)
 	_ = r.DelFenced(ctx, time.Second, recordsOf("a"))
