@@ -282,6 +282,8 @@ type withoutMembers struct {
 	remote.Sequencer
 }
 
+func (w withoutMembers) SequencerOf() remote.Sequencer { return w }
+
 func TestABusWithoutMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBus()

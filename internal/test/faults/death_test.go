@@ -23,6 +23,8 @@ const dyingNode = "JETCACHE_TEST_DYING_NODE"
 // deadly is an adapter whose process is killed between a change and its message.
 type deadly struct{ *remote.GoRedisV9Adapter }
 
+func (d deadly) SequencerOf() remote.Sequencer { return d }
+
 func (deadly) PublishNext(context.Context, string, ...[]byte) error {
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
