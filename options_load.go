@@ -22,9 +22,6 @@ type loadOptions struct {
 	softTimeout  time.Duration
 }
 
-// keepsStale reports whether values may be used beyond their TTLs in each call.
-func (l *loadOptions) keepsStale() bool { return l.staleOnError > 0 || l.staleWhile > 0 }
-
 // WithLoadTimeout bounds each load of the cache by d, from the call of its loader on. When the time is
 // over, the loader's ctx ends, and every caller that waits for the load gets an ErrLoadTimeout. This also
 // holds for a loader that does not heed its ctx: the next caller of the key loads again, and what the old
