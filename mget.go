@@ -19,7 +19,7 @@ type slots interface {
 	decode(i int, data []byte) error
 	// load calls the batch's loader for the values at indices. It returns a function that sets those
 	// which the loader returned, and says which they are.
-	load(ctx context.Context, indices []int) (set func() (found []bool), err error) //nolint:revive // a method does not shadow the package
+	load(ctx context.Context, indices []int) (set func() (found []bool), err error)
 	// loads reports whether there is a loader.
 	loads() bool
 	// value returns value i as it is to be stored.

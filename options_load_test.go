@@ -135,7 +135,8 @@ type counted struct{ running, most, calls atomic.Int64 }
 
 func (c *counted) enter() (leave func()) {
 	n := c.running.Add(1)
-	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	for most := c.most.Load(); n > most; most = c.most.Load() {
+		c.most.CompareAndSwap(most, n)
 	}
 	c.calls.Add(1)
 	return func() { c.running.Add(-1) }

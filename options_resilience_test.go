@@ -60,7 +60,7 @@ func TestWithResilienceIsWhatItsCommentSays(t *testing.T) {
 	if len(list) != len(resilience()) || len(list) == 0 {
 		t.Errorf("the comment lists %d options, and there are %d", len(list), len(resilience()))
 	}
-	if got, want := optionsOf(WithResilience()), optionsOf(list...); !reflect.DeepEqual(got, want) {
+	if got, want := optionsOf(WithResilience()), optionsOf(list...); !reflect.DeepEqual(got, want) { //nolint:govet // the errors in it are nil, or the same
 		t.Errorf("it is\n%+v\nand the comment says\n%+v", got, want)
 	}
 }
@@ -83,7 +83,7 @@ func TestAnOptionBesideWithResilienceWins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := optionsOf(append(resilience(), opt)...)
 			for _, order := range [][]Option{{WithResilience(), opt}, {opt, WithResilience()}, {WithResilience(), opt, WithResilience()}} {
-				if got := optionsOf(order...); !reflect.DeepEqual(got, want) {
+				if got := optionsOf(order...); !reflect.DeepEqual(got, want) { //nolint:govet // the errors in it are nil, or the same
 					t.Errorf("it is\n%+v, want\n%+v", got, want)
 				}
 			}

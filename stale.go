@@ -231,12 +231,7 @@ func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) 
 	if len(l.claims.Owned) > 0 {
 		if ended, err := l.claims.Wait(waits); ended {
 			l.report(err)
-			for n, i := range open {
-				if b.state[i] = l.state[n]; l.state[n] == slotSet {
-					b.slots.adopt(i, l.slots, n)
-				}
-			}
-			b.errs = append(b.errs, l.batch.errs...)
+			b.adopt(l, open)
 		}
 	}
 	for n, owner := range l.claims.Joined {
@@ -255,4 +250,14 @@ func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) 
 		}
 	}
 	return rest
+}
+
+// adopt takes the results of l for the slots open, which are those of l in this order.
+func (b *batch) adopt(l *backgroundLoad, open []int) {
+	for n, i := range open {
+		if b.state[i] = l.state[n]; l.state[n] == slotSet {
+			b.slots.adopt(i, l.slots, n)
+		}
+	}
+	b.errs = append(b.errs, l.batch.errs...)
 }

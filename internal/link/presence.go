@@ -73,7 +73,7 @@ func (s *session) tokens(ctx context.Context, streams []*stream, channels []stri
 // attend renews the members among the Links of streams, and returns the tokens of their channels and
 // the number of members. If there are none, it returns no tokens, unless look says that it looks for
 // dead members nevertheless.
-func (h *hub) attend(ctx context.Context, streams []*stream, look bool) (tokens []string, members int, err error) {
+func (h *hub) attend(ctx context.Context, streams []*stream, look bool) (tokens []string, members int, err error) { //nolint:revive // it asks for more in the same call
 	a := h.attendance
 	if err := a.take(ctx); err != nil {
 		return nil, 0, err

@@ -243,21 +243,27 @@ func (s *session) checkTokens(ctx context.Context) error {
 		s.streams[st] = true
 	}
 	h.heard(began)
-	switch {
-	case missing != nil:
-		if began-s.missed > missingWindow*h.heartbeat() {
+	if missing == nil {
+		if arrived {
 			s.missing = 0
 		}
-		s.missed = began
-		s.missing++
-	case arrived:
+		return nil
+	}
+	return s.countMissing(began, missing)
+}
+
+// countMissing counts a check, begun at began, that has found missing messages. It ends the subscription
+// after too many of them.
+func (s *session) countMissing(began time.Duration, missing error) error {
+	if began-s.missed > missingWindow*s.hub.heartbeat() {
 		s.missing = 0
 	}
-	if s.missing >= missingChecks {
-		s.cancel(missing)
-		return missing
+	s.missed = began
+	if s.missing++; s.missing < missingChecks {
+		return nil
 	}
-	return nil
+	s.cancel(missing)
+	return missing
 }
 
 // sync returns when the messages up to the tokens that were read have been received, or are missing.

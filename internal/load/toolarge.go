@@ -74,8 +74,13 @@ func (p *Path) dropTooLarge(ctx context.Context, req *Request, recs []*record.Re
 			req.Trouble("deleting", len(lanes), err)
 		}
 	}
+	p.dropLocally(drop)
+}
+
+// dropLocally removes the keys of recs from the local level, and tells of those that other nodes may have.
+func (p *Path) dropLocally(recs []*record.Record) {
 	var dropped []string
-	for _, rec := range drop {
+	for _, rec := range recs {
 		mayBeElsewhere := !answered(rec) || rec.Got.There
 		if rec.Note.FillLoaded(func() { p.Local.Del(rec.Key) }) && mayBeElsewhere {
 			dropped = append(dropped, rec.Key)

@@ -50,8 +50,8 @@ func TestThePausesGrowUntilItSucceeds(t *testing.T) {
 				t.Errorf("held for %s, want %s and up to a fifth more", d, want)
 			}
 		}
-		for _, want := range []time.Duration{1, 2, 4, 5, 5} {
-			expect(want * time.Second)
+		for _, want := range []int{1, 2, 4, 5, 5} {
+			expect(time.Duration(want) * time.Second)
 		}
 		s.Forget("k")
 		expect(time.Second)

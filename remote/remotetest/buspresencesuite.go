@@ -67,8 +67,8 @@ func (a *attended) join(ttl time.Duration, members ...string) uint64 {
 	return a.attend(ttl, remote.Attendance{Channel: "a", Joining: members})
 }
 
-func (a *attended) stay(ttl time.Duration, members ...string) uint64 {
-	return a.attend(ttl, remote.Attendance{Channel: "a", Staying: members})
+func (a *attended) stay(members ...string) uint64 {
+	return a.attend(lasting, remote.Attendance{Channel: "a", Staying: members})
 }
 
 func (a *attended) leave(members ...string) {
@@ -104,7 +104,7 @@ func busMemberDies(b remote.Bus) error {
 		before := a.join(lasting, "lives")
 		a.join(soonOver, "dies", "dies too")
 		time.Sleep(2 * soonOver)
-		if after := a.stay(lasting, "lives"); after != before+1 {
+		if after := a.stay("lives"); after != before+1 {
 			return fmt.Errorf("the number was %d and is %d", before, after)
 		}
 		if again := a.look(); again != before+1 {
@@ -139,7 +139,7 @@ func busMemberLeaves(b remote.Bus) error {
 			}
 			time.Sleep(2 * ttl)
 		}
-		a.stay(lasting, "lives", "is renewed")
+		a.stay("lives", "is renewed")
 		a.join(lasting, "lives")
 		if after := a.look(); after != before {
 			return fmt.Errorf("the number was %d and is %d", before, after)
@@ -152,10 +152,10 @@ func busMemberIsLost(b remote.Bus) error {
 	return present(b, func(a *attended) error {
 		before := a.join(lasting, "stays")
 		a.leave("stays")
-		if after := a.stay(lasting, "stays"); after != before+1 {
+		if after := a.stay("stays"); after != before+1 {
 			return fmt.Errorf("the number was %d and is %d", before, after)
 		}
-		if again := a.stay(lasting, "stays"); again != before+1 {
+		if again := a.stay("stays"); again != before+1 {
 			return fmt.Errorf("then the number went from %d to %d", before+1, again)
 		}
 		return nil

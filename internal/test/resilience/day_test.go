@@ -120,7 +120,8 @@ func (d *day) errorf(format string, args ...any) {
 func (d *day) load(ctx context.Context, ids []int) (map[int]dayRow, error) {
 	n := d.loading.Add(1)
 	defer d.loading.Add(-1)
-	for most := d.most.Load(); n > most && !d.most.CompareAndSwap(most, n); most = d.most.Load() {
+	for most := d.most.Load(); n > most; most = d.most.Load() {
+		d.most.CompareAndSwap(most, n)
 	}
 	found := make(map[int]dayRow, len(ids))
 	d.mu.Lock()
@@ -204,7 +205,7 @@ func (d *day) bounded(what string, began time.Time, limit time.Duration) {
 
 // reader reads until ctx ends.
 func (d *day) reader(ctx context.Context, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // of a test
+	random := rand.New(rand.NewPCG(seed, 1))
 	zipf := rand.NewZipf(random, 1.1, 8, dayKeys+dayChanged-1)
 	for ctx.Err() == nil {
 		id := int(zipf.Uint64())
@@ -248,7 +249,7 @@ func (d *day) reader(ctx context.Context, seed uint64) {
 
 // writer changes rows until ctx ends. The rows belong to it alone, so it knows their versions.
 func (d *day) writer(ctx context.Context) {
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // of a test
+	random := rand.New(rand.NewPCG(7, 7))
 	for ctx.Err() == nil {
 		id := dayKeys + random.IntN(dayChanged)
 		d.mu.Lock()
