@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -292,29 +293,29 @@ func TestKeysThatAreNamedLikeAFenceOrALeaseAreRefused(t *testing.T) {
 	}
 }
 
-// So would a value under the key of the token of the cache's channel.
-func TestTheKeyOfTheTokenIsRefused(t *testing.T) {
+// So would a value under the key of the token, or of the members, of the cache's channel.
+func TestTheKeysOfTheChannelAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		opts    []cache.Option
-		refused string // one key
+		refused []string
 		fine    []string
 	}{
-		{"link", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("ch")}, "{ch}#seq", []string{"ch#seq", "{other}#seq", "{ch}#seq2"}},
-		{"link, and a channel with a hash tag", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("a{ch}")}, "a{ch}#seq", []string{"{ch}#seq"}},
-		{"no link", []cache.Option{cache.WithSyncChannel("ch")}, "", []string{"{ch}#seq"}},
+		{"link", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("ch")}, []string{"{ch}#seq", "{ch}#who"}, []string{"ch#seq", "{other}#seq", "{ch}#seq2", "{other}#who"}},
+		{"link, and a channel with a hash tag", []cache.Option{cache.WithSyncLocal(true), cache.WithSyncBus(remotetest.NewBus()), cache.WithSyncChannel("a{ch}")}, []string{"a{ch}#seq", "a{ch}#who"}, []string{"{ch}#seq", "{ch}#who"}},
+		{"no link", []cache.Option{cache.WithSyncChannel("ch")}, nil, []string{"{ch}#seq", "{ch}#who"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := both(t, test.opts...)
-			for _, key := range append(test.fine, test.refused) {
-				refused := key == test.refused && key != ""
+			for _, key := range append(test.fine, test.refused...) {
+				refused := slices.Contains(test.refused, key)
 				for call, err := range map[string]error{
 					"Set":    n.Set(ctx, key, cache.Value("v")),
 					"Once":   n.Once(ctx, key, returns("v", nil)),
 					"Mutate": cache.Mutate(ctx, n.Cache, []string{key}, func(context.Context) error { return nil }),
 					"Delete": n.Delete(ctx, key),
 				} {
-					if key != "" && (errors.Is(err, cache.ErrInvalidKey) != refused || refused && !strings.Contains(err.Error(), "token")) {
+					if errors.Is(err, cache.ErrInvalidKey) != refused || refused && !strings.Contains(err.Error(), "token") {
 						t.Errorf("%s of %q: %v", call, key, err)
 					}
 				}

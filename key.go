@@ -47,8 +47,8 @@ func (b *keyBuffer) release() {
 }
 
 // checkKey is the function checkKey. It also says whether the key is longer than the cache allows, whether
-// it is that of the channel's token and, where fences or leases are on, whether it can have one, and whether
-// it is one.
+// it is that of the channel's token or members and, where fences or leases are on, whether it can have
+// one, and whether it is one.
 func (c *jetCache) checkKey(key string) error {
 	if most := c.entry.maxKeyBytes; most > 0 && len(key) > most {
 		return fmt.Errorf("%w: %s has %d bytes, and WithMaxKeyBytes allows %d", ErrInvalidKey, quote.Key(key), len(key), most)
@@ -56,8 +56,8 @@ func (c *jetCache) checkKey(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if token := c.Options.sync.token; token != "" && key == token {
-		return fmt.Errorf("%w: %s is the key of the token of the channel on which the cache tells other nodes of changes; give it, or the channel, another name", ErrInvalidKey, quote.Key(key))
+	if s := &c.Options.sync; s.token != "" && (key == s.token || key == s.members) {
+		return fmt.Errorf("%w: %s is the key of the token, or of the members, of the channel on which the cache tells other nodes of changes; give it, or the channel, another name", ErrInvalidKey, quote.Key(key))
 	}
 	// Only with a "}" can there be something wrong, and most keys have none.
 	if (c.maxLoad > 0 || c.leaseTTL > 0) && strings.Contains(key, "}") {

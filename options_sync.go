@@ -26,6 +26,7 @@ type syncOptions struct {
 	linked, tracked bool
 	own             bool   // the bus is the remote itself
 	token           string // the key of the channel's token, "" if it has none
+	members         string // the key of the channel's members, "" if it has no token
 }
 
 const (
@@ -85,6 +86,7 @@ func (s *syncOptions) resolve(o *Options) {
 	s.linked = s.bus != nil && (given || o.eventHandler == nil && !s.tracked)
 	if s.linked {
 		s.token, _ = remote.TokenKey(s.channel)
+		s.members, _ = remote.MembersKey(s.channel)
 	}
 }
 

@@ -116,6 +116,9 @@ type withoutTTL struct {
 	ContextHeeder
 }
 
+// SequencerOf returns the adapter without TTLs: its Publish and its Subscribe are those of the adapter.
+func (r withoutTTL) SequencerOf() Sequencer { return r }
+
 // SetEX stores value under key for expire, by SET. Zero means that the key does not expire.
 func (r *GoRedisV9Adapter) SetEX(ctx context.Context, key string, value any, expire time.Duration) error {
 	expire, err := lifetime(key, expire)

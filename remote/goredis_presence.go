@@ -155,9 +155,9 @@ func (r *GoRedisV9Adapter) Leave(ctx context.Context, channel string, members ..
 	return nil
 }
 
-// membersKey returns the key of channel's members. The channel has a token.
+// membersKey is MembersKey of a channel that has a token.
 func membersKey(channel string) string {
-	key, _ := sideKey(channel, membersSuffix)
+	key, _ := MembersKey(channel)
 	return key
 }
 

@@ -7,8 +7,8 @@ import "strings"
 const (
 	fenceSuffix = "#f"
 	leaseSuffix = "#l"
-	tokenSuffix = "#seq"
-	// membersSuffix is that of a channel's members.
+	// Of a channel.
+	tokenSuffix   = "#seq"
 	membersSuffix = "#who"
 )
 
@@ -23,6 +23,10 @@ func LeaseKey(key string) (string, bool) { return sideKey(key, leaseSuffix) }
 // TokenKey returns the key of a channel's token, by the rule of FenceKey: "{channel}#seq" or "channel#seq".
 // The node that publishes on the channel counts the messages there.
 func TokenKey(channel string) (string, bool) { return sideKey(channel, tokenSuffix) }
+
+// MembersKey returns the key of a channel's members, by the rule of FenceKey: "{channel}#who" or
+// "channel#who". See Presence.
+func MembersKey(channel string) (string, bool) { return sideKey(channel, membersSuffix) }
 
 // IsSideKey reports whether key is the name of a fence or of a lease: whether there is a key, other
 // than the empty one, of which FenceKey or LeaseKey makes it. So it ends in "#f" or "#l", and has a

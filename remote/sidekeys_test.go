@@ -40,6 +40,14 @@ func TestTokenKey(t *testing.T) {
 	}
 }
 
+func TestMembersKey(t *testing.T) {
+	for channel, want := range map[string]string{"ch": "{ch}#who", "a{ch}": "a{ch}#who", "a}": ""} {
+		if got, ok := remote.MembersKey(channel); got != want || ok != (want != "") {
+			t.Errorf("MembersKey(%q) = %q, %v", channel, got, ok)
+		}
+	}
+}
+
 func TestIsSideKey(t *testing.T) {
 	for key, want := range map[string]bool{
 		"{user:1}#f": true, "{user:1}#l": true, // of "user:1", and of "{user:1}"

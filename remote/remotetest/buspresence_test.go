@@ -37,6 +37,8 @@ func (b *brokenPresence) Attend(ctx context.Context, ttl time.Duration, attendan
 	return tokens, err
 }
 
+func (b *brokenPresence) SequencerOf() remote.Sequencer { return b }
+
 func (b *brokenPresence) Leave(ctx context.Context, channel string, members ...string) error {
 	if b.eager || b.stuck {
 		return nil

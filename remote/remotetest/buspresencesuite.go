@@ -36,9 +36,9 @@ type attended struct {
 
 // present calls check if b is a Presence.
 func present(b remote.Bus, check func(a *attended) error) error {
-	s, ok := b.(remote.Sequencer)
-	p, also := b.(remote.Presence)
-	if !ok || !also {
+	s := remote.AsSequencer(b)
+	p, ok := s.(remote.Presence)
+	if !ok {
 		return nil
 	}
 	a := &attended{Sequencer: s, Presence: p}
