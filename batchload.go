@@ -87,6 +87,9 @@ func (l *batchLoad) report(cause error) {
 	for n := range l.keys {
 		k := &l.keys[n]
 		b.silent = cmp.Or(b.silent, k.Silent)
+		if k.Due > 0 {
+			b.isDue(k.slot, k.Due)
+		}
 		if b.state[k.slot] != slotSet || !k.reported || k.hasValue { // otherwise it is explained by its stale value
 			b.infos.led(k.slot, k)
 		}

@@ -315,7 +315,7 @@ func (c *jetCache) wire() {
 	c.path = &load.Path{
 		Local: local, Remote: c.remote, Fence: c.fence, Lease: leases, Observe: c.observe, Tell: c.told.loaded,
 		RemoteExpiry: o.remoteExpiry, NotFoundExpiry: o.notFoundExpiry, Offset: o.offset, TTLJitter: o.entry.ttlJitter, DoubtTimeout: o.sync.doubtTimeout,
-		Slots: o.load.slots(), Sizes: o.entry.sizes(), Dropped: c.told.removed, Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
+		Slots: o.load.slots(), Early: &load.Early{Lock: o.leaseTTL}, Sizes: o.entry.sizes(), Dropped: c.told.removed, Failures: &load.Failures{Pause: cmp.Or(o.load.staleRetry, defaultStaleRetry)},
 		Down: load.Down(o.outage.down),
 	}
 	quiet := *c.path

@@ -172,10 +172,14 @@ func (c *jetCache) localReason(key string, opts *item) Reason {
 	if _, ok := c.local.Doubted(key); ok {
 		return ReasonDoubted
 	}
-	if h, ok := c.path.AtHand(key); ok && h.Left <= 0 {
+	h, ok := c.path.AtHand(key)
+	switch {
+	case !ok:
+		return ReasonMiss
+	case h.Left <= 0:
 		return ReasonExpired
 	}
-	return ReasonMiss
+	return ReasonNone // see WithEarlyRefresh
 }
 
 // reasonOf returns why the levels did not answer for rec: why the remote did not, if there is more to say

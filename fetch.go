@@ -61,7 +61,7 @@ func localValue[V any](c *jetCache, b *keyBuffer, e *local.Entry) (v V, a answer
 	if !c.local.Borrows() {
 		key = b.key()
 	}
-	data, ok := c.local.Get(key)
+	data, ok := c.local.GetUnlessEarly(key)
 	if !ok {
 		return v, nothing, nil
 	}
@@ -116,7 +116,12 @@ func fetchSingle[V any](ctx context.Context, s *single) (v V, err error) {
 func outcomeValue[V any](s *single, data []byte) (V, error) {
 	if !s.led && s.c.local.KeepsValues() && !s.opts.skipLocal {
 		// Many callers may have waited for it. One decodes, if the others can share that.
-		if e, ok := s.c.local.Entry(s.key); ok && e.Holds(data) {
+		e, ok := s.c.local.Entry(s.key)
+		if !ok { // its early time may have begun; see WithEarlyRefresh
+			lived, _ := s.c.local.Lived(s.key)
+			e = lived.Entry
+		}
+		if e != nil && e.Holds(data) {
 			v, _, err := valueOf[V](s.c, s.key, e)
 			return v, err
 		}

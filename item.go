@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -41,6 +42,7 @@ const (
 	itemStaleOnError
 	itemStaleWhile
 	itemSoftTimeout
+	itemEarlyRefresh
 	itemExplain
 	itemExplainEach
 )
@@ -88,6 +90,7 @@ type item struct {
 	// Zero: that of the cache; below zero: none.
 
 	loadTimeout, staleOnError, staleWhile, softTimeout time.Duration
+	earlyBeta                                          float64
 }
 
 func newItem(opts []ItemOption) item {
@@ -118,6 +121,8 @@ func newItem(opts []ItemOption) item {
 			it.staleWhile = o.ttl
 		case itemSoftTimeout:
 			it.softTimeout = o.ttl
+		case itemEarlyRefresh:
+			it.earlyBeta = math.Float64frombits(uint64(o.ttl)) //nolint:gosec // the bits of EarlyRefresh
 		case itemExplain:
 			it.explain, _ = o.value.(*Info)
 		case itemExplainEach:
@@ -164,6 +169,9 @@ func (i *item) options() (opts []ItemOption) {
 		if *d != 0 {
 			opts = append(opts, option(*d))
 		}
+	}
+	if i.earlyBeta != 0 {
+		opts = append(opts, EarlyRefresh(i.earlyBeta))
 	}
 	if i.explain != nil {
 		opts = append(opts, Explain(i.explain))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/flight"
 	"github.com/mgtv-tech/jetcache-go/internal/quote"
@@ -58,6 +59,10 @@ type batch struct {
 	// silent is why the remote is not called any more: it gave no answer to this batch.
 	silent error
 	infos  *batchInfos // nil if nobody asks
+	// What is loaded in the background before it expires.
+
+	due   []int                 // the slots
+	ahead map[int]time.Duration // by slot: the Ahead of its record
 }
 
 // mget fills slots for keys, and says for each what became of it. The local level has just been
@@ -89,6 +94,7 @@ func (c *jetCache) mget(ctx context.Context, keys []string, s slots, opts item) 
 		}
 		open = b.retry(again)
 	}
+	b.loadDue(ctx)
 	return b.state, errors.Join(b.errs...)
 }
 

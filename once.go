@@ -75,7 +75,7 @@ func (c *jetCache) once(ctx context.Context, key string, opts item) error {
 	}
 	damaged := false
 	if !opts.skipLocal {
-		if data, ok := c.local.Get(key); ok {
+		if data, ok := c.local.GetUnlessEarly(key); ok {
 			err := c.deliver(key, data, opts.value)
 			if opts.do == nil || !isUndecodable(err) {
 				c.observe.LocalHit()
@@ -242,6 +242,7 @@ func (c *jetCache) request(from load.Source, event EventType, opts *item) load.R
 		Source: from, Event: int(event), TTL: opts.ttl, SkipLocal: opts.skipLocal,
 		Timeout: orOf(opts.loadTimeout, c.Options.load.timeout),
 		Stale:   c.staleOf(opts),
+		Beta:    c.betaOf(opts),
 	}
 }
 
@@ -291,6 +292,9 @@ func (s *single) readOrLoad(ctx context.Context) (out record.Outcome, err error)
 			s.rounds++
 		}
 		if again == retryNever || s.rounds >= maxRounds {
+			if led && err == nil && s.rec.Due > 0 {
+				s.loadInBackground(ctx, s.rec.Due)
+			}
 			return s.orStale(ctx, out, flight.Settled(err))
 		}
 	}

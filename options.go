@@ -117,6 +117,7 @@ func resolveOptions(opts []Option) Options {
 	}
 	o.refuseNilPointers()
 	o.entry.resolve()
+	o.load.resolve()
 	o.sync.resolve(&o)
 	o.outage.resolve()
 	if o.maxLoad > 0 {

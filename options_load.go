@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/load"
@@ -20,6 +22,15 @@ type loadOptions struct {
 	staleRetry   time.Duration
 	staleIf      func(error) bool
 	softTimeout  time.Duration
+
+	earlyBeta float64
+}
+
+// resolve panics for what cannot be.
+func (l *loadOptions) resolve() {
+	if !(l.earlyBeta >= 0 && l.earlyBeta <= math.MaxFloat64) { // also not a number
+		panic(fmt.Sprintf("cache: New: WithEarlyRefresh was given %v; give a positive number, such as 1, or 0 for none", l.earlyBeta))
+	}
 }
 
 // WithLoadTimeout bounds each load of the cache by d, from the call of its loader on. When the time is

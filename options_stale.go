@@ -1,9 +1,11 @@
 package cache
 
 import (
+	"math"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/load"
+	"github.com/mgtv-tech/jetcache-go/internal/record"
 )
 
 // defaultStaleRetry is about how long a key is not loaded again after a failure, if there is a stale value.
@@ -58,6 +60,53 @@ func WithStaleWhileRevalidate(window time.Duration) Option {
 // and returns the stale values of the others only if all have one. Default, and for zero or less: off.
 // SoftTimeout sets it for one call.
 func WithSoftTimeout(d time.Duration) Option { return func(o *Options) { o.load.softTimeout = d } }
+
+// WithEarlyRefresh makes reads with a loader load values in the background shortly before they expire, so
+// that nobody waits for the load, and many readers do not load at once when a value has expired. A
+// read that finds a value whose TTL ends in r does so if −ln(u) × beta × δ is r or more. u is a random number
+// in (0, 1], and δ the mean time of the cache's loads, which it measures. So a value that is read often is
+// loaded a few δ earlier than it expires, and a value that is read seldom just expires. This is XFetch
+// (Vattani, Chierichetti, Lowenstein, VLDB 2015), which calls beta = 1 optimal. More than 1 loads earlier.
+//
+// The read returns the value that it has found. Only reads in the last 20 × beta × δ of the TTL draw, and only
+// those in its last half: half of what was left of the TTL when the value came to the local level. Other
+// hits cost nothing. The background load reads the remote first. If another node has put a newer value there,
+// that is taken. With WithLease, one node loads, and the others go on with what they have. If the value
+// has changed, other nodes are told, as for a refresh. A key has one such load at a time. It ends after
+// WithLoadTimeout, or after 30s. If it fails, the key is not drawn for before a pause, which grows up to 1
+// minute.
+//
+// It holds for Once, T.Get, MGet and what is built on them, with a loader. It has no effect on Get, with
+// SetNX, on values that do not expire, on placeholders, while the remote gives no answer, and in a remote that
+// tells no TTLs. It needs a local store that is a local.StaleKeeper, as those of package local are, or no
+// local level at all. Keys with Refresh(true) are also refreshed by their interval.
+//
+// Default, and for zero: off, because an original cache loads only what has expired. New panics if beta is
+// below zero or not a number. EarlyRefresh sets it for one call.
+func WithEarlyRefresh(beta float64) Option { return func(o *Options) { o.load.earlyBeta = beta } }
+
+// EarlyRefresh is WithEarlyRefresh for one call: for the value that it reads, and for the value that it
+// stores, of which later calls may draw. Default, and for zero: that of the cache. Below zero, and not a
+// number: off.
+func EarlyRefresh(beta float64) ItemOption {
+	if math.IsNaN(beta) {
+		beta = -1
+	}
+	return ItemOption{kind: itemEarlyRefresh, ttl: time.Duration(math.Float64bits(beta))} //nolint:gosec // newItem turns the bits back
+}
+
+// betaOf returns the beta of a call. A load that stores only if the key is absent replaces nothing.
+func (c *jetCache) betaOf(opts *item) float64 {
+	beta := opts.earlyBeta
+	if beta == 0 {
+		beta = c.Options.load.earlyBeta
+	}
+	if beta <= 0 || opts.condition == record.IfAbsent {
+		return 0
+	}
+	c.local.KeepStale()
+	return beta
+}
 
 // StaleOnError is WithStaleOnError for one call: for the value that it reads, and for the life of the
 // value that it stores. Default, and for zero: that of the cache. Below zero: off.

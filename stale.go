@@ -19,14 +19,21 @@ const backgroundTimeout = 30 * time.Second
 
 // atHand returns what the local level has of the key beyond a plain hit, and how it may be used.
 func (s *single) atHand() (load.AtHand, load.Use) {
-	if s.opts.do == nil || s.opts.skipLocal || s.reload {
+	if s.opts.skipLocal || s.reload {
 		return load.AtHand{}, load.Unused
 	}
-	h, ok := s.c.path.AtHand(s.key)
-	if !ok {
+	return s.c.useOf(&s.req, s.key)
+}
+
+// useOf returns what the local level has of key beyond a plain hit, and how a read with req may use it. A
+// read without a loader uses what is fresh.
+func (c *jetCache) useOf(req *load.Request, key string) (load.AtHand, load.Use) {
+	h, ok := c.path.AtHand(key)
+	if !ok || !req.Loads() && (h.Doubted || h.Left <= 0) {
 		return h, load.Unused
 	}
-	return h, s.c.path.UseOf(&s.req, s.key, h)
+	use := c.path.UseOf(req, key, &h)
+	return h, use
 }
 
 // readAtHand answers with a stale value if that may be done before the load has ended. done is false if
@@ -37,7 +44,7 @@ func (s *single) readAtHand(ctx context.Context) (out record.Outcome, done bool,
 	case load.Answer:
 		return s.answer(h), true, nil
 	case load.AnswerAndLoad:
-		s.loadInBackground(ctx)
+		s.loadInBackground(ctx, h.Ahead)
 		return s.answer(h), true, nil
 	case load.Fallback:
 		if soft := orOf(s.opts.softTimeout, s.c.Options.load.softTimeout); soft > 0 {
@@ -61,7 +68,7 @@ func (s *single) readSoftly(ctx context.Context, soft time.Duration) (out record
 	waits, cancel := context.WithTimeout(ctx, soft)
 	defer cancel()
 	for ; s.rounds < maxRounds; s.rounds++ {
-		s.loadInBackground(ctx)
+		s.loadInBackground(ctx, 0)
 		out, s.led, err = s.joinOrLead(waits)
 		s.from = out.From
 		switch {
@@ -95,15 +102,22 @@ func (s *single) orStale(ctx context.Context, out record.Outcome, err error) (re
 	return h.Out, nil
 }
 
-// loadInBackground begins a load of the key that nobody has to wait for, unless one is under way.
-func (s *single) loadInBackground(ctx context.Context) {
+// loadInBackground begins a load of the key that nobody has to wait for, unless one is under way. ahead is
+// the Ahead of its record.
+func (s *single) loadInBackground(ctx context.Context, ahead time.Duration) {
 	opts := s.opts
 	opts.value, opts.explain = nil, nil // the caller's
 	c, b := s.c, newSingle(s.c, s.key, opts)
-	c.flights.Start(ctx, s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
+	start := c.flights.Start
+	if ahead > 0 {
+		start = c.flights.StartInBackground
+	}
+	start(ctx, s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
 		ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.req.Timeout, backgroundTimeout))
 		defer cancel()
-		c.quiet.Run(ctx, &b.req, b.records(note))
+		recs := b.records(note)
+		b.rec.Ahead = ahead
+		c.quiet.Run(ctx, &b.req, recs)
 		c.reportBackground(s.key, b.rec.Err)
 		return b.rec.Out, b.rec.Err
 	})
@@ -119,22 +133,21 @@ func (c *jetCache) reportBackground(key string, err error) {
 // takeAtHand sets those of the slots open for which the local level has a value beyond a plain hit that is
 // the answer. It returns the others.
 func (b *batch) takeAtHand(ctx context.Context, open []int) (rest []int) {
-	if !b.slots.loads() || b.opts.skipLocal {
+	if b.opts.skipLocal || !b.c.local.KeepsStale() {
 		return open
 	}
-	req := b.c.request(nil, EventTypeSetByMGet, &b.opts)
+	req := b.c.request(&batchLoad{batch: b}, EventTypeSetByMGet, &b.opts)
 	var again, fallback []int
 	for _, i := range open {
-		h, ok := b.c.path.AtHand(b.keys[i])
-		use := load.Unused
-		if ok {
-			use = b.c.path.UseOf(&req, b.keys[i], h)
-		}
+		h, use := b.c.useOf(&req, b.keys[i])
 		switch use {
 		case load.Answer, load.AnswerAndLoad:
-			if !b.answer(i, h) {
+			switch {
+			case !b.answer(i, h):
 				rest = append(rest, i)
-			} else if use == load.AnswerAndLoad {
+			case h.Ahead > 0:
+				b.isDue(i, h.Ahead)
+			case use == load.AnswerAndLoad:
 				again = append(again, i)
 			}
 			continue
@@ -145,12 +158,30 @@ func (b *batch) takeAtHand(ctx context.Context, open []int) (rest []int) {
 		rest = append(rest, i)
 	}
 	if len(again) > 0 {
-		b.loadInBackground(ctx, again).claims.Leave()
+		b.loadInBackground(ctx, again, b.c.flights.Claim).claims.Leave()
 	}
+	b.loadDue(ctx)
 	if soft := orOf(b.opts.softTimeout, b.c.Options.load.softTimeout); soft > 0 && len(rest) > 0 && len(fallback) == len(rest) {
 		return b.readSoftly(ctx, soft, rest)
 	}
 	return rest
+}
+
+// isDue notes that slot i is to be loaded in the background, with this Ahead.
+func (b *batch) isDue(i int, ahead time.Duration) {
+	if b.ahead == nil {
+		b.ahead = make(map[int]time.Duration)
+	}
+	b.ahead[i] = ahead
+	b.due = append(b.due, i)
+}
+
+// loadDue begins a load, in the background, of the slots that are due.
+func (b *batch) loadDue(ctx context.Context) {
+	if len(b.due) > 0 {
+		b.loadInBackground(ctx, b.due, b.c.flights.ClaimInBackground).claims.Leave()
+		b.due = nil
+	}
 }
 
 // answer sets slot i from a value at hand. It reports false if that cannot be decoded.
@@ -196,18 +227,21 @@ type backgroundLoad struct {
 	indices []int // of the slots of the batch, by slot of the load
 }
 
-// loadInBackground begins a load of those of the slots at indices whose keys nobody is loading. The caller
-// calls Leave of its claims.
-func (b *batch) loadInBackground(ctx context.Context, indices []int) *backgroundLoad {
+// loadInBackground begins a load of those of the slots at indices whose keys nobody is loading, which it
+// claims by claim. The caller calls Leave of its claims.
+func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(context.Context, []string) *flight.Batch[record.Outcome]) *backgroundLoad {
 	keys := make([]string, len(indices))
 	open := make([]int, len(indices))
 	for n, i := range indices {
 		keys[n], open[n] = b.keys[i], n
 	}
 	own := &batch{c: b.c, opts: b.opts, keys: keys, slots: b.slots.apart(indices), state: make([]slotState, len(keys))}
-	claims := b.c.flights.Claim(ctx, keys)
+	claims := claim(ctx, keys)
 	claims.Detach()
 	l := own.newLoad(claims, open)
+	for n := range l.keys {
+		l.keys[n].Ahead = b.ahead[indices[l.keys[n].slot]]
+	}
 	if len(claims.Owned) > 0 {
 		claims.Start(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.request().Timeout, backgroundTimeout))
@@ -224,7 +258,7 @@ func (b *batch) loadInBackground(ctx context.Context, indices []int) *background
 // readSoftly waits for a load of the slots open, which have stale values, for as long as soft, and then
 // takes these. It returns the slots that have none any more.
 func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) (rest []int) {
-	l := b.loadInBackground(ctx, open)
+	l := b.loadInBackground(ctx, open, b.c.flights.Claim)
 	defer l.claims.Leave()
 	waits, cancel := context.WithTimeout(ctx, soft)
 	defer cancel()

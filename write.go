@@ -33,7 +33,8 @@ func (c *jetCache) setValues(ctx context.Context, writes []*write, opts item) er
 	if err != nil {
 		return err
 	}
-	op := c.setting(&load.Request{TTL: opts.ttl, SkipLocal: opts.skipLocal})
+	req := c.request(nil, EventTypeSet, &opts)
+	op := c.setting(&req)
 	life, phase := c.path.Lifetimes(opts.ttl), c.local.Doubts.Now()
 	encoded := writes[:0]
 	var tooLarge []*write

@@ -17,18 +17,19 @@ type Batch[V any] struct {
 	// Owned are the indices of the keys that the batch leads, Joined those of the keys that it
 	// has joined.
 	Owned, Joined []int
-	// Background are the positions in Joined of loads that DoInBackground began. The stores may
-	// well have these keys: look there before waiting.
+	// Background are the positions in Joined of loads in the background (see InBackground). The
+	// stores may well have these keys: look there before waiting.
 	Background []int
 
-	t        *Table[V]
-	run      *loaderRun
-	detached bool        // the load goes on after Leave
-	calls    []call[V]   // by index of the key; only those of Owned are in use
-	waiters  []waiter[V] // in the order of Joined
-	waited   int         // number of waiters that were waited for, or have left
-	done     chan struct{}
-	err      error // why the run ended early, if it did; set before done is closed
+	t          *Table[V]
+	run        *loaderRun
+	background bool        // the stores may well have the owned keys
+	detached   bool        // the load goes on after Leave
+	calls      []call[V]   // by index of the key; only those of Owned are in use
+	waiters    []waiter[V] // in the order of Joined
+	waited     int         // number of waiters that were waited for, or have left
+	done       chan struct{}
+	err        error // why the run ended early, if it did; set before done is closed
 }
 
 // errUnresolved is the error of a key that the function given to Start has not resolved.
@@ -38,8 +39,26 @@ var errUnresolved = errors.New("cache: internal error: the batch left a key with
 // there twice, and no load of it is under way, the batch leads it once and joins it once. If Owned
 // is not empty, the caller must call Start. In any case the caller must call Leave in the end.
 func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
-	b := &Batch[V]{t: t, run: newLoaderRun(ctx, &t.running), calls: make([]call[V], len(keys)), Owned: make([]int, 0, len(keys)), done: make(chan struct{})}
+	b := t.newBatch(ctx, len(keys))
+	b.claim(keys)
+	return b
+}
+
+// ClaimInBackground is Claim for keys that the stores may well have, as DoInBackground is Do.
+func (t *Table[V]) ClaimInBackground(ctx context.Context, keys []string) *Batch[V] {
+	b := t.newBatch(ctx, len(keys))
+	b.background = true
+	b.claim(keys)
+	return b
+}
+
+func (t *Table[V]) newBatch(ctx context.Context, keys int) *Batch[V] {
+	b := &Batch[V]{t: t, run: newLoaderRun(ctx, &t.running), calls: make([]call[V], keys), Owned: make([]int, 0, keys), done: make(chan struct{})}
 	b.run.detach(ctx)
+	return b
+}
+
+func (b *Batch[V]) claim(keys []string) {
 	// One allocation for all entries: most of them are released at about the same time.
 	fresh := make([]entry[V], len(keys))
 	for i, key := range keys {
@@ -47,7 +66,6 @@ func (t *Table[V]) Claim(ctx context.Context, keys []string) *Batch[V] {
 			fresh = fresh[1:]
 		}
 	}
-	return b
 }
 
 // joinOrLead joins the load of a key, or makes the batch its leader. used reports whether fresh has
@@ -67,7 +85,7 @@ func (b *Batch[V]) joinOrLead(i int, key string, fresh *entry[V]) (used bool) {
 		return used
 	}
 	b.t.endJoiningLocked(e) // there may be a call that must not be joined
-	b.calls[i] = call[V]{note: b.t.note(e, b.run), run: b.run, mark: b.t.joinLimit.mark()}
+	b.calls[i] = call[V]{note: b.t.note(e, b.run), run: b.run, background: b.background, mark: b.t.joinLimit.mark()}
 	e.joinable = &b.calls[i]
 	b.Owned = append(b.Owned, i)
 	return used

@@ -25,7 +25,7 @@ type call[V any] struct {
 	note       Note[V] // the key, and when the load began
 	run        *loaderRun
 	mark       joinMark
-	background bool // begun by DoInBackground: the stores may well have the key
+	background bool // the stores may well have the key: see InBackground
 
 	value V
 	err   error

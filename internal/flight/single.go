@@ -33,16 +33,26 @@ func (t *Table[V]) DoInBackground(ctx context.Context, key string, load func(ctx
 // Start begins a load of key that nobody waits for: it goes on until load returns. Callers of Do may join
 // it. If a load of key is under way already, Start does nothing, and reports false.
 func (t *Table[V]) Start(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (started bool) {
-	c, w, led := t.joinOrLead(ctx, key, false)
+	return t.begin(ctx, key, request[V]{load: load})
+}
+
+// StartInBackground is Start for a load of a key that the stores may well have, as DoInBackground is Do.
+func (t *Table[V]) StartInBackground(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (started bool) {
+	return t.begin(ctx, key, request[V]{load: load, background: true})
+}
+
+func (t *Table[V]) begin(ctx context.Context, key string, r request[V]) (started bool) {
+	c, w, led := t.joinOrLead(ctx, key, r.background)
 	if !led {
 		w.call.run.leave()
 		return false
 	}
-	t.start(ctx, c, load)
+	t.start(ctx, c, r.load)
 	return true
 }
 
-// InBackground reports whether a caller that reads key now would join a load of DoInBackground.
+// InBackground reports whether a caller that reads key now would join a load of
+// DoInBackground, StartInBackground or ClaimInBackground.
 func (t *Table[V]) InBackground(key string) bool {
 	s := t.shard(key)
 	s.mu.Lock()

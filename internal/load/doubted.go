@@ -67,7 +67,7 @@ func (p *Path) ask(ctx context.Context, req *Request, recs, doubted []*record.Re
 // get reads recs from the remote.
 func (p *Path) get(ctx context.Context, req *Request, recs []*record.Record) {
 	if len(recs) > 0 {
-		p.report(req, len(recs), p.Remote.Get(ctx, recs, p.useLocal(req)))
+		p.report(req, len(recs), p.Remote.Get(ctx, recs, p.timed(req)))
 	}
 }
 

@@ -73,11 +73,10 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 		if !flight.Left(ctx, err) {
 			p.noteFailure(req, recs, err)
 		}
+		p.holdAhead(recs)
 		req.Failed(recs, err)
-	} else if p.Failures != nil {
-		for _, rec := range recs {
-			p.Failures.Forget(rec.Key)
-		}
+	} else {
+		p.forgetHolds(recs)
 	}
 	return err
 }
@@ -100,6 +99,8 @@ func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Reco
 		}
 		if err != nil {
 			p.Observe.QueryFailed(err)
+		} else {
+			p.Early.noteLoad(took)
 		}
 	}()
 	loader := func(ctx context.Context) (func(), error) {

@@ -45,6 +45,8 @@ type Path struct {
 	// Failures are the keys that are not loaded again at once while there are stale values. It is nil if
 	// no values are used beyond their TTLs.
 	Failures *Failures
+	// Early decides which values are loaded before they expire. If it is nil, none is.
+	Early *Early
 	// Slots bounds the loads. If it is nil, there is no bound.
 	Slots *Slots
 	// Down is what becomes of a key that the local level does not have while the remote is down.
@@ -87,6 +89,7 @@ type Request struct {
 	SkipLocal bool          // the local level is neither read nor filled
 	Timeout   time.Duration // of the loader; zero or less: none
 	Stale     Stale
+	Beta      float64 // see Early; zero: nothing is loaded before it expires
 }
 
 // useLocal reports whether the local level is read and filled.
@@ -129,7 +132,7 @@ func (p *Path) lookLocally(req *Request, recs []*record.Record) (rest []*record.
 	rest = recs[:0]
 	for _, rec := range recs {
 		if !rec.Reload {
-			if data, ok := p.Local.Get(rec.Key); ok && p.accept(req, rec, record.Read(data, record.Local)) {
+			if data, ok := p.lookForLocally(rec); ok && p.accept(req, rec, record.Read(data, record.Local)) {
 				p.Observe.LocalHit()
 				req.Resolve(rec)
 				continue
@@ -200,11 +203,12 @@ func readable(recs []*record.Record) []*record.Record {
 // readOne takes what the remote has of rec, or what the local level has in doubt. It reports
 // whether rec has its result.
 func (p *Path) readOne(req *Request, rec *record.Record) bool {
-	if got := &rec.Got; got.There && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
+	if got := &rec.Got; got.There && !endsTooSoon(rec) && p.accept(req, rec, record.Read(got.Data, record.Remote)) {
 		rec.Out.Elsewhere = rec.Elsewhere
 		if left := got.Bound(); !got.Assumed && left > 0 {
 			rec.Out.Left = left
 		}
+		rec.Due = p.dueFromRemote(req, rec)
 		p.Observe.RemoteHit()
 		if p.useLocal(req) {
 			p.fillRead(req, rec)
@@ -253,6 +257,9 @@ func (p *Path) fallbackOrDrop(rec *record.Record) (data []byte, ok bool) {
 // Load ends recs by a load: on this node or, with leases, on another one. It may change the slice
 // recs.
 func (p *Path) Load(ctx context.Context, req *Request, recs []*record.Record) {
+	if recs = p.mayLoadAhead(ctx, req, recs); len(recs) == 0 {
+		return
+	}
 	var policy lease.Policy = lease.Off{}
 	if p.toRemote(req) {
 		policy = p.Lease

@@ -35,6 +35,8 @@ type AtHand struct {
 	Left    time.Duration // what is left of its TTL; below zero, how long it has been stale
 	Age     time.Duration // since it was loaded, as far as that is known
 	Doubted bool          // a newer value may have been missed, and the remote does not answer
+	// Ahead is the Ahead of the record of a load in the background: UseOf sets it.
+	Ahead time.Duration
 }
 
 // AtHand returns what the local level has of key. A value in doubt counts only while the remote does not
@@ -52,7 +54,7 @@ func (p *Path) AtHand(key string) (AtHand, bool) {
 	if !ok {
 		return AtHand{}, false
 	}
-	h := AtHand{record.Read(lived.Data, record.Local), lived.Left, lived.Age, doubted}
+	h := AtHand{Out: record.Read(lived.Data, record.Local), Left: lived.Left, Age: lived.Age, Doubted: doubted}
 	h.Out.Stale = lived.Left <= 0
 	return h, true
 }
@@ -68,13 +70,20 @@ const (
 	Fallback                 // the value is loaded; if that fails or takes too long, this one is the answer
 )
 
-// UseOf returns what a read does with a value at hand before the remote is asked.
-func (p *Path) UseOf(req *Request, key string, h AtHand) Use {
+// UseOf returns what a read does with a value at hand before the remote is asked. A read without a loader
+// uses only what is fresh.
+func (p *Path) UseOf(req *Request, key string, h *AtHand) Use {
 	stale := -h.Left
 	switch {
 	case h.Doubted:
 		return Fallback
 	case stale <= 0:
+		if h.Out.Kind == record.Value {
+			h.Ahead = p.due(req, key, h.Left)
+		}
+		if h.Ahead > 0 {
+			return AnswerAndLoad
+		}
 		return Answer
 	case stale <= max(req.Stale.OnError, req.Stale.While) && p.Failures.Holds(key):
 		return Answer
@@ -121,6 +130,9 @@ func (p *Path) localLife(req *Request, data []byte, bound time.Duration) local.L
 	life := local.Life{TTL: bound}
 	if !record.IsPlaceholder(data) { // that a record does not exist is never used beyond its TTL
 		life.Stale = req.Stale.keep()
+		if req.Beta > 0 { // the store does not let it be more than half of the life
+			life.Early = p.Early.zone(req.Beta)
+		}
 	}
 	return life
 }

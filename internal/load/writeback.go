@@ -108,7 +108,7 @@ func (p *Path) prepare(req *Request, rec *record.Record, life record.Lifetimes) 
 		}
 		rec.Data, rec.Life = data, life
 	}
-	rec.Changed = p.Differs != nil && p.Differs(rec.Key, rec.Data)
+	rec.Changed = p.Differs != nil && p.Differs(rec.Key, rec.Data) || p.changedAhead(rec)
 	return true
 }
 

@@ -23,6 +23,10 @@ type Record struct {
 	// Reload is true if the stored bytes cannot be decoded. The levels are not read then.
 	Reload bool
 
+	// Ahead is not zero if the key is loaded before its value expires: a level answers only if what it
+	// has lives for longer than Ahead.
+	Ahead time.Duration
+
 	// The result of a read or a load: Out, or Err if there is none. Both are zero if no level has
 	// the key and nothing was loaded.
 
@@ -30,6 +34,8 @@ type Record struct {
 	Err error
 
 	Got Got // what the remote level answered
+	// Due is not zero if the value is to be loaded in the background, with this Ahead.
+	Due time.Duration
 	// Silent is why the remote is not called any more for the record: it gave no answer to a call.
 	// Nobody waits for it twice.
 	Silent error
