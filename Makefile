@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 TORTURE ?= 5m
 
-.PHONY: help demo test torture bench fleet examples fuzz lint golangci staticcheck
+.PHONY: help demo test torture resilience bench fleet examples fuzz lint golangci staticcheck
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test: ## run the tests of all modules with the race detector (of some packages: 
 
 torture: ## let everything fail around a fleet of processes, for TORTURE (default 5m)
 	TORTURE=$(TORTURE) go test -race -v -count=1 -timeout 24h -run TestNoNode ./internal/test/torture
+
+resilience: ## measure what callers see while Redis or the database fails, for minutes, into docs/resilience.md
+	go test -count=1 -timeout 30m -v -run TestTable ./internal/test/resilience -args -write
 
 bench: ## compare with other caches: medians and ratios (ARGS="-quick"; -o FILE.md with plots)
 	cd benchmarks && go run ./cmd/report $(ARGS)

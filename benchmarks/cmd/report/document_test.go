@@ -82,6 +82,9 @@ func TestFromAFile(t *testing.T) {
 	if err := os.WriteFile(saved, []byte(someResults), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(doc, []byte("# Old\n"+othersBegin+"\n## Of another command\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	if err := run([]string{"-from", saved, "-o", doc, "-count", "3"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
@@ -94,6 +97,9 @@ func TestFromAFile(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
+	}
+	if !strings.HasSuffix(string(text), othersBegin+"\n## Of another command\n") || strings.Contains(string(text), "# Old") {
+		t.Errorf("what other commands have made is not kept:\n%s", text)
 	}
 	if strings.Contains(string(text), saved) {
 		t.Error("the command in the document names the file that was read")

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,5 +112,26 @@ func writeDocument(file string, r *results, rows []row, command string) error {
 			return err
 		}
 	}
-	return os.WriteFile(file, []byte(document(r, rows, e, command, filepath.Base(dir))), 0o644)
+	kept, err := others(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(document(r, rows, e, command, filepath.Base(dir))+kept), 0o644)
+}
+
+// othersBegin stands above the figures that other commands have made.
+const othersBegin = "\n<!-- Other commands have made what follows. -->\n"
+
+// others returns the end of the document that this command does not make, with its mark. It is empty if
+// there is none.
+func others(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	_, kept, found := strings.Cut(string(text), othersBegin)
+	if !found {
+		return "", nil
+	}
+	return othersBegin + kept, nil
 }

@@ -56,6 +56,9 @@ func redisFlaps(_ context.Context, d *day) error {
 // dbHangs ignores its ctx until the phase is over.
 func dbHangs(_ context.Context, d *day) error {
 	<-d.now.Load().over
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hangs = time.Now()
 	return errDatabase
 }
 
@@ -98,6 +101,7 @@ type day struct {
 	loaded  map[int]time.Time // when a loader has last returned the row
 	version map[int]int       // of rows in the database
 	told    map[int]int       // the version of which the cache has been told
+	hangs   time.Time         // when the last loader that ignores its ctx has returned
 	failed  int               // reads and changes that were not right
 }
 
@@ -153,6 +157,9 @@ func (d *day) loadOne(ctx context.Context, id int) (dayRow, error) {
 	return found[id], err
 }
 
+// partialError is the error of a batch that has not ended in the time of its caller.
+type partialError struct{ error }
+
 // before is what is known when a read begins.
 type before struct {
 	at     time.Time
@@ -171,7 +178,8 @@ func (d *day) before(id int) before {
 func (d *day) check(b before, id int, row dayRow, err error) {
 	d.reads.Add(1)
 	took := time.Since(b.at)
-	known := !b.loaded.IsZero() && time.Since(b.loaded) < dayMaxStale && id < dayKeys
+	var whole *partialError // a batch waits for those of its rows that have no stale value
+	known := !errors.As(err, &whole) && !b.loaded.IsZero() && time.Since(b.loaded) < dayMaxStale && id < dayKeys
 	loadable := b.moment.db == nil && d.now.Load() == b.moment && time.Since(b.moment.since) > 2*time.Second
 	if err != nil {
 		d.unanswered.Add(1)
@@ -196,9 +204,16 @@ func (d *day) check(b before, id int, row dayRow, err error) {
 	}
 }
 
+// hung reports whether loaders have kept their places since began, for which loads wait.
+func (d *day) hung(began time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hangs.After(began)
+}
+
 // bounded reports a call that takes too long.
 func (d *day) bounded(what string, began time.Time, limit time.Duration) {
-	if took := time.Since(began); took > limit {
+	if took := time.Since(began); took > limit && (limit < dayLoad || !d.hung(began)) {
 		d.errorf("%s takes %s, more than %s", what, took, limit)
 	}
 }
@@ -227,12 +242,15 @@ func (d *day) reader(ctx context.Context, seed uint64) {
 				befores[id] = d.before(id)
 			}
 			rows, err := d.rows.MGetWithErr(call, "row", ids, d.load)
+			if call.Err() != nil {
+				err = &partialError{err}
+			}
 			for id, b := range befores {
 				row, ok := rows[id]
 				if ok {
 					d.check(b, id, row, nil)
 				} else {
-					d.check(b, id, row, fmt.Errorf("not in the batch: %w", err))
+					d.check(b, id, row, err)
 				}
 			}
 			d.bounded("a batch", began, limit)

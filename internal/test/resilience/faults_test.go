@@ -23,20 +23,21 @@ type trouble struct {
 	name  string
 	redis func(s *redisServer) // begins the fault; nil if Redis is well
 	// load is what the database does instead of answering; nil if it is well.
-	load func(ctx context.Context, db *database) error
-	real bool // on a real Redis if there is one, because this is about what it keeps
+	load  func(ctx context.Context, db *database) error
+	opens bool // it opens the breakers
+	real  bool // on a real Redis if there is one, because this is about what it keeps
 }
 
 var errDatabase = errors.New("the database has failed")
 
 // troubles are the faults of the table, in its order.
 var troubles = []trouble{
-	{name: "Redis refuses connections", redis: func(s *redisServer) { s.check(s.proxy.Close()) }},
-	{name: "Redis is a black hole", redis: func(s *redisServer) { s.proxy.BlackHole(faultproxy.Both) }},
-	{name: "Redis answers after 2 s", redis: func(s *redisServer) { s.proxy.Delay(faultproxy.ToClient, 2*time.Second) }},
-	{name: "Redis closes connections in mid-reply", redis: func(s *redisServer) { s.hook(breakOff) }},
-	{name: "LOADING", redis: func(s *redisServer) { s.hook(refuse("LOADING Redis is loading the dataset in memory", reads, writes)) }},
-	{name: "READONLY", redis: func(s *redisServer) {
+	{name: "Redis refuses connections", opens: true, redis: func(s *redisServer) { s.check(s.proxy.Close()) }},
+	{name: "Redis is a black hole", opens: true, redis: func(s *redisServer) { s.proxy.BlackHole(faultproxy.Both) }},
+	{name: "Redis answers after 2 s", opens: true, redis: func(s *redisServer) { s.proxy.Delay(faultproxy.ToClient, 2*time.Second) }},
+	{name: "Redis closes connections in mid-reply", opens: true, redis: func(s *redisServer) { s.hook(breakOff) }},
+	{name: "LOADING", opens: true, redis: func(s *redisServer) { s.hook(refuse("LOADING Redis is loading the dataset in memory", reads, writes)) }},
+	{name: "READONLY", opens: true, redis: func(s *redisServer) {
 		s.hook(refuse("READONLY You can't write against a read only replica.", writes))
 	}},
 	{name: "OOM", redis: func(s *redisServer) {
@@ -46,7 +47,7 @@ var troubles = []trouble{
 		s.hook(refuse("NOAUTH Authentication required.", reads, writes, handshake))
 		s.proxy.HealByReset() // it has been restarted with a password
 	}},
-	{name: "CLUSTERDOWN", redis: func(s *redisServer) { s.hook(refuse("CLUSTERDOWN The cluster is down", reads, writes)) }},
+	{name: "CLUSTERDOWN", opens: true, redis: func(s *redisServer) { s.hook(refuse("CLUSTERDOWN The cluster is down", reads, writes)) }},
 	{name: "Redis restarts without its data", redis: (*redisServer).restart, real: true},
 	{name: "the database returns an error", load: func(context.Context, *database) error {
 		time.Sleep(queryTime)
