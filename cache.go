@@ -203,8 +203,10 @@ type jetCache struct {
 	failures   *observe.Line // of MGet
 	background *observe.Line // of loads in the background
 	warned     warned
-	ownStats   *stats.Stats // the default statistics; nil if there are none
-	closing    sync.Mutex   // held by Close
+	ownStats   *stats.Stats    // the default statistics; nil if there are none
+	closing    sync.Mutex      // held by Close
+	ending     context.Context //nolint:containedctx // ends with the cache, and with it what runs in the background
+	end        context.CancelFunc
 }
 
 // warned says which warnings the cache has logged. Each is logged once.
@@ -247,6 +249,7 @@ func New(opts ...Option) Cache {
 	c.observe = observe.New(o.name, c.statistics(), o.logger)
 	c.remote = level.NewRemote(o.remote, level.Lifetime{Value: o.remoteExpiry, Placeholder: o.notFoundExpiry}, c.observe)
 	c.remote.Guard(o.outage.guards())
+	c.ending, c.end = context.WithCancel(context.Background())
 	c.wire()
 	if o.refreshDuration > 0 {
 		c.refresh = newRefresher(c)
@@ -355,6 +358,7 @@ const closeTimeout = 5 * time.Second
 func (c *jetCache) Close() {
 	c.closing.Lock() // calls of Close at the same time wait for each other
 	defer c.closing.Unlock()
+	c.end()
 	c.refresh.close()
 	if !c.flights.Wait(closeTimeout) {
 		c.observe.Warn(nil, "closed, but after %s a load has not ended; its loader should end when its ctx does", closeTimeout)

@@ -107,13 +107,14 @@ func (s *single) orStale(ctx context.Context, out record.Outcome, err error) (re
 func (s *single) loadInBackground(ctx context.Context, ahead time.Duration) {
 	opts := s.opts
 	opts.value, opts.explain = nil, nil // the caller's
+	opts.loadTimeout = s.c.backgroundTimeoutOf(&opts)
 	c, b := s.c, newSingle(s.c, s.key, opts)
 	start := c.flights.Start
 	if ahead > 0 {
 		start = c.flights.StartInBackground
 	}
-	start(ctx, s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
-		ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.req.Timeout, backgroundTimeout))
+	start(load.WithoutSlot(ctx), s.key, func(ctx context.Context, note flight.Note[record.Outcome]) (record.Outcome, error) {
+		ctx, cancel := c.inBackground(ctx, b.req.Timeout)
 		defer cancel()
 		recs := b.records(note)
 		b.rec.Ahead = ahead
@@ -123,9 +124,22 @@ func (s *single) loadInBackground(ctx context.Context, ahead time.Duration) {
 	})
 }
 
+// backgroundTimeoutOf returns the load timeout of a load in the background.
+func (c *jetCache) backgroundTimeoutOf(opts *item) time.Duration {
+	return cmp.Or(orOf(opts.loadTimeout, c.Options.load.timeout), backgroundTimeout)
+}
+
+// inBackground returns the ctx of a load in the background, whose loader may take timeout. It leaves some
+// time for the remote and for other loads, and ends with the cache.
+func (c *jetCache) inBackground(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, timeout+backgroundTimeout)
+	stop := context.AfterFunc(c.ending, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 // reportBackground logs that a load in the background has failed: there is no caller who gets the error.
 func (c *jetCache) reportBackground(key string, err error) {
-	if err != nil {
+	if err != nil && c.ending.Err() == nil {
 		c.observe.Warn(c.background, "loading %s in the background failed: %+v", quote.Key(key), err)
 	}
 }
@@ -236,7 +250,8 @@ func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(
 		keys[n], open[n] = b.keys[i], n
 	}
 	own := &batch{c: b.c, opts: b.opts, keys: keys, slots: b.slots.apart(indices), state: make([]slotState, len(keys))}
-	claims := claim(ctx, keys)
+	own.opts.loadTimeout, own.opts.explainEach = b.c.backgroundTimeoutOf(&b.opts), nil
+	claims := claim(load.WithoutSlot(ctx), keys)
 	claims.Detach()
 	l := own.newLoad(claims, open)
 	for n := range l.keys {
@@ -244,7 +259,7 @@ func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(
 	}
 	if len(claims.Owned) > 0 {
 		claims.Start(func(ctx context.Context) {
-			ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.request().Timeout, backgroundTimeout))
+			ctx, cancel := l.c.inBackground(ctx, l.request().Timeout)
 			defer cancel()
 			l.c.quiet.Run(ctx, l.request(), l.records())
 			for _, f := range l.failed {
@@ -275,11 +290,12 @@ func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) 
 			}
 		}
 	}
+	req := b.c.request(&batchLoad{batch: b}, EventTypeSetByMGet, &b.opts)
 	for _, i := range open {
 		if b.state[i] != slotOpen {
 			continue
 		}
-		if h, ok := b.c.path.AtHand(b.keys[i]); ctx.Err() != nil || !ok || !b.answer(i, h) {
+		if h, use := b.c.useOf(&req, b.keys[i]); ctx.Err() != nil || use == load.Unused || !b.answer(i, h) {
 			rest = append(rest, i)
 		}
 	}
@@ -294,4 +310,13 @@ func (b *batch) adopt(l *backgroundLoad, open []int) {
 		}
 	}
 	b.errs = append(b.errs, l.batch.errs...)
+	for n := range l.keys {
+		k := &l.keys[n]
+		switch i := open[k.slot]; {
+		case k.reported && !k.hasValue && l.state[k.slot] == slotSet:
+			b.infos.local(i, k.Err)
+		default:
+			b.infos.led(i, k)
+		}
+	}
 }

@@ -152,8 +152,14 @@ func (b *Batch[V]) leaveBefore(n int) {
 	}
 }
 
-// Detach makes the load of the owned keys go on after Leave, although nobody may wait for it.
-func (b *Batch[V]) Detach() { b.detached = true }
+// Detach makes the load of the owned keys go on after Leave, although nobody may wait for it. Those of the
+// joined keys go on for a while.
+func (b *Batch[V]) Detach() {
+	b.detached = true
+	for _, w := range b.waiters {
+		w.call.run.retain()
+	}
+}
 
 // Leave tells the loads that the batch does not wait for their results any more. A load that
 // nobody waits for is cancelled.

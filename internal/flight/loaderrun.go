@@ -28,6 +28,7 @@ type loaderRun struct {
 
 	mu        sync.Mutex
 	waiters   int         // guarded by mu
+	retained  bool        // guarded by mu: see retain
 	abandoned atomic.Bool // written with mu held: waiters was zero once, and nobody may join from then on
 
 	// waitsFor counts, by run, the waits of this run's loader for the results of other runs.
@@ -118,6 +119,21 @@ func (r *loaderRun) join() bool {
 	}
 	r.waiters++
 	return true
+}
+
+// retainTime is how long a run goes on, at least, that nobody waits for and that retain was called of.
+const retainTime = 30 * time.Second
+
+// retain makes the run go on for a while when all waiters have left.
+func (r *loaderRun) retain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retained || r.abandoned.Load() {
+		return
+	}
+	r.retained = true
+	r.waiters++
+	time.AfterFunc(retainTime, r.leave)
 }
 
 // leave removes a waiter. When the last waiter leaves, the run is abandoned and cancelled.

@@ -31,7 +31,8 @@ func (t *Table[V]) DoInBackground(ctx context.Context, key string, load func(ctx
 }
 
 // Start begins a load of key that nobody waits for: it goes on until load returns. Callers of Do may join
-// it. If a load of key is under way already, Start does nothing, and reports false.
+// it. If a load of key is under way already, Start reports false, and that load
+// goes on for a while when all its callers have left.
 func (t *Table[V]) Start(ctx context.Context, key string, load func(ctx context.Context, n Note[V]) (V, error)) (started bool) {
 	return t.begin(ctx, key, request[V]{load: load})
 }
@@ -44,6 +45,7 @@ func (t *Table[V]) StartInBackground(ctx context.Context, key string, load func(
 func (t *Table[V]) begin(ctx context.Context, key string, r request[V]) (started bool) {
 	c, w, led := t.joinOrLead(ctx, key, r.background)
 	if !led {
+		w.call.run.retain()
 		w.call.run.leave()
 		return false
 	}

@@ -55,11 +55,34 @@ func (s *Slots) enter(ctx context.Context) (inside context.Context, leave func()
 	}
 }
 
+// slot is the place of one load among Slots.
+type slot struct {
+	leave func()
+	used  bool // the loader has it, and leaves it
+}
+
+func (s *slot) leaveUnused() {
+	if !s.used {
+		s.leave()
+	}
+}
+
+// WithoutSlot returns ctx for a load that does not use the slot of the loader with this ctx, because it may
+// go on when that loader has returned.
+func WithoutSlot(ctx context.Context) context.Context {
+	if ctx.Value(slotKey{}) == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, slotKey{}, (*Slots)(nil))
+}
+
 // Call notes what must not change meanwhile, and calls the loader for recs. If the loader fails,
 // Call ends recs with the error and returns it.
 func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (err error) {
 	inside, leave, err := p.Slots.enter(ctx)
 	if err == nil {
+		slot := &slot{leave: leave}
+		defer slot.leaveUnused() // also if the remote panics
 		phase := p.Local.Doubts.Now()
 		for _, rec := range recs {
 			rec.Phase = phase
@@ -67,7 +90,7 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 		if reached, _ := divide(recs); p.toRemote(req) && len(reached) > 0 {
 			p.Fence.Begin(ctx, reached)
 		}
-		err = p.callLoader(inside, req, recs, leave)
+		err = p.callLoader(inside, req, recs, slot)
 	}
 	if err != nil {
 		if !flight.Left(ctx, err) {
@@ -82,11 +105,10 @@ func (p *Path) Call(ctx context.Context, req *Request, recs []*record.Record) (e
 }
 
 // callLoader calls the loader and counts the query and its failure. It does not call the loader if
-// ctx has ended: all callers have left then, and nobody wants the values any more. It calls returned
+// ctx has ended: all callers have left then, and nobody wants the values any more. It leaves the slot
 // when the loader has returned, which may be later.
-func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Record, returned func()) (err error) {
+func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Record, slot *slot) (err error) {
 	if err := ctx.Err(); err != nil {
-		returned()
 		return err
 	}
 	p.Observe.Query()
@@ -103,8 +125,9 @@ func (p *Path) callLoader(ctx context.Context, req *Request, recs []*record.Reco
 			p.Early.noteLoad(took)
 		}
 	}()
+	slot.used = true
 	loader := func(ctx context.Context) (func(), error) {
-		defer returned()
+		defer slot.leave()
 		return req.Load(ctx, recs)
 	}
 	var keep func()
@@ -125,7 +148,10 @@ func callWithin(ctx context.Context, timeout time.Duration, loader func(context.
 	defer cancel()
 	keep, err = flight.RunApart(ctx, loader)
 	if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
-		return keep, fmt.Errorf("%w: more than %s", ErrTimeout, timeout)
+		if errors.Is(err, ctx.Err()) && err.Error() == ctx.Err().Error() {
+			return keep, fmt.Errorf("%w: more than %s", ErrTimeout, timeout)
+		}
+		return keep, fmt.Errorf("%w: more than %s: %v", ErrTimeout, timeout, err) //nolint:errorlint // its context error is not that of a caller
 	}
 	return keep, err
 }

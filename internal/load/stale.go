@@ -76,8 +76,10 @@ func (p *Path) UseOf(req *Request, key string, h *AtHand) Use {
 	stale := -h.Left
 	switch {
 	case h.Doubted:
-		return Fallback
-	case stale <= 0:
+		if h.Left > 0 || within(stale, req.Stale.OnError) {
+			return Fallback
+		}
+	case h.Left > 0:
 		if h.Out.Kind == record.Value {
 			h.Ahead = p.due(req, key, h.Left)
 		}
@@ -85,21 +87,24 @@ func (p *Path) UseOf(req *Request, key string, h *AtHand) Use {
 			return AnswerAndLoad
 		}
 		return Answer
-	case stale <= max(req.Stale.OnError, req.Stale.While) && p.Failures.Holds(key):
+	case within(stale, req.Stale.keep()) && p.Failures.Holds(key):
 		return Answer
-	case stale <= req.Stale.While:
+	case within(stale, req.Stale.While):
 		return AnswerAndLoad
-	case stale <= req.Stale.OnError:
+	case within(stale, req.Stale.OnError):
 		return Fallback
 	}
 	return Unused
 }
 
+// within reports whether a value that is stale for so long may be used if limit allows it; zero allows none.
+func within(stale, limit time.Duration) bool { return limit > 0 && stale <= limit }
+
 // FallbackFor returns the value that a read returns in place of the error of its load.
 func (p *Path) FallbackFor(req *Request, key string, err error) (AtHand, bool) {
 	limit := req.Stale.OnError
 	switch {
-	case req.SkipLocal:
+	case req.SkipLocal, p.Down == FailFast && errors.Is(err, level.ErrUnavailable):
 		return AtHand{}, false
 	case p.Down == StaleOnly && errors.Is(err, level.ErrUnavailable): // there was no load
 		limit = req.Stale.keep()

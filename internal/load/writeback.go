@@ -161,19 +161,28 @@ const undoTimeout = 5 * time.Second
 // change has overtaken the load. It reports whether the value was kept: other nodes are told of it
 // then.
 func (p *Path) fillLocal(req *Request, rec *record.Record, began time.Time) (kept bool) {
-	switch rec.Stored {
-	case record.Refused: // the key was changed, so what the local level may have beyond its TTL is older than that, too
-		if p.Local.KeepsStale() {
-			rec.Note.FillRead(func() { p.Local.Del(rec.Key) })
-		}
+	if rec.Stored == record.Refused || rec.Stored == record.NotDue {
+		p.dropStale(rec)
 		return false
-	case record.NotDue:
-		return false
-	default:
 	}
 	rec.Note.FillLoaded(func() { kept = p.StoreLocally(req, rec, began) })
-	rec.Kept = kept
+	if rec.Kept = kept; !kept {
+		p.dropStale(rec)
+	}
 	return kept
+}
+
+// dropStale removes what the local level has of rec beyond its TTL: a load has ended, and has another value
+// that was not stored.
+func (p *Path) dropStale(rec *record.Record) {
+	if !p.Local.KeepsStale() {
+		return
+	}
+	rec.Note.FillLoaded(func() {
+		if lived, ok := p.Local.Life(rec.Key); ok && lived.Left <= 0 {
+			p.Local.Del(rec.Key)
+		}
+	})
 }
 
 // StoreLocally stores the Data of rec in the local level, after the remote was written by a call
