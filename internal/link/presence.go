@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,24 +57,28 @@ func (l *Link) attend() {
 // tokens reads the tokens of streams, whose channels are given in the same order. The same call renews
 // the members among their Links.
 func (s *session) tokens(ctx context.Context, streams []*stream, channels []string) ([]string, error) {
-	a := s.hub.attendance
-	if a.bus != nil {
-		look := !s.blind && s.rounds%countRounds == countRounds-1
-		tokens, members, err := s.hub.attend(ctx, streams, look)
-		switch {
-		case members == 0 && errors.Is(err, remote.ErrUnsupported):
-			s.blind = true // nodes that need not be members need no right to have members
-		case members > 0 || look || err != nil:
+	h := s.hub
+	look := !s.blind && s.rounds%countRounds == countRounds-1
+	if h.attendance.bus != nil && (look || h.mustAttend(streams)) {
+		tokens, members, err := h.attend(ctx, streams)
+		if members > 0 || !errors.Is(err, remote.ErrUnsupported) {
 			return tokens, err
 		}
+		s.blind = true // nodes that need not be members need no right to have members
 	}
-	return s.hub.seq.Tokens(ctx, channels...)
+	return h.seq.Tokens(ctx, channels...)
 }
 
-// attend renews the members among the Links of streams, and returns the tokens of their channels and
-// the number of members. If there are none, it returns no tokens, unless look says that it looks for
-// dead members nevertheless.
-func (h *hub) attend(ctx context.Context, streams []*stream, look bool) (tokens []string, members int, err error) { //nolint:revive // it asks for more in the same call
+// mustAttend reports whether a Link of streams must be a member.
+func (h *hub) mustAttend(streams []*stream) bool {
+	return slices.ContainsFunc(streams, func(st *stream) bool {
+		return slices.ContainsFunc(h.linksOf(st), func(l *Link) bool { return l.member.must.Load() })
+	})
+}
+
+// attend renews the members among the Links of streams, and removes dead ones. It returns the tokens of
+// their channels, and the number of members that it was to renew.
+func (h *hub) attend(ctx context.Context, streams []*stream) (tokens []string, members int, err error) {
 	a := h.attendance
 	if err := a.take(ctx); err != nil {
 		return nil, 0, err
@@ -97,9 +102,6 @@ func (h *hub) attend(ctx context.Context, streams []*stream, look bool) (tokens 
 			links = append(links, l)
 		}
 	}
-	if len(links) == 0 && !look {
-		return nil, 0, nil
-	}
 	if tokens, err = a.bus.Attend(ctx, ttl, calls...); err != nil {
 		return nil, len(links), err
 	}
@@ -116,15 +118,15 @@ func (h *hub) attendAway(ctx context.Context) {
 	h.mu.Lock()
 	away := h.session == nil
 	h.mu.Unlock()
-	if !away || a.bus == nil || !h.tokens() || !a.away.CompareAndSwap(false, true) {
+	streams, _ := h.all()
+	if !away || a.bus == nil || !h.tokens() || !h.mustAttend(streams) || !a.away.CompareAndSwap(false, true) {
 		return
 	}
 	h.running.Go(func() {
 		defer a.away.Store(false)
 		ctx, cancel := context.WithTimeout(ctx, missedHeartbeats*h.heartbeat())
 		defer cancel()
-		streams, _ := h.all()
-		_, _, _ = h.attend(ctx, streams, false) // if that fails, the others notice a gap, as for a node that died
+		_, _, _ = h.attend(ctx, streams) // if that fails, the others notice a gap, as for a node that died
 	})
 }
 
