@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/mgtv-tech/jetcache-go/internal/record"
@@ -23,6 +22,7 @@ type ItemOption struct {
 	kind  itemKind
 	on    bool
 	ttl   time.Duration
+	beta  float64
 	value any
 	do    DoFunc
 }
@@ -122,7 +122,7 @@ func newItem(opts []ItemOption) item {
 		case itemSoftTimeout:
 			it.softTimeout = o.ttl
 		case itemEarlyRefresh:
-			it.earlyBeta = math.Float64frombits(uint64(o.ttl)) //nolint:gosec // the bits of EarlyRefresh
+			it.earlyBeta = o.beta
 		case itemExplain:
 			it.explain, _ = o.value.(*Info)
 		case itemExplainEach:

@@ -92,7 +92,7 @@ func EarlyRefresh(beta float64) ItemOption {
 	if math.IsNaN(beta) {
 		beta = -1
 	}
-	return ItemOption{kind: itemEarlyRefresh, ttl: time.Duration(math.Float64bits(beta))} //nolint:gosec // newItem turns the bits back
+	return ItemOption{kind: itemEarlyRefresh, beta: beta}
 }
 
 // betaOf returns the beta of a call. A load that stores only if the key is absent replaces nothing.
