@@ -109,7 +109,10 @@ func TestLimitsBatchSoftBeyondLimit(t *testing.T) {
 		T := cache.NewT[int, string](c)
 		_, _ = T.MFetch(ctx, "p", []int{1}, func(context.Context, []int) (map[int]string, error) { return map[int]string{1: "v1"}, nil }, cache.TTL(time.Second))
 		time.Sleep(time.Second + 900*time.Millisecond)
-		slow := func(ctx context.Context, _ []int) (map[int]string, error) { time.Sleep(10 * time.Second); return map[int]string{1: "v2"}, nil }
+		slow := func(ctx context.Context, _ []int) (map[int]string, error) {
+			time.Sleep(10 * time.Second)
+			return map[int]string{1: "v2"}, nil
+		}
 		got, err := T.MFetch(ctx, "p", []int{1}, slow, cache.StaleOnError(time.Second), cache.SoftTimeout(900*time.Millisecond))
 		if got[1] == "v1" {
 			t.Errorf("a value that is 1.8s beyond its TTL, and the call allows 1s: %v, %v", got, err)
@@ -204,7 +207,6 @@ func TestLimitsExactEnd(t *testing.T) {
 		}
 	})
 }
-
 
 // Not found, with a condition that does not hold.
 func TestLimitsNotFoundWithCondition(t *testing.T) {
