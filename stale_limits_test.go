@@ -106,14 +106,14 @@ func TestLimitsBackgroundTimeoutThrottles(t *testing.T) {
 func TestLimitsBatchSoftBeyondLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := limitsCache(t, cache.WithStaleOnError(time.Hour))
-		T := cache.NewT[int, string](c)
-		_, _ = T.MFetch(ctx, "p", []int{1}, func(context.Context, []int) (map[int]string, error) { return map[int]string{1: "v1"}, nil }, cache.TTL(time.Second))
+		texts := cache.NewT[int, string](c)
+		_, _ = texts.MFetch(ctx, "p", []int{1}, func(context.Context, []int) (map[int]string, error) { return map[int]string{1: "v1"}, nil }, cache.TTL(time.Second))
 		time.Sleep(time.Second + 900*time.Millisecond)
 		slow := func(ctx context.Context, _ []int) (map[int]string, error) {
 			time.Sleep(10 * time.Second)
 			return map[int]string{1: "v2"}, nil
 		}
-		got, err := T.MFetch(ctx, "p", []int{1}, slow, cache.StaleOnError(time.Second), cache.SoftTimeout(900*time.Millisecond))
+		got, err := texts.MFetch(ctx, "p", []int{1}, slow, cache.StaleOnError(time.Second), cache.SoftTimeout(900*time.Millisecond))
 		if got[1] == "v1" {
 			t.Errorf("a value that is 1.8s beyond its TTL, and the call allows 1s: %v, %v", got, err)
 		}
@@ -125,13 +125,13 @@ func TestLimitsBatchSoftBeyondLimit(t *testing.T) {
 func TestLimitsBatchSoftExplain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := limitsCache(t, cache.WithStaleOnError(time.Hour), cache.WithSoftTimeout(time.Second))
-		T := cache.NewT[int, string](c)
+		texts := cache.NewT[int, string](c)
 		load := func(v string) func(context.Context, []int) (map[int]string, error) {
 			return func(context.Context, []int) (map[int]string, error) { return map[int]string{1: v}, nil }
 		}
-		_, _ = T.MFetch(ctx, "p", []int{1}, load("v1"), cache.TTL(time.Second))
+		_, _ = texts.MFetch(ctx, "p", []int{1}, load("v1"), cache.TTL(time.Second))
 		time.Sleep(2 * time.Second)
-		got, err := T.MFetch(ctx, "p", []int{1}, load("v2"), cache.ExplainEach(func(_ int, info cache.Info) {
+		got, err := texts.MFetch(ctx, "p", []int{1}, load("v2"), cache.ExplainEach(func(_ int, info cache.Info) {
 			if info.Source != cache.SourceLoader {
 				t.Errorf("Info of a loaded value: %+v", info)
 			}
