@@ -31,7 +31,6 @@ type service struct {
 	client *redis.Client
 	db     *database
 	rows   *cache.T[int, string]
-	stale  int          // how many ids from 0 on have a stale value
 	next   atomic.Int64 // numbers the calls
 	base   int          // goroutines before the trouble
 }
