@@ -71,8 +71,8 @@ const (
 	ReasonUnreachable Reason = "unreachable" // the remote gave no answer, or an error
 )
 
-// Explain makes Once, Fetch and Set fill info before they return. info must not be used meanwhile. A hit
-// in the local level costs no allocation with it, but a second look. Default, and for nil: nothing is filled.
+// Explain makes Once and Fetch fill info before they return. info must not be used meanwhile. A hit in the
+// local level costs no allocation with it, but a second look. By default, and with nil, nothing is filled.
 // It has no effect over a wrapped Cache that does not pass it on.
 func Explain(info *Info) ItemOption { return ItemOption{kind: itemExplain, value: info} }
 

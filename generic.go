@@ -74,8 +74,8 @@ func (t *T[K, V]) Get(ctx context.Context, key string, id K, fn func(ctx context
 	return fetch(ctx, c, b, e, idRead[K, V]{id: id, fn: fn})
 }
 
-// Fetch is Get with options for this call: TTL, SetNX, SetXX, SkipLocal, Refresh and LoadTimeout. Value
-// and Do are ErrInvalidOption: the value is returned, and fn loads it.
+// Fetch is Get with options for this call. It takes all ItemOptions but Value and Do, which are
+// ErrInvalidOption: the value is returned, and fn loads it. ExplainEach has no effect.
 func (t *T[K, V]) Fetch(ctx context.Context, key string, id K, fn func(ctx context.Context, id K) (V, error), opts ...ItemOption) (V, error) {
 	read := newItem(opts)
 	if read.value != nil || read.do != nil {
@@ -167,9 +167,10 @@ func (t *T[K, V]) MGetList(ctx context.Context, key string, ids []K, fn func(ctx
 	return list, err
 }
 
-// MFetch is MGetWithErr with options for this call: TTL, SkipLocal, LoadTimeout, and Refresh, which has
-// each id refreshed by itself, by a call of fn for it alone. Over a wrapped Cache, Refresh and LoadTimeout
-// have no effect. Value, Do, SetNX and SetXX are ErrInvalidOption.
+// MFetch is MGetWithErr with options for this call. It takes all ItemOptions but Value, Do, SetNX and
+// SetXX, which are ErrInvalidOption. Refresh has each id refreshed by itself, by a call of fn for it
+// alone. Explain has no effect. Over a wrapped Cache, loads know nothing of Refresh, LoadTimeout,
+// ExplainEach and stale values.
 func (t *T[K, V]) MFetch(ctx context.Context, key string, ids []K, fn func(ctx context.Context, ids []K) (map[K]V, error), opts ...ItemOption) (map[K]V, error) {
 	read := newItem(opts)
 	if !read.plain() {

@@ -163,11 +163,9 @@ func (i *item) options() (opts []ItemOption) {
 	if i.skipLocal {
 		opts = append(opts, SkipLocal(true))
 	}
-	for d, option := range map[*time.Duration]func(time.Duration) ItemOption{
-		&i.loadTimeout: LoadTimeout, &i.staleOnError: StaleOnError, &i.staleWhile: StaleWhileRevalidate, &i.softTimeout: SoftTimeout,
-	} {
-		if *d != 0 {
-			opts = append(opts, option(*d))
+	for _, o := range []ItemOption{LoadTimeout(i.loadTimeout), StaleOnError(i.staleOnError), StaleWhileRevalidate(i.staleWhile), SoftTimeout(i.softTimeout)} {
+		if o.ttl != 0 {
+			opts = append(opts, o)
 		}
 	}
 	if i.earlyBeta != 0 {

@@ -37,7 +37,7 @@ func WithStaleRetry(d time.Duration) Option {
 
 // WithStaleIf sets for which errors of a load the stale value is returned. Many goroutines call it at a
 // time. It is not asked for the not-found error, which is an answer, for the end of a caller's own ctx,
-// and for ErrLoaderCycle: a stale value is never returned for these. Default, and for nil: for all others.
+// and for ErrLoaderCycle: a stale value is never returned for these. By default, and with nil, it is returned for all others.
 // It has no effect without WithStaleOnError or StaleOnError.
 func WithStaleIf(covers func(err error) bool) Option {
 	return func(o *Options) { o.load.staleIf = covers }
@@ -45,8 +45,8 @@ func WithStaleIf(covers func(err error) bool) Option {
 
 // WithStaleWhileRevalidate makes reads with a loader return the value that has expired at once, for up to
 // window beyond the end of its TTL in the local level, and load it in the background: once per key and
-// node, or per fleet with WithLease. The background load reads the remote first. It ends after
-// WithLoadTimeout, or after 30s. If it fails, the key is not loaded again for about WithStaleRetry. What
+// node, or per fleet with WithLease. The background load reads the remote first. Its loader has
+// the time of WithLoadTimeout, or 30s. If it fails, the key is not loaded again for about WithStaleRetry. What
 // removes the value, and where it works, is as for WithStaleOnError.
 //
 // Default, and for zero or less: off. StaleWhileRevalidate sets it for one call.
@@ -72,8 +72,8 @@ func WithSoftTimeout(d time.Duration) Option { return func(o *Options) { o.load.
 // those in its last half: half of what was left of the TTL when the value came to the local level. Other
 // hits cost nothing. The background load reads the remote first. If another node has put a newer value there,
 // that is taken. With WithLease, one node loads, and the others go on with what they have. If the value
-// has changed, other nodes are told, as for a refresh. A key has one such load at a time. It ends after
-// WithLoadTimeout, or after 30s. If it fails, the key is not drawn for before a pause, which grows up to 1
+// has changed, other nodes are told, as for a refresh. A key has one such load at a time. Its loader has
+// the time of WithLoadTimeout, or 30s. If it fails, the key is not drawn for before a pause, which grows up to 1
 // minute.
 //
 // It holds for Once, T.Get, MGet and what is built on them, with a loader. It has no effect on Get, with

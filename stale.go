@@ -235,15 +235,10 @@ func (b *batch) fallback(i int, err error) bool {
 	return true
 }
 
-// backgroundLoad is a load of some keys of a batch that goes on when the batch has its result.
-type backgroundLoad struct {
-	*batchLoad
-	indices []int // of the slots of the batch, by slot of the load
-}
-
 // loadInBackground begins a load of those of the slots at indices whose keys nobody is loading, which it
-// claims by claim. The caller calls Leave of its claims.
-func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(context.Context, []string) *flight.Batch[record.Outcome]) *backgroundLoad {
+// claims by claim. It has slots of its own, in the order of indices, and goes on when the batch has its
+// result. The caller calls Leave of its claims.
+func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(context.Context, []string) *flight.Batch[record.Outcome]) *batchLoad {
 	keys := make([]string, len(indices))
 	open := make([]int, len(indices))
 	for n, i := range indices {
@@ -267,7 +262,7 @@ func (b *batch) loadInBackground(ctx context.Context, indices []int, claim func(
 			}
 		})
 	}
-	return &backgroundLoad{l, indices}
+	return l
 }
 
 // readSoftly waits for a load of the slots open, which have stale values, for as long as soft, and then
@@ -303,7 +298,7 @@ func (b *batch) readSoftly(ctx context.Context, soft time.Duration, open []int) 
 }
 
 // adopt takes the results of l for the slots open, which are those of l in this order.
-func (b *batch) adopt(l *backgroundLoad, open []int) {
+func (b *batch) adopt(l *batchLoad, open []int) {
 	for n, i := range open {
 		if b.state[i] = l.state[n]; l.state[n] == slotSet {
 			b.slots.adopt(i, l.slots, n)
